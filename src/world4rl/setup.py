@@ -1,0 +1,40 @@
+from setuptools import find_packages, setup
+
+package_name = "world4rl"
+
+setup(
+    name=package_name,
+    version="0.1.0",
+    packages=find_packages(include=[package_name, f"{package_name}.*"]),
+    package_data={package_name: ["presets/*.yaml"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
+        (f"share/{package_name}", ["package.xml"]),
+    ],
+    install_requires=[
+        "world4rl_data",
+        "world4rl_wm",
+        "world4rl_policy",
+        "world4rl_sim",
+        "numpy",
+        "scipy",
+        "PyYAML",
+        "av",
+        "matplotlib",
+        "tensorboard",
+        "tqdm",
+        "tyro",
+    ],
+    python_requires=">=3.10",
+    zip_safe=False,
+    author="World4RL maintainers",
+    maintainer="World4RL maintainers",
+    maintainer_email="maintainers@world4rl.example.org",
+    description="The world4rl command and the pipeline that strings recording, learning, dreaming, refining and deploying together.",
+    license="Apache-2.0",
+    entry_points={
+        "console_scripts": [
+            "world4rl = world4rl.cli:main",
+        ],
+    },
+)

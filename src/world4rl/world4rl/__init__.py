@@ -1,0 +1,1 @@
+"""The ``world4rl`` command and the pipeline that strings the stages together."""

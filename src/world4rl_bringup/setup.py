@@ -1,0 +1,29 @@
+from glob import glob
+
+from setuptools import find_packages, setup
+
+package_name = "world4rl_bringup"
+
+setup(
+    name=package_name,
+    version="0.1.0",
+    packages=find_packages(include=[package_name, f"{package_name}.*"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
+        (f"share/{package_name}", ["package.xml"]),
+        # `launch` is a relative link to the repository's launch/ folder, where a user looks for these files.
+        (f"share/{package_name}/launch", sorted(glob("launch/*.launch.py"))),
+        (f"share/{package_name}/config", sorted(glob("config/*.yaml") + glob("config/*.xml"))),
+    ],
+    install_requires=[
+        "world4rl_data",
+        "PyYAML",
+    ],
+    python_requires=">=3.10",
+    zip_safe=False,
+    author="World4RL maintainers",
+    maintainer="World4RL maintainers",
+    maintainer_email="maintainers@world4rl.example.org",
+    description="The World4RL graph as data, its launch and parameter files, and a runner for machines without launch.",
+    license="Apache-2.0",
+)

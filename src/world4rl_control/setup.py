@@ -1,0 +1,32 @@
+from setuptools import find_packages, setup
+
+package_name = "world4rl_control"
+
+setup(
+    name=package_name,
+    version="0.1.0",
+    packages=find_packages(include=[package_name, f"{package_name}.*"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
+        (f"share/{package_name}", ["package.xml"]),
+    ],
+    install_requires=[
+        "world4rl_data",
+        "numpy",
+        "scipy",
+        "PyYAML",
+    ],
+    python_requires=">=3.10",
+    zip_safe=False,
+    author="World4RL maintainers",
+    maintainer="World4RL maintainers",
+    maintainer_email="maintainers@world4rl.example.org",
+    description="Everything between a normalised action and an arm in World4RL: safety gate, command arbitration, exploration.",
+    license="Apache-2.0",
+    entry_points={
+        "console_scripts": [
+            "arm_gate = world4rl_control.arm_gate_node:main",
+            "explorer = world4rl_control.explorer_node:main",
+        ],
+    },
+)

@@ -1,0 +1,1 @@
+"""Everything between a normalised action and an arm."""

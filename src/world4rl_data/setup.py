@@ -1,0 +1,34 @@
+from setuptools import find_packages, setup
+
+package_name = "world4rl_data"
+
+setup(
+    name=package_name,
+    version="0.1.0",
+    packages=find_packages(include=[package_name, f"{package_name}.*"]),
+    package_data={package_name: ["contracts/*.yaml"]},
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
+        (f"share/{package_name}", ["package.xml"]),
+    ],
+    install_requires=[
+        "numpy",
+        "PyYAML",
+        "opencv-python-headless",
+        "mcap",
+        "zstandard",
+        "rosbags",
+    ],
+    python_requires=">=3.10",
+    zip_safe=False,
+    author="World4RL maintainers",
+    maintainer="World4RL maintainers",
+    maintainer_email="maintainers@world4rl.example.org",
+    description="Task contracts, episodes (bag, episode, training store) and the recorder node of World4RL.",
+    license="Apache-2.0",
+    entry_points={
+        "console_scripts": [
+            "recorder = world4rl_data.recorder_node:main",
+        ],
+    },
+)

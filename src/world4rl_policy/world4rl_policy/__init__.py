@@ -1,0 +1,1 @@
+"""Policies: behaviour cloning, PPO refinement in imagination, and deployment."""

@@ -1,0 +1,34 @@
+from setuptools import find_packages, setup
+
+package_name = "world4rl_sim"
+
+setup(
+    name=package_name,
+    version="0.1.0",
+    packages=find_packages(include=[package_name, f"{package_name}.*"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
+        (f"share/{package_name}", ["package.xml"]),
+    ],
+    install_requires=[
+        "world4rl_data",
+        "numpy",
+        "scipy",
+        "PyYAML",
+        "mujoco",
+        "gymnasium",
+    ],
+    python_requires=">=3.10",
+    zip_safe=False,
+    author="World4RL maintainers",
+    maintainer="World4RL maintainers",
+    maintainer_email="maintainers@world4rl.example.org",
+    description="Stand-ins for reality in World4RL: a simulated Franka arm with franka_ros2's interfaces, table-top tasks and scripted experts.",
+    license="Apache-2.0",
+    entry_points={
+        "console_scripts": [
+            "sim_arm = world4rl_sim.sim_arm_node:main",
+            "scripted_operator = world4rl_sim.scripted_operator_node:main",
+        ],
+    },
+)

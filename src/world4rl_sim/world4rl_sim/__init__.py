@@ -1,0 +1,1 @@
+"""Stand-ins for reality: a simulated Franka arm, table-top tasks and scripted experts."""

@@ -1,0 +1,126 @@
+"""The table-top scene around gym-hil's Panda: arm, table, lights and cameras, built with mujoco.MjSpec."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+ARM_JOINTS = tuple(f"joint{i}" for i in range(1, 8))
+TOOL_SITE = "pinch"  # between the finger pads: the frame of current_pose and of every target
+HOME_JOINTS = (0.0, 0.195, 0.0, -2.43, 0.0, 2.62, 0.785)  # rad; tool pointing down in front of the arm
+TIMESTEP_S = 0.002
+
+_HULL_GROUP = 3  # gym-hil's group of collision geoms
+_VISUAL_GROUP = 2
+_ARM_RGBA = (0.88, 0.88, 0.90, 1.0)
+_HAND_RGBA = (0.20, 0.20, 0.23, 1.0)
+_PAD_RGBA = (0.95, 0.55, 0.10, 1.0)
+_TABLE_RGBA = (0.42, 0.40, 0.38, 1.0)
+
+# The front camera looks at the workspace from ahead and to the right of the arm.
+_FRONT_LOOKAT, _FRONT_DISTANCE, _FRONT_AZIMUTH, _FRONT_ELEVATION = (0.5, 0.0, 0.09), 0.56, 140.0, -35.0
+# The wrist camera sits beside the gripper's base and looks along the fingers at the tool point (gripper-base frame, m).
+_WRIST_POSITION, _WRIST_LOOKAT, _WRIST_UP, _WRIST_FOVY = (0.09, 0.0, 0.02), (0.0, 0.0, 0.16), (1.0, 0.0, 0.0), 60.0
+
+
+def asset_directory() -> Path:
+    """Folder of gym-hil's MJCF files, found without importing gym_hil (its import pulls in pygame and more).
+
+    Raises RuntimeError when gym-hil is not installed.
+    """
+    spec = importlib.util.find_spec("gym_hil")
+    if spec is None or spec.origin is None:
+        raise RuntimeError("the simulated Franka needs gym-hil's robot model: pip install --no-deps gym-hil")
+    return Path(spec.origin).parent / "assets"
+
+
+def build_model(add_objects: Callable[[Any], None]) -> Any:
+    """Compiles arm, table, cameras and the objects that `add_objects(spec)` adds, and returns the mujoco.MjModel."""
+    import mujoco
+
+    spec = mujoco.MjSpec.from_file(str(asset_directory() / "panda.xml"))
+    _drop_visual_meshes(spec)
+    _colour_arm(spec)
+    spec.option.timestep = TIMESTEP_S
+    spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
+    spec.visual.quality.offsamples = 0
+    spec.visual.quality.shadowsize = 0
+    spec.visual.headlight.ambient = (0.45, 0.45, 0.45)
+    spec.visual.headlight.diffuse = (0.25, 0.25, 0.25)
+    spec.visual.headlight.specular = (0.0, 0.0, 0.0)
+    spec.visual.map.znear = 0.01
+    _add_surroundings(spec)
+    _add_cameras(spec)
+    add_objects(spec)
+    return spec.compile()
+
+
+def _drop_visual_meshes(spec: Any) -> None:
+    """The arm is drawn by its collision hulls: 200 k visual triangles cost 16 ms a frame without a graphics card."""
+    visual = [geom for geom in spec.geoms if geom.classname.name.endswith("/visual")]
+    kept = {geom.meshname for geom in spec.geoms if geom.classname.name.endswith("/collision")}
+    for geom in visual:
+        geom.delete()
+    for mesh in list(spec.meshes):
+        name = mesh.name or Path(mesh.file).stem
+        if name not in kept:
+            mesh.delete()
+
+
+def _colour_arm(spec: Any) -> None:
+    for geom in spec.geoms:
+        if geom.classname.name == "panda/collision":
+            geom.rgba = _ARM_RGBA
+        elif geom.classname.name.startswith("2f85"):
+            is_pad = geom.classname.name.startswith("pad")
+            geom.rgba = _PAD_RGBA if is_pad else _HAND_RGBA
+        if geom.classname.name.startswith("pad"):
+            geom.rgba = _PAD_RGBA
+            geom.group = _HULL_GROUP
+
+
+def _add_surroundings(spec: Any) -> None:
+    import mujoco
+
+    world = spec.worldbody
+    world.add_geom(
+        name="table", type=mujoco.mjtGeom.mjGEOM_BOX, pos=(0.45, 0.0, -0.02), size=(0.75, 0.8, 0.02), rgba=_TABLE_RGBA
+    )
+    world.add_geom(
+        name="floor", type=mujoco.mjtGeom.mjGEOM_PLANE, pos=(0, 0, -0.6), size=(3, 3, 0.01), rgba=(0.15, 0.17, 0.22, 1)
+    )
+    world.add_light(
+        pos=(0.6, -0.5, 1.5), dir=(-0.1, 0.35, -1.0), diffuse=(0.6, 0.6, 0.6), specular=(0, 0, 0), castshadow=False
+    )
+
+
+def _add_cameras(spec: Any) -> None:
+    azimuth, elevation = np.deg2rad(_FRONT_AZIMUTH), np.deg2rad(_FRONT_ELEVATION)
+    forward = np.array(
+        [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)]
+    )
+    lookat = np.array(_FRONT_LOOKAT)
+    position = lookat - _FRONT_DISTANCE * forward
+    spec.worldbody.add_camera(name="front", pos=position, quat=_look_at(position, lookat, (0.0, 0.0, 1.0)), fovy=45.0)
+    hand = next(body for body in spec.bodies if body.name == "base")
+    hand.add_camera(
+        name="wrist", pos=_WRIST_POSITION, quat=_look_at(_WRIST_POSITION, _WRIST_LOOKAT, _WRIST_UP), fovy=_WRIST_FOVY
+    )
+
+
+def _look_at(position: Any, target: Any, up: Any) -> np.ndarray:
+    """Quaternion (w, x, y, z) of a MuJoCo camera (looks along -z, y up) at `position` that sees `target` centred."""
+    import mujoco
+
+    backward = np.asarray(position, dtype=float) - np.asarray(target, dtype=float)
+    backward /= np.linalg.norm(backward)
+    right = np.cross(np.asarray(up, dtype=float), backward)
+    right /= np.linalg.norm(right)
+    rotation = np.stack([right, np.cross(backward, right), backward], axis=1)
+    quat = np.zeros(4)
+    mujoco.mju_mat2Quat(quat, rotation.ravel())
+    return quat

@@ -1,0 +1,35 @@
+from setuptools import find_packages, setup
+
+package_name = "world4rl_wm"
+
+setup(
+    name=package_name,
+    version="0.1.0",
+    packages=find_packages(include=[package_name, f"{package_name}.*"]),
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
+        (f"share/{package_name}", ["package.xml"]),
+    ],
+    install_requires=[
+        "world4rl_data",
+        "numpy",
+        "PyYAML",
+        "torch",
+        "diffusers",
+        "accelerate",
+        "safetensors",
+        "gymnasium",
+    ],
+    python_requires=">=3.10",
+    zip_safe=False,
+    author="World4RL maintainers",
+    maintainer="World4RL maintainers",
+    maintainer_email="maintainers@world4rl.example.org",
+    description="The diffusion world model of World4RL: action encoding, denoiser, reward model, imagination and its node.",
+    license="Apache-2.0",
+    entry_points={
+        "console_scripts": [
+            "imagination = world4rl_wm.imagination_node:main",
+        ],
+    },
+)

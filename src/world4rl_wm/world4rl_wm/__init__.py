@@ -1,0 +1,1 @@
+"""The diffusion world model, the reward model and imagination."""

@@ -1,0 +1,118 @@
+"""Checkpoint folders: weights in safetensors, everything else in readable text. Nothing is ever unpickled."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from world4rl_data.contract import TaskContract
+
+WEIGHTS, CONFIG, CONTRACT = "model.safetensors", "config.yaml", "contract.yaml"
+METRICS, PROVENANCE = "metrics.json", "provenance.json"
+
+
+class CheckpointError(RuntimeError):
+    """A checkpoint is missing, damaged, of another kind, or made for another contract."""
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint folder holds once read."""
+
+    path: Path
+    kind: str
+    weights: dict[str, Tensor]
+    config: dict[str, Any]
+    contract: TaskContract
+    metrics: dict[str, Any]
+
+
+def provenance(seed: int | None, data_hashes: dict[str, str]) -> dict[str, Any]:
+    """Versions, commit, seed and data a result came from."""
+    packages = ("torch", "diffusers", "numpy", "mujoco", "safetensors", "rosbags")
+    versions = {}
+    for name in packages:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            versions[name] = "not installed"
+    git = subprocess.run(
+        ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"], capture_output=True, text=True, check=False
+    )
+    return {
+        "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "python": platform.python_version(),
+        "machine": platform.machine(),
+        "versions": versions,
+        "git_commit": git.stdout.strip() or "unknown",
+        "seed": seed,
+        "data": data_hashes,
+    }
+
+
+def save_checkpoint(
+    path: Path | str,
+    kind: str,
+    weights: dict[str, Tensor],
+    config: dict[str, Any],
+    contract: TaskContract,
+    metrics: dict[str, Any] | None = None,
+    seed: int | None = None,
+    data_hashes: dict[str, str] | None = None,
+) -> Path:
+    """Write a checkpoint folder as a whole or not at all: it is built beside its place and renamed."""
+    path = Path(path)
+    building = path.with_name(f"{path.name}.building-{os.getpid()}")
+    shutil.rmtree(building, ignore_errors=True)
+    building.mkdir(parents=True)
+    save_file({k: v.detach().cpu().contiguous() for k, v in weights.items()}, building / WEIGHTS)
+    (building / CONFIG).write_text(yaml.safe_dump({"kind": kind, **config}, sort_keys=False))
+    contract.save(building / CONTRACT)
+    (building / METRICS).write_text(json.dumps(metrics or {}, indent=2))
+    (building / PROVENANCE).write_text(json.dumps(provenance(seed, data_hashes or {}), indent=2))
+    if path.exists():
+        old = path.with_name(f"{path.name}.old-{os.getpid()}")
+        path.rename(old)
+        building.rename(path)
+        shutil.rmtree(old)
+    else:
+        building.rename(path)
+    return path
+
+
+def load_checkpoint(path: Path | str, kind: str, contract: TaskContract | None = None) -> Checkpoint:
+    """Read a checkpoint folder.
+
+    Raises:
+        CheckpointError: a file is missing or unreadable, the kind differs, or `contract` does not match.
+    """
+    path = Path(path)
+    missing = [name for name in (WEIGHTS, CONFIG, CONTRACT) if not (path / name).is_file()]
+    if missing:
+        raise CheckpointError(f"{path} is no checkpoint: {', '.join(missing)} missing. Give the folder that training wrote.")
+    try:
+        config = yaml.safe_load((path / CONFIG).read_text())
+        weights = load_file(path / WEIGHTS)
+    except (yaml.YAMLError, SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}): copy or train it again.") from error
+    found = config.pop("kind", "unknown")
+    if found != kind:
+        raise CheckpointError(f"{path} holds a {found} checkpoint, but a {kind} is needed here.")
+    own = TaskContract.load(path / CONTRACT)
+    if contract is not None:
+        contract.require_same(own, f"checkpoint {path}")
+    metrics_file = path / METRICS
+    metrics = json.loads(metrics_file.read_text()) if metrics_file.is_file() else {}
+    return Checkpoint(path, kind, weights, config, own, metrics)

@@ -1,0 +1,67 @@
+"""The network F of the diffusion world model: diffusers' 2-D U-Net, told the past by channels and the actions by scale-shift."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from diffusers import UNet2DModel
+from torch import Tensor, nn
+
+from world4rl_wm.action_encoding import two_hot
+
+
+@dataclass(frozen=True)
+class DenoiserConfig:
+    """Shape of the denoiser.
+
+    `history` frames of `image_channels` (3 per camera stream) at `image_size` pixels; `stem` is the space-to-depth
+    factor in front of the U-Net; `widths` are the U-Net's channels from fine to coarse.
+    """
+
+    image_channels: int
+    image_size: int
+    action_dim: int
+    history: int = 4
+    bins: int = 21
+    stem: int = 2
+    widths: tuple[int, ...] = (48, 96, 96)
+    layers: int = 2
+    groups: int = 8
+
+
+class Denoiser(nn.Module):
+    """F(c_in x; c_noise, context frames, actions): the raw network that `edm` preconditions."""
+
+    def __init__(self, config: DenoiserConfig):
+        super().__init__()
+        self.config = config
+        per_frame = config.image_channels * config.stem**2
+        embedding = 4 * config.widths[0]
+        self.action_embedding = nn.Sequential(
+            nn.Linear(config.history * config.action_dim * config.bins, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
+        )
+        self.unet = UNet2DModel(
+            sample_size=config.image_size // config.stem,
+            in_channels=per_frame * (config.history + 1),
+            out_channels=per_frame,
+            block_out_channels=config.widths,
+            down_block_types=("DownBlock2D",) * len(config.widths),
+            up_block_types=("UpBlock2D",) * len(config.widths),
+            layers_per_block=config.layers,
+            norm_num_groups=config.groups,
+            class_embed_type="identity",
+            resnet_time_scale_shift="scale_shift",
+            add_attention=False,
+        )
+
+    def forward(self, x: Tensor, c_noise: Tensor, context: Tensor, actions: Tensor) -> Tensor:
+        """Args: x ``(B, C, H, W)``; c_noise ``(B,)``; context ``(B, T, C, H, W)``, oldest first; actions ``(B, T, A)``."""
+        stem = self.config.stem
+        frames = torch.cat([x, context.flatten(1, 2)], dim=1)
+        frames = F.pixel_unshuffle(frames, stem).contiguous(memory_format=torch.channels_last)
+        condition = self.action_embedding(two_hot(actions, self.config.bins).flatten(1))
+        # the positional embedding expects time steps of the order of hundreds, c_noise = ln(sigma) / 4 is of order one
+        out = self.unet(frames, c_noise * 1000.0, class_labels=condition).sample
+        return F.pixel_shuffle(out, stem)

@@ -1,0 +1,116 @@
+"""The frozen simulator in the policy's head: predicts the next frame from four frames and four actions."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from world4rl_data.contract import TaskContract
+
+from world4rl_wm import edm
+from world4rl_wm.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from world4rl_wm.denoiser import Denoiser, DenoiserConfig
+from world4rl_wm.edm import EdmConfig
+
+KIND = "world_model"
+
+
+@dataclass(frozen=True)
+class WorldModelConfig:
+    """Network, noise levels, and `change_scale`: the typical size of a pixel's change in one step, in [-1, 1] units."""
+
+    denoiser: DenoiserConfig
+    edm: EdmConfig = field(default_factory=EdmConfig)
+    change_scale: float = 0.25
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> WorldModelConfig:
+        denoiser = dict(values["denoiser"])
+        denoiser["widths"] = tuple(denoiser["widths"])
+        return cls(DenoiserConfig(**denoiser), EdmConfig(**values["edm"]), values["change_scale"])
+
+    def to_dict(self) -> dict[str, Any]:
+        values = asdict(self)
+        values["denoiser"]["widths"] = list(self.denoiser.widths)
+        return values
+
+
+class WorldModel(nn.Module):
+    """Transition model D of the paper. Frames are float in [-1, 1], streams stacked on channels (C = 3 per camera)."""
+
+    def __init__(self, config: WorldModelConfig, contract: TaskContract):
+        super().__init__()
+        self.config = config
+        self.contract = contract
+        self.denoiser = Denoiser(config.denoiser)
+        self.to(memory_format=torch.channels_last)
+
+    @property
+    def history(self) -> int:
+        return self.config.denoiser.history
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def loss(
+        self, context: Tensor, actions: Tensor, target: Tensor, noisy_context: Tensor | None = None, moving_weight: float = 0.0
+    ) -> Tensor:
+        """EDM training loss of the next frame `target` ``(B, C, H, W)``.
+
+        `noisy_context` is what the network is shown when it differs from the true context (noise augmentation); the
+        change is always taken from the last frame shown, so that the model learns to undo its own errors.
+        `moving_weight` adds weight to pixels that change.
+        """
+        shown = context if noisy_context is None else noisy_context
+        x0 = (target - shown[:, -1]) / self.config.change_scale
+        weight = None
+        if moving_weight > 0:
+            moving = (target - context[:, -1]).abs().amax(1, keepdim=True)
+            weight = 1 + moving_weight * (moving / 0.3).clamp(max=1)
+        return edm.training_loss(lambda x, c: self.denoiser(x, c, shown, actions), x0, self.config.edm, weight)
+
+    @torch.no_grad()
+    def predict(self, context: Tensor, actions: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The next frame.
+
+        Args:
+            context: ``(B, 4, C, H, W)`` in [-1, 1], oldest first.
+            actions: ``(B, 4, A)`` in [-1, 1]; the last one leads from the last frame to the predicted one.
+            generator: seeds the diffusion noise; the same seed gives the same frame.
+
+        Returns:
+            ``(B, C, H, W)`` in [-1, 1].
+        """
+        self._check(context, actions)
+        last = context[:, -1]
+        noise = torch.randn(last.shape, device=last.device, generator=generator)
+        with torch.autocast(last.device.type, dtype=torch.bfloat16):
+            change = edm.sample(lambda x, c: self.denoiser(x, c, context, actions).float(), noise, self.config.edm)
+        return (last + self.config.change_scale * change).clamp(-1, 1)
+
+    def _check(self, context: Tensor, actions: Tensor) -> None:
+        d = self.config.denoiser
+        frame = (d.history, d.image_channels, d.image_size, d.image_size)
+        if context.dim() != 5 or tuple(context.shape[1:]) != frame:
+            raise ValueError(f"context must be (B, {', '.join(map(str, frame))}), got {tuple(context.shape)}")
+        if tuple(actions.shape) != (len(context), d.history, d.action_dim):
+            raise ValueError(f"actions must be ({len(context)}, {d.history}, {d.action_dim}), got {tuple(actions.shape)}")
+
+    def save(self, path: Path | str, weights: dict[str, Tensor] | None = None, **meta: Any) -> Path:
+        """Write a checkpoint folder; `meta` goes to `save_checkpoint` (metrics, seed, data_hashes)."""
+        return save_checkpoint(path, KIND, weights or self.state_dict(), self.config.to_dict(), self.contract, **meta)
+
+    @classmethod
+    def load(cls, path: Path | str, device: str | torch.device = "cpu", contract: TaskContract | None = None) -> WorldModel:
+        """Read a checkpoint folder for inference: frozen and in evaluation mode."""
+        checkpoint = load_checkpoint(path, KIND, contract)
+        model = cls(WorldModelConfig.from_dict(checkpoint.config), checkpoint.contract)
+        try:
+            model.load_state_dict(checkpoint.weights)
+        except RuntimeError as error:
+            raise CheckpointError(f"{path}: weights do not fit config.yaml ({error}); train or copy it again.") from error
+        return model.to(device).eval().requires_grad_(False)

@@ -1,0 +1,97 @@
+"""What every test folder shares: the ``ros`` marker and a ROS domain of its own.
+
+Tests marked ``ros`` need rclpy and the built ``world4rl_interfaces``. On a machine without them they are skipped and the
+run says so at its end; with ``WORLD4RL_REQUIRE_ROS=1`` (``make test``, CI) a missing ROS stops the run instead.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import importlib.util
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+_ROS_MODULES = ("rclpy", "world4rl_interfaces", "franka_msgs")
+_MODULE_MARK = re.compile(r"^pytestmark\s*=.*\bmark\.ros\b", re.MULTILINE)
+_LOCK_FOLDER = Path(tempfile.gettempdir())
+_DOMAINS = range(1, 102)  # above 101 the ports that DDS derives collide with Linux's ephemeral range
+_left_out: list[str] = []
+
+
+def _missing_ros() -> list[str]:
+    return [name for name in _ROS_MODULES if importlib.util.find_spec(name) is None]
+
+
+def _reason() -> str:
+    return (
+        f"needs ROS 2: cannot import {', '.join(_missing_ros())} (run `make test`, or source your ROS and install/setup.bash)"
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get("WORLD4RL_REQUIRE_ROS") == "1" and _missing_ros():
+        raise pytest.UsageError(f"WORLD4RL_REQUIRE_ROS=1, but this run {_reason()}")
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Leave out files marked ``ros`` as a whole where ROS is absent: their imports would fail, not skip."""
+    if collection_path.suffix != ".py" or not collection_path.name.startswith("test_") or not _missing_ros():
+        return None
+    if not _MODULE_MARK.search(collection_path.read_text(encoding="utf-8")):
+        return None
+    _left_out.append(str(collection_path.name))
+    return True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if not _missing_ros():
+        return
+    for item in items:
+        if item.get_closest_marker("ros"):
+            item.add_marker(pytest.mark.skip(reason=_reason()))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _left_out:
+        terminalreporter.write_line(f"{len(_left_out)} ROS test files left out ({', '.join(sorted(_left_out))}): {_reason()}")
+
+
+def _lock_domain() -> tuple[int, int]:
+    """A ROS domain id that no other test run on this machine holds, and the open lock file that holds it."""
+    for domain in _DOMAINS:
+        try:
+            lock = os.open(_LOCK_FOLDER / f"world4rl-ros-domain-{domain}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError:  # another user's lock file
+            continue
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            continue
+        return domain, lock
+    raise RuntimeError(f"all ROS domains from 1 to 101 are locked: see {_LOCK_FOLDER}/world4rl-ros-domain-*.lock")
+
+
+@pytest.fixture(scope="module")
+def ros_domain() -> Iterator[int]:
+    """A free ``ROS_DOMAIN_ID`` (1 to 101), set in the environment with discovery on localhost only.
+
+    Request it before ``rclpy.init`` and before starting processes; both read the environment.
+    """
+    domain, lock = _lock_domain()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ROS_DOMAIN_ID", str(domain))
+        if os.environ.get("ROS_DISTRO") == "humble":
+            patch.setenv("ROS_LOCALHOST_ONLY", "1")
+        else:
+            patch.delenv("ROS_LOCALHOST_ONLY", raising=False)  # deprecated there, and it would win
+            patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        try:
+            yield domain
+        finally:
+            os.close(lock)
