@@ -1,0 +1,191 @@
+"""The task contract: the one written definition of what an observation and an action are.
+
+Recorder, converter, trainer, imagination and live policy all read the same YAML file. Its hash travels with
+bags, stores and checkpoints; a mismatch is an error that names the fields that differ.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .contract_parts import (
+    ACTION_NAMES,
+    ActionDim,
+    ContractError,
+    ContractMismatch,
+    Gripper,
+    ImageStream,
+    Pose,
+    ProprioStream,
+    Workspace,
+    build,
+)
+
+__all__ = [
+    "ACTION_NAMES",
+    "ActionDim",
+    "ContractError",
+    "ContractMismatch",
+    "Gripper",
+    "ImageStream",
+    "Pose",
+    "ProprioStream",
+    "TaskContract",
+    "Workspace",
+    "contract_names",
+]
+
+CONTRACTS_DIR = Path(__file__).parent / "contracts"
+
+
+def contract_names() -> list[str]:
+    """Names of the contracts shipped with this package, usable with `TaskContract.load`."""
+    return sorted(p.stem for p in CONTRACTS_DIR.glob("*.yaml"))
+
+
+@dataclass(frozen=True)
+class TaskContract:
+    """One robot set-up and task. Topics are absolute ROS names; lengths in m, angles in rad, times in s."""
+
+    name: str
+    robot: str
+    base_frame: str
+    control_rate_hz: float
+    images: tuple[ImageStream, ...]
+    proprioception: tuple[ProprioStream, ...]
+    actions: tuple[ActionDim, ...]
+    workspace: Workspace
+    gripper: Gripper
+    poses: dict[str, Pose] = field(default_factory=dict)  # name -> ((x, y, z), quaternion (x, y, z, w)), base frame
+    max_episode_s: float = 60.0
+    action_timeout_s: float = 0.5  # the gate holds when no action came for this long
+    action_topic: str = "/world4rl/action"
+    executed_action_topic: str = "/world4rl/executed_action"
+
+    def __post_init__(self) -> None:
+        if not self.images:
+            raise ContractError(f"contract '{self.name}' has no image stream; list at least one under 'images'")
+        streams = [s.name for s in self.images] + [s.name for s in self.proprioception]
+        if len(set(streams)) != len(streams):
+            raise ContractError(f"contract '{self.name}': stream names must differ from each other, got {streams}")
+        order = [ACTION_NAMES.index(a.name) for a in self.actions]
+        if not order or order != sorted(set(order)):
+            got = [a.name for a in self.actions]
+            raise ContractError(
+                f"contract '{self.name}': actions must be some of {ACTION_NAMES} in this order, got {got}"
+            )
+        if "home" not in self.poses:
+            raise ContractError(f"contract '{self.name}': 'poses' must name at least 'home'")
+        if ("gripper" in [a.name for a in self.actions]) == (self.gripper.fixed is not None):
+            raise ContractError(
+                f"contract '{self.name}': exactly one of an action named 'gripper' and gripper.fixed ('open' or 'closed')"
+            )
+        for label in ("control_rate_hz", "max_episode_s", "action_timeout_s"):
+            if not getattr(self, label) > 0:
+                raise ContractError(f"contract '{self.name}': {label} must be positive, got {getattr(self, label)}")
+
+    # -- reading and writing -------------------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, name_or_path: str | Path) -> TaskContract:
+        """A shipped contract by its name (`franka_sim_press`) or any YAML file by its path."""
+        path = Path(name_or_path)
+        if not path.is_file():
+            path = CONTRACTS_DIR / f"{name_or_path}.yaml"
+        if not path.is_file():
+            raise ContractError(
+                f"no task contract '{name_or_path}': give the path of a YAML file or one of {contract_names()}"
+            )
+        try:
+            data = yaml.safe_load(path.read_text())
+        except yaml.YAMLError as error:
+            raise ContractError(f"{path} is not valid YAML: {error}") from error
+        return cls.from_dict(data)
+
+    @classmethod
+    def from_dict(cls, data: Any) -> TaskContract:
+        """Inverse of `to_dict`. Unknown or missing keys and wrong types raise ContractError naming the key."""
+        return build(cls, data, "contract")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain dicts, lists, numbers and strings, as in the YAML file."""
+        return json.loads(json.dumps(asdict(self)))
+
+    def save(self, path: str | Path) -> None:
+        Path(path).write_text(yaml.safe_dump(self.to_dict(), sort_keys=False))
+
+    # -- identity ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def hash(self) -> str:
+        """16 hex digits of the SHA-256 of the canonical JSON of all fields."""
+        canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+
+    def differences(self, other: TaskContract) -> list[str]:
+        """One line per field that differs: `images.front.height: 32 here, 64 there`."""
+        mine, theirs = _flatten(self.to_dict()), _flatten(other.to_dict())
+        keys = list(mine) + [k for k in theirs if k not in mine]
+        return [
+            f"{k}: {mine.get(k, 'absent')} here, {theirs.get(k, 'absent')} there"
+            for k in keys
+            if mine.get(k, "absent") != theirs.get(k, "absent")
+        ]
+
+    def require_same(self, other: TaskContract, what: str) -> None:
+        """Raise ContractMismatch when `other`, the contract of `what` (e.g. "checkpoint runs/wm"), is not this one."""
+        if self.hash != other.hash:
+            lines = "; ".join(self.differences(other))
+            raise ContractMismatch(
+                f"{what} was made with another task contract ('{other.name}' {other.hash}; expected '{self.name}' "
+                f"{self.hash}): {lines}. Use the contract it was made with, or make it again with this one."
+            )
+
+    # -- sizes ---------------------------------------------------------------------------------------------------
+
+    @property
+    def action_dim(self) -> int:
+        return len(self.actions)
+
+    @property
+    def action_names(self) -> tuple[str, ...]:
+        return tuple(a.name for a in self.actions)
+
+    @property
+    def proprio_dim(self) -> int:
+        return sum(len(s.fields) for s in self.proprioception)
+
+    @property
+    def image_channels(self) -> int:
+        """Channels of a model-side frame: RGB of every stream, stacked in contract order."""
+        return 3 * len(self.images)
+
+    @property
+    def period_s(self) -> float:
+        return 1.0 / self.control_rate_hz
+
+    @property
+    def observation_topics(self) -> dict[str, str]:
+        """topic -> ROS type of everything an observation needs."""
+        return {s.topic: s.type for s in (*self.images, *self.proprioception)}
+
+
+def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested dicts and lists to dotted keys; list items that have a name are called by it."""
+    if isinstance(value, dict):
+        items = list(value.items())
+    elif isinstance(value, list) and any(isinstance(v, dict | list) for v in value):
+        items = [(v.get("name", str(i)) if isinstance(v, dict) else str(i), v) for i, v in enumerate(value)]
+    else:
+        return {prefix: value}
+    flat: dict[str, Any] = {}
+    for key, item in items:
+        flat.update(_flatten(item, f"{prefix}.{key}" if prefix else str(key)))
+    return flat

@@ -1,0 +1,96 @@
+"""Camera images to model images. Pixels are decoded, cropped and resized here and nowhere else."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from functools import cache
+from typing import Any
+
+import cv2
+import numpy as np
+
+from .contract_parts import ImageStream
+
+# channels in the message, and which of them make RGB
+_LAYOUTS: dict[str, tuple[int, list[int]]] = {
+    "rgb8": (3, [0, 1, 2]),
+    "bgr8": (3, [2, 1, 0]),
+    "8UC3": (3, [2, 1, 0]),
+    "rgba8": (4, [0, 1, 2]),
+    "bgra8": (4, [2, 1, 0]),
+    "8UC4": (4, [2, 1, 0]),
+    "mono8": (1, [0, 0, 0]),
+    "8UC1": (1, [0, 0, 0]),
+}
+
+
+class ImageError(ValueError):
+    """An image that cannot be decoded or cropped; the message names what to mend."""
+
+
+def decode_image(encoding: str, height: int, width: int, step: int, data: Any, is_bigendian: int = 0) -> np.ndarray:
+    """Pixels of a sensor_msgs/Image as uint8 (height, width, 3) RGB.
+
+    `data` is anything with the buffer protocol or a uint8 array. Common 8-bit encodings are decoded here; others
+    (Bayer, YUV, 16 bit) need cv_bridge. Raises ImageError for what nobody can decode.
+    """
+    if encoding not in _LAYOUTS:
+        return _decode_with_cv_bridge(encoding, height, width, step, data, is_bigendian)
+    channels, order = _LAYOUTS[encoding]
+    flat = data if isinstance(data, np.ndarray) else np.frombuffer(data, np.uint8)
+    if step < width * channels or flat.size < height * step:
+        raise ImageError(f"{encoding} image of {width}x{height}, step {step}, does not fit its {flat.size} bytes")
+    rows = flat[: height * step].reshape(height, step)[:, : width * channels]
+    return np.ascontiguousarray(rows.reshape(height, width, channels)[..., order])
+
+
+def decode_compressed(data: Any) -> np.ndarray:
+    """Pixels of a sensor_msgs/CompressedImage (JPEG, PNG ...) as uint8 (H, W, 3) RGB."""
+    flat = data if isinstance(data, np.ndarray) else np.frombuffer(data, np.uint8)
+    pixels = cv2.imdecode(flat, cv2.IMREAD_COLOR)
+    if pixels is None:
+        raise ImageError(f"compressed image of {flat.size} bytes is damaged or of an unknown format")
+    return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
+
+
+def prepare(rgb: np.ndarray, stream: ImageStream) -> np.ndarray:
+    """Crop and area-average a camera image, uint8 (h, w, 3), to the stream's uint8 (H, W, 3)."""
+    if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
+        raise ImageError(f"stream '{stream.name}': expected uint8 (h, w, 3), got {rgb.dtype} {rgb.shape}")
+    if stream.crop is not None:
+        x, y, width, height = stream.crop
+        if y + height > rgb.shape[0] or x + width > rgb.shape[1]:
+            raise ImageError(
+                f"stream '{stream.name}': crop (x, y, w, h) {stream.crop} leaves the camera's "
+                f"{rgb.shape[1]}x{rgb.shape[0]} image; mend the contract's crop or the camera's resolution"
+            )
+        rgb = rgb[y : y + height, x : x + width]
+    if rgb.shape[:2] != (stream.height, stream.width):
+        return cv2.resize(rgb, (stream.width, stream.height), interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(rgb)
+
+
+@cache
+def cv_bridge_works() -> bool:
+    """Whether cv_bridge converts an image here. Asked in a subprocess: built for NumPy 1, it crashes under NumPy 2."""
+    probe = "import numpy, cv_bridge; cv_bridge.CvBridge().cv2_to_imgmsg(numpy.zeros((2, 2, 3), 'uint8'), 'bgr8')"
+    result = subprocess.run([sys.executable, "-c", probe], capture_output=True, timeout=30, check=False)
+    return result.returncode == 0
+
+
+def _decode_with_cv_bridge(
+    encoding: str, height: int, width: int, step: int, data: Any, is_bigendian: int
+) -> np.ndarray:
+    if not cv_bridge_works():
+        raise ImageError(
+            f"image encoding '{encoding}' needs cv_bridge, which does not work here; install a cv_bridge built for "
+            f"this NumPy, or set the camera to one of {sorted(_LAYOUTS)}"
+        )
+    import cv_bridge
+    from sensor_msgs.msg import Image
+
+    message = Image(
+        height=height, width=width, encoding=encoding, is_bigendian=is_bigendian, step=step, data=bytes(data)
+    )
+    return cv_bridge.CvBridge().imgmsg_to_cv2(message, "rgb8")

@@ -1,0 +1,314 @@
+"""The training store: episodes as flat memory-mapped arrays with a small index, so that a batch is a slice.
+
+Row r of every array belongs to one observation. Episode i owns rows start .. start + T; row start + t holds frame t
+and the action that leads to frame t + 1 (the last row's action is zero padding, so that one index serves all arrays).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from .contract import TaskContract
+from .episode import Episode, Outcome
+
+FORMAT = "world4rl-store-1"
+_INDEX = "index.json"
+_FLUSH_S = 1.0  # the index is rewritten at most this often while appending
+
+
+class StoreError(RuntimeError):
+    """A store that cannot be opened or written; the message says what to do."""
+
+
+@dataclass(frozen=True)
+class EpisodeInfo:
+    """What the index knows of one episode. `length` is T (actions); its rows are start .. start + length inclusive."""
+
+    episode_id: str
+    start: int
+    length: int
+    task: str
+    source: str
+    outcome: Outcome
+    success_index: int | None
+    seed: int | None
+    policy_id: str
+    uri: str
+    digest: str
+
+
+class EpisodeStore:
+    """Append-only folder of episodes that share one task contract. One writer at a time, any number of readers."""
+
+    def __init__(self, path: Path, contract: TaskContract, infos: list[EpisodeInfo]) -> None:
+        """Use `create` or `open`."""
+        self.path = path
+        self.contract = contract
+        self.infos = infos
+        self._rows = sum(i.length + 1 for i in infos)
+        self._layout = _layout(contract)
+        self._files: dict[str, IO[bytes]] = {}
+        self._maps: dict[str, np.ndarray] = {}
+        self._lock: IO[bytes] | None = None
+        self._flushed_at = 0.0
+        self._dirty = False
+
+    @classmethod
+    def create(cls, path: str | Path, contract: TaskContract) -> EpisodeStore:
+        """New, empty store in a folder that does not hold one yet."""
+        path = Path(path)
+        if (path / _INDEX).exists():
+            raise StoreError(f"{path} already holds a store; open it, or choose another folder")
+        path.mkdir(parents=True, exist_ok=True)
+        store = cls(path, contract, [])
+        store._write_index()
+        return store
+
+    @classmethod
+    def open(cls, path: str | Path) -> EpisodeStore:
+        """Existing store, for reading; the first `append` also takes it for writing."""
+        path = Path(path)
+        try:
+            index = json.loads((path / _INDEX).read_text())
+        except FileNotFoundError:
+            raise StoreError(
+                f"{path} holds no store ({_INDEX} is missing); build one with `world4rl dataset build`"
+            ) from None
+        except json.JSONDecodeError as error:
+            raise StoreError(f"{path / _INDEX} is damaged ({error}); build the store again from its bags") from error
+        if index.get("format") != FORMAT:
+            raise StoreError(
+                f"{path} has format {index.get('format')!r}, this version reads {FORMAT!r}; build it again"
+            )
+        infos = [EpisodeInfo(**{**e, "outcome": Outcome(e["outcome"])}) for e in index["episodes"]]
+        store = cls(path, TaskContract.from_dict(index["contract"]), infos)
+        for name, (dtype, shape) in store._layout.items():
+            needed = store._rows * _row_bytes(dtype, shape)
+            found = (path / f"{name}.bin").stat().st_size if (path / f"{name}.bin").exists() else 0
+            if found < needed:
+                raise StoreError(
+                    f"{path / name}.bin has {found} bytes, the index needs {needed}; build the store again"
+                )
+        return store
+
+    # -- writing -------------------------------------------------------------------------------------------------
+
+    def append(self, episode: Episode, uri: str = "") -> None:
+        """Validate and add one episode; `uri` says where it came from. The index follows within a second or at close."""
+        episode.validate(self.contract)
+        if any(i.episode_id == episode.episode_id for i in self.infos):
+            raise StoreError(f"episode {episode.episode_id} is already in {self.path}; give each episode its own id")
+        self._open_for_writing()
+        digest = hashlib.sha256()
+        for name, rows in _arrays(episode).items():
+            block = rows.astype(self._layout[name][0], copy=False).tobytes()
+            digest.update(name.encode() + block)
+            self._files[name].write(block)
+        self.infos.append(_info(episode, self._rows, uri, digest.hexdigest()))
+        self._rows += len(episode) + 1
+        self._dirty = True
+        if time.monotonic() - self._flushed_at > _FLUSH_S:
+            self.flush()
+
+    def flush(self) -> None:
+        """Bring data, then index, to disk. Cheap when nothing is new."""
+        if not self._dirty:
+            return
+        for file in self._files.values():
+            file.flush()
+        self._write_index()
+        self._flushed_at = time.monotonic()
+        self._dirty = False
+
+    def close(self) -> None:
+        """Flush and give up the write lock. Reading goes on working."""
+        self.flush()
+        for file in self._files.values():
+            file.close()
+        self._files = {}
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def __enter__(self) -> EpisodeStore:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # -- reading -------------------------------------------------------------------------------------------------
+
+    def __len__(self) -> int:
+        """Number of episodes."""
+        return len(self.infos)
+
+    @property
+    def rows(self) -> int:
+        """Number of observations in all episodes together."""
+        return self._rows
+
+    def array(self, name: str) -> np.ndarray:
+        """Read-only map of one flat array over all rows: images_<stream>, actions, proprio, stamps or sources."""
+        held = self._maps.get(name)
+        if held is None or len(held) < self._rows:
+            self.flush()
+            dtype, shape = self._layout[name]
+            if self._rows == 0:
+                return np.zeros((0, *shape), dtype)
+            held = np.memmap(self.path / f"{name}.bin", dtype, mode="r", shape=(self._rows, *shape))
+            self._maps[name] = held
+        return held
+
+    def images(self, i: int, stream: str) -> np.ndarray:
+        """uint8 (T+1, H, W, 3) of one stream, without a copy."""
+        return self.array(f"images_{stream}")[self._slice(i)]
+
+    def frames(self, i: int) -> np.ndarray:
+        """uint8 (T+1, C, H, W): all streams stacked on the channels in contract order, C = 3 * streams."""
+        streams = [self.images(i, s.name).transpose(0, 3, 1, 2) for s in self.contract.images]
+        if len({s.shape for s in streams}) != 1:
+            raise StoreError(f"streams of contract '{self.contract.name}' differ in size and cannot be stacked")
+        return np.concatenate(streams, axis=1)
+
+    def actions(self, i: int) -> np.ndarray:
+        """float32 (T, A) in [-1, 1]."""
+        return self.array("actions")[self._slice(i)][:-1]
+
+    def proprio(self, i: int) -> np.ndarray:
+        """float32 (T+1, P)."""
+        return self.array("proprio")[self._slice(i)]
+
+    def episode(self, i: int) -> Episode:
+        """One episode, copied into memory."""
+        info = self.infos[i]
+        rows = self._slice(i)
+        return Episode(
+            images={s.name: np.array(self.images(i, s.name)) for s in self.contract.images},
+            proprio=np.array(self.proprio(i)),
+            actions=np.array(self.actions(i)),
+            action_sources=np.array(self.array("sources")[rows][:-1]),
+            stamps=np.array(self.array("stamps")[rows]),
+            task=info.task,
+            source=info.source,
+            outcome=info.outcome,
+            success_index=info.success_index,
+            contract_hash=self.contract.hash,
+            episode_id=info.episode_id,
+            seed=info.seed,
+            policy_id=info.policy_id,
+        )
+
+    def select(
+        self,
+        source: str | Iterable[str] | None = None,
+        outcome: Outcome | Iterable[Outcome] | None = None,
+        ids: Iterable[str] | None = None,
+        task: str | None = None,
+    ) -> list[int]:
+        """Indices of the episodes that meet every condition given."""
+        sources = {source} if isinstance(source, str) else None if source is None else set(source)
+        outcomes = {outcome} if isinstance(outcome, int) else None if outcome is None else set(outcome)
+        wanted = None if ids is None else set(ids)
+        return [
+            i
+            for i, e in enumerate(self.infos)
+            if (sources is None or e.source in sources)
+            and (outcomes is None or e.outcome in outcomes)
+            and (wanted is None or e.episode_id in wanted)
+            and (task is None or e.task == task)
+        ]
+
+    @property
+    def content_hash(self) -> str:
+        """16 hex digits over contract and every episode's data and labels, in order."""
+        lines = [f"{e.digest} {e.source} {int(e.outcome)} {e.success_index}" for e in self.infos]
+        return hashlib.sha256("\n".join([self.contract.hash, *lines]).encode()).hexdigest()[:16]
+
+    # -- inner ---------------------------------------------------------------------------------------------------
+
+    def _slice(self, i: int) -> slice:
+        info = self.infos[i]
+        return slice(info.start, info.start + info.length + 1)
+
+    def _open_for_writing(self) -> None:
+        if self._lock is not None:
+            return
+        lock = (self.path / ".lock").open("wb")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise StoreError(f"{self.path} is being written by another process; wait for it to end") from None
+        on_disk = json.loads((self.path / _INDEX).read_text())["episodes"]
+        if len(on_disk) != len(self.infos):
+            lock.close()
+            raise StoreError(f"{self.path} has grown since it was opened; open it again before appending")
+        self._lock = lock
+        for name, (dtype, shape) in self._layout.items():
+            file = (self.path / f"{name}.bin").open("ab")
+            file.truncate(self._rows * _row_bytes(dtype, shape))  # drops what a crash left beyond the index
+            self._files[name] = file
+
+    def _write_index(self) -> None:
+        index = {
+            "format": FORMAT,
+            "contract": self.contract.to_dict(),
+            "contract_hash": self.contract.hash,
+            "episodes": [asdict(i) for i in self.infos],
+        }
+        temporary = self.path / f"{_INDEX}.{os.getpid()}.tmp"
+        temporary.write_text(json.dumps(index))
+        os.replace(temporary, self.path / _INDEX)
+
+
+def _layout(contract: TaskContract) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
+    """Array name -> dtype and shape of one row."""
+    layout: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
+        f"images_{s.name}": (np.dtype(np.uint8), (s.height, s.width, 3)) for s in contract.images
+    }
+    layout["actions"] = (np.dtype("<f4"), (contract.action_dim,))
+    layout["proprio"] = (np.dtype("<f4"), (contract.proprio_dim,))
+    layout["stamps"] = (np.dtype("<i8"), ())
+    layout["sources"] = (np.dtype(np.uint8), ())
+    return layout
+
+
+def _row_bytes(dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
+    return int(dtype.itemsize * np.prod(shape, dtype=int))
+
+
+def _arrays(episode: Episode) -> dict[str, np.ndarray]:
+    """The episode's arrays with T + 1 rows each, by the names of the layout."""
+    padding = np.zeros((1, episode.actions.shape[1]), np.float32)
+    arrays = {f"images_{name}": frames for name, frames in episode.images.items()}
+    arrays["actions"] = np.concatenate([episode.actions, padding])
+    arrays["proprio"] = episode.proprio
+    arrays["stamps"] = episode.stamps
+    arrays["sources"] = np.concatenate([episode.action_sources, np.zeros(1, np.uint8)])
+    return arrays
+
+
+def _info(episode: Episode, start: int, uri: str, digest: str) -> EpisodeInfo:
+    return EpisodeInfo(
+        episode_id=episode.episode_id,
+        start=start,
+        length=len(episode),
+        task=episode.task,
+        source=episode.source,
+        outcome=Outcome(episode.outcome),
+        success_index=episode.success_index,
+        seed=episode.seed,
+        policy_id=episode.policy_id,
+        uri=uri,
+        digest=digest,
+    )
