@@ -1,0 +1,230 @@
+"""The safety gate: the only way from a normalised action to a target for the arm.
+
+No ROS in here: times are seconds of the caller's clock, positions metres, orientations quaternions (x, y, z, w), both in
+the contract's base frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from world4rl_data.contract import TaskContract
+from world4rl_data.episode import ActionSource
+
+from world4rl_control import pose
+from world4rl_control.gripper import GripperCommand, GripperSwitch
+from world4rl_control.layout import ActionLayout
+from world4rl_control.limits import MotionLimits
+from world4rl_control.sources import SourcePriority
+
+_ANY_AXIS = np.full(3, np.inf)
+_Pose = tuple[np.ndarray, np.ndarray]
+
+
+@dataclass(frozen=True)
+class GateConfig:
+    """Times of the gate [s], and when a reset counts as arrived."""
+
+    pose_timeout_s: float = 0.2  # a measured pose older than this moves nothing
+    min_interval: float = 0.8  # part of a control period that must lie between two actions; 1 would punish jitter
+    arrived_m: float = 0.01
+    arrived_rad: float = 0.05
+
+
+@dataclass(frozen=True)
+class GateOutput:
+    """What came of one action. When it was not accepted the target is the old one and nothing is to be sent."""
+
+    target_position: np.ndarray  # float64 (3,) [m]
+    target_quat: np.ndarray  # float64 (4,) xyzw
+    gripper: GripperCommand | None  # None: no change
+    executed: np.ndarray  # float32 (A,) in [-1, 1]; zeros when not accepted
+    accepted: bool
+    reason: str  # why it was not accepted; empty when it was
+
+
+class SafetyGate:
+    """Turns actions into bounded targets; disabled until `enable`, and after `disable` until enabled again.
+
+    `executed` of an accepted action is the action that, applied exactly to the last target, gives the new one. One
+    exception: when the arm was pushed further away than one action reaches, the target follows it (the lag stays
+    bounded) and `executed` is cut to [-1, 1]. Not thread-safe: the caller holds one lock.
+    """
+
+    def __init__(self, contract: TaskContract, config: GateConfig = GateConfig()) -> None:
+        self.contract, self.config = contract, config
+        self.limits, self.layout = MotionLimits.of(contract), ActionLayout(contract)
+        self.enabled = False
+        self.reason = "not enabled yet: call ~/enable"  # why the arm holds; empty while it moves
+        self.rejected = 0  # actions that nobody could use: wrong length, not finite, unknown source
+        self._sources = SourcePriority(contract.action_timeout_s)
+        self._gripper = GripperSwitch(contract.gripper)
+        self._position, self._quat = np.zeros(3), np.array((0.0, 0.0, 0.0, 1.0))
+        self._upright = self._quat  # the orientation kept when the contract has no rotation
+        self._goal: _Pose | None = None  # where a reset goes
+        self._moved = False  # whether an action was applied, or a reset step, since enabling
+        self._last_s = 0.0  # when that was; before the first, when the gate was enabled
+
+    @property
+    def target(self) -> _Pose:
+        """The last commanded position (3,) and orientation (4,)."""
+        return self._position.copy(), self._quat.copy()
+
+    @property
+    def active_source(self) -> ActionSource:
+        """Who drives the arm; UNKNOWN when nobody does."""
+        return self._sources.active
+
+    @property
+    def resetting(self) -> bool:
+        """Whether the gate itself is moving the arm to a named pose."""
+        return self._goal is not None
+
+    def enable(
+        self, position: Sequence[float], quat: Sequence[float], gripper_width: float | None = None, now_s: float = 0.0
+    ) -> None:
+        """Start from the measured pose and opening [m], with nobody at the arm; when enabled already, start afresh.
+
+        The first action moves from where the arm is measured then, so the arm may settle in between.
+
+        Raises ValueError, and stays disabled, when the pose is not finite.
+        """
+        self.disable("not enabled: the measured pose is not usable")
+        self._anchor(*_as_pose(position, quat))
+        self._gripper.start(gripper_width)
+        self._moved, self._last_s = False, now_s
+        self.enabled, self.reason = True, "no action yet"
+
+    def disable(self, reason: str) -> None:
+        """Accept nothing more, for the reason given, until enabled again."""
+        self.enabled, self.reason, self._goal = False, reason, None
+        self._sources.release()
+
+    def release(self) -> None:
+        """Let the next source have the arm (a human keeps it until then)."""
+        self._sources.release()
+
+    def apply(
+        self,
+        values: Sequence[float],
+        source: int,
+        measured_position: Sequence[float],
+        measured_quat: Sequence[float],
+        now_s: float,
+        pose_age_s: float = 0.0,
+    ) -> GateOutput:
+        """Apply one action (A,), clamped to [-1, 1]; at most once per control period."""
+        if not self.enabled:
+            return self._refuse(self.reason)
+        try:
+            action, who = self.layout.parse(values), self._sources.parse(source)
+        except ValueError as error:
+            self.rejected += 1
+            self.reason = str(error)
+            return self._refuse(self.reason)
+        wait = self._sources.admit(who, now_s) or self._busy(who, now_s)
+        if wait:
+            return self._refuse(wait)
+        try:
+            position, quat = self._measured(measured_position, measured_quat, pose_age_s)
+        except ValueError as error:
+            self.reason = str(error)
+            return self._refuse(self.reason)
+        self._begin(position, quat, now_s)
+        self.reason = ""
+        return self._execute(action, position, quat)
+
+    def check(self, now_s: float, pose_age_s: float = 0.0) -> str:
+        """Why the arm holds just now ("" while it moves): call it on a timer, so that silence is noticed.
+
+        Holding commands nothing: the last target stays, at most the allowed lag away. A fresh action ends it.
+        """
+        if self.enabled and not self.resetting:
+            silent_s = now_s - self._last_s
+            if pose_age_s > self.config.pose_timeout_s:
+                self.reason = f"no measured pose for {pose_age_s:.2f} s"
+            elif silent_s > self.contract.action_timeout_s:
+                self.reason = f"no action for {silent_s:.1f} s"
+        return self.reason
+
+    def start_reset(self, pose_name: str = "home") -> None:
+        """Begin to move to a pose of the contract. Raises ValueError when disabled, when a human has the arm, or for a
+        pose that the contract does not have."""
+        if not self.enabled:
+            raise ValueError(f"the gate is disabled ({self.reason}): enable it first")
+        if self.active_source == ActionSource.HUMAN:
+            raise ValueError("a human has the arm: call ~/release first")
+        if pose_name not in self.contract.poses:
+            raise ValueError(f"no pose {pose_name!r} in the contract, there are {sorted(self.contract.poses)}")
+        self._goal = _as_pose(*self.contract.poses[pose_name])
+        self.reason = f"moving to {pose_name}"
+
+    def reset_step(
+        self, measured_position: Sequence[float], measured_quat: Sequence[float], now_s: float, pose_age_s: float = 0.0
+    ) -> GateOutput:
+        """The next target on the way to the reset's pose, under the limits of an action; call once per control period.
+
+        `resetting` is false once the arm has arrived. Not accepted: no reset is going on, or the pose is stale.
+        """
+        if self._goal is None:
+            return self._refuse("no reset is going on")
+        try:
+            position, quat = self._measured(measured_position, measured_quat, pose_age_s)
+        except ValueError as error:
+            return self._refuse(str(error))
+        self._begin(position, quat, now_s)
+        goal_position, goal_quat = self._goal
+        self._position = self.limits.move(self._position, goal_position - self._position, position, _ANY_AXIS)
+        turn = pose.rotation_between(self._quat, goal_quat)
+        self._quat = self._upright = self.limits.turn(self._quat, turn, quat, _ANY_AXIS)
+        near = pose.length(goal_position - position) <= self.config.arrived_m
+        if near and pose.length(pose.rotation_between(quat, goal_quat)) <= self.config.arrived_rad:
+            self._goal, self._upright, self.reason = None, goal_quat, "no action yet"
+        return GateOutput(*self.target, None, np.zeros(self.layout.size, np.float32), True, "")
+
+    def _execute(self, action: np.ndarray, position: np.ndarray, quat: np.ndarray) -> GateOutput:
+        old_position, old_quat = self._position, self._quat
+        new = self.limits.move(old_position, self.layout.translation(action), position, self.layout.metres)
+        if self.layout.turns:
+            new_quat = self.limits.turn(old_quat, self.layout.rotation(action), quat, self.layout.radians)
+            turn = pose.rotation_between(old_quat, new_quat)
+        else:
+            new_quat, turn = self.limits.pull(self._upright, quat), np.zeros(3)
+        command = self._gripper.wish(self.layout.gripper(action))
+        executed = self.layout.express(new - old_position, turn, self._gripper.executed)
+        self._position, self._quat = new, new_quat
+        return GateOutput(*self.target, command, executed, True, "")
+
+    def _busy(self, who: ActionSource, now_s: float) -> str:
+        if self.resetting:
+            if who != ActionSource.HUMAN:
+                return "resetting: actions wait until the arm has arrived"
+            self._goal = None  # a human always takes over
+        early = 0.0 <= now_s - self._last_s < self.config.min_interval * self.contract.period_s
+        return "early: one action per control period" if early and self._moved else ""
+
+    def _begin(self, position: np.ndarray, quat: np.ndarray, now_s: float) -> None:
+        if not self._moved:  # the first command starts where the arm is now, not where it was when enabled
+            self._anchor(position, quat)
+        self._moved, self._last_s = True, now_s
+
+    def _measured(self, position: Sequence[float], quat: Sequence[float], age_s: float) -> _Pose:
+        if age_s > self.config.pose_timeout_s:
+            raise ValueError(f"no measured pose for {age_s:.2f} s")
+        return _as_pose(position, quat)
+
+    def _anchor(self, position: np.ndarray, quat: np.ndarray) -> None:
+        self._position, self._quat, self._upright = position, quat, quat
+
+    def _refuse(self, reason: str) -> GateOutput:
+        return GateOutput(*self.target, None, np.zeros(self.layout.size, np.float32), False, reason)
+
+
+def _as_pose(position: Sequence[float], quat: Sequence[float]) -> _Pose:
+    """Checked copies. Raises ValueError unless both are finite and of the right length."""
+    xyz, xyzw = np.array(position, dtype=np.float64), np.array(quat, dtype=np.float64)
+    if xyz.shape != (3,) or xyzw.shape != (4,) or not np.isfinite(xyz).all():
+        raise ValueError(f"the measured pose is not usable: position {xyz}, orientation {xyzw}")
+    return xyz, pose.unit(xyzw)
