@@ -1,0 +1,108 @@
+"""Behaviour cloning: maximum likelihood of the executed actions. Filtered BC is the same on more, successful, data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from tqdm import tqdm
+from world4rl_data.store import EpisodeStore
+from world4rl_wm.frames import FrameWindows, to_float
+
+from world4rl_policy.actor_critic import GaussianPolicy, PolicyConfig
+
+
+@dataclass(frozen=True)
+class BcTraining:
+    """Optimisation of behaviour cloning; `shift` is the random shift of the pictures in pixels."""
+
+    steps: int = 600
+    batch_size: int = 64
+    learning_rate: float = 5e-4
+    weight_decay: float = 1e-3
+    shift: int = 1
+
+
+class Demonstrations:
+    """Frames and actions to imitate. Steps after the first success are left out: nothing is left to learn there."""
+
+    def __init__(self, store: EpisodeStore, episodes: Sequence[int], history: int):
+        self.windows = FrameWindows(store, episodes, history)
+        self.rows = self.windows.current
+        keep = torch.ones(len(self.rows), dtype=torch.bool)
+        start = 0
+        for episode in episodes:
+            info = store.infos[episode]
+            if info.success_index is not None:
+                keep[start + info.success_index : start + info.length] = False
+            start += info.length
+        self.rows = self.rows[keep]
+
+    def sample(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Frames ``(size, history, C, H, W)`` in [-1, 1] and actions ``(size, A)``."""
+        rows = self.rows[torch.randint(len(self.rows), (size,), generator=generator)]
+        windows = self.windows
+        return to_float(windows.frames[windows.past(rows)]), windows.actions[rows]
+
+
+def random_shift(frames: Tensor, pixels: int, generator: torch.Generator) -> Tensor:
+    """Shift each item's frames ``(B, T, C, H, W)`` by up to `pixels`, all its frames alike, edges repeated."""
+    if pixels == 0:
+        return frames
+    batch, size = len(frames), frames.shape[-1]
+    padded = F.pad(frames.flatten(1, 2), (pixels,) * 4, mode="replicate")
+    offsets = torch.randint(2 * pixels + 1, (batch, 2), generator=generator)
+    grid = torch.arange(size)
+    rows = (offsets[:, :1] + grid)[:, None, :, None]
+    columns = (offsets[:, 1:] + grid)[:, None, None, :]
+    item = torch.arange(batch)[:, None, None, None]
+    channel = torch.arange(padded.shape[1])[None, :, None, None]
+    return padded[item, channel, rows, columns].view_as(frames)
+
+
+def train_bc(
+    store: EpisodeStore,
+    episodes: Sequence[int],
+    policy: GaussianPolicy,
+    config: BcTraining = BcTraining(),
+    seed: int = 0,
+    progress: bool = True,
+    description: str = "BC",
+) -> GaussianPolicy:
+    """Fit `policy` to the episodes' executed actions by negative log-likelihood; returns it in evaluation mode."""
+    generator = torch.Generator().manual_seed(seed)
+    demonstrations = Demonstrations(store, episodes, policy.history)
+    optimizer = torch.optim.AdamW(policy.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps, eta_min=config.learning_rate / 20)
+    policy.train()
+    for _ in tqdm(range(config.steps), desc=description, disable=not progress, unit="step"):
+        frames, actions = demonstrations.sample(config.batch_size, generator)
+        frames = random_shift(frames, config.shift, generator)
+        loss = -policy.distribution(frames).log_prob(actions).sum(-1).mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return policy.eval()
+
+
+def train_and_save(
+    store: EpisodeStore,
+    episodes: Sequence[int],
+    out: Path,
+    config: BcTraining = BcTraining(),
+    seed: int = 0,
+    progress: bool = True,
+    description: str = "BC",
+) -> Path:
+    """Train a fresh policy on `episodes` and write a checkpoint folder."""
+    torch.manual_seed(seed)
+    contract = store.contract
+    policy = GaussianPolicy(PolicyConfig(contract.image_channels, contract.images[0].height, contract.action_dim), contract)
+    train_bc(store, episodes, policy, config, seed, progress, description)
+    metrics = {"episodes": len(episodes), "training": asdict(config), "std": policy.std.tolist()}
+    return policy.save(out, metrics=metrics, seed=seed, data_hashes={"store": store.content_hash})

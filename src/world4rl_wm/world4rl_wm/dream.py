@@ -1,0 +1,44 @@
+"""Stepping the frozen world model forward: the state that a dream carries from frame to frame."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from world4rl_wm.world_model import WorldModel
+
+
+class Dream:
+    """A batch of running dreams.
+
+    Attributes:
+        context: the last frames, ``(B, T, C, H, W)`` in [-1, 1], oldest first.
+        actions: the actions between them, ``(B, T - 1, A)``.
+    """
+
+    def __init__(self, world_model: WorldModel, context: Tensor, actions: Tensor | None = None, seed: int | None = None):
+        self.world_model = world_model
+        self.context = context
+        shape = (len(context), world_model.history - 1, world_model.config.denoiser.action_dim)
+        self.actions = torch.zeros(shape, device=context.device) if actions is None else actions
+        if tuple(self.actions.shape) != shape:
+            raise ValueError(f"context actions must be {shape}, got {tuple(self.actions.shape)}")
+        self.generator = None if seed is None else torch.Generator(context.device).manual_seed(seed)
+
+    @classmethod
+    def from_first_frames(cls, world_model: WorldModel, frames: Tensor, seed: int | None = None) -> Dream:
+        """Start at an episode's first frame ``(B, C, H, W)``: it is repeated, and nothing has been done yet."""
+        return cls(world_model, frames.unsqueeze(1).repeat(1, world_model.history, 1, 1, 1), seed=seed)
+
+    def step(self, action: Tensor) -> Tensor:
+        """Do `action` ``(B, A)``; returns the next frame ``(B, C, H, W)``."""
+        actions = torch.cat([self.actions, action.unsqueeze(1)], dim=1)
+        frame = self.world_model.predict(self.context, actions, self.generator)
+        self.context = torch.cat([self.context[:, 1:], frame.unsqueeze(1)], dim=1)
+        self.actions = actions[:, 1:]
+        return frame
+
+    def put(self, rows: Tensor, frames: Tensor) -> None:
+        """Start the dreams `rows` (bool ``(B,)``) anew at first frames ``(rows, C, H, W)``."""
+        self.context[rows] = frames.unsqueeze(1)
+        self.actions[rows] = 0.0

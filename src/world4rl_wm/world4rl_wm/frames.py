@@ -1,0 +1,64 @@
+"""Pixels and history: the one place that says how episodes become what a model sees."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+from world4rl_data.store import EpisodeStore
+
+
+def to_float(frames: Tensor) -> Tensor:
+    """uint8 pixels to float in [-1, 1]."""
+    return frames.float() / 127.5 - 1.0
+
+
+def to_uint8(frames: Tensor) -> Tensor:
+    """Float pixels in [-1, 1] to uint8."""
+    return ((frames + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
+
+
+class FrameWindows:
+    """Episodes laid end to end in memory, from which windows of history and future are sliced.
+
+    Each episode is preceded by `history - 1` copies of its first frame with zero actions: what a live policy or a
+    dream also sees at the start.
+
+    Attributes:
+        frames: uint8 ``(N, C, H, W)``.
+        actions: float32 ``(N, A)``; row i leads from frame i to frame i + 1.
+        current: int64 ``(M,)``, rows that have a successor in their episode.
+        remaining: int64 ``(M,)``, how many successors they have.
+    """
+
+    def __init__(self, store: EpisodeStore, episodes: Sequence[int], history: int = 4):
+        if not len(episodes):
+            raise ValueError("no episodes to learn from: collect some, or loosen the selection")
+        self.history = history
+        frames, actions, current, remaining = [], [], [], []
+        offset, pad = 0, history - 1
+        for episode in episodes:
+            pixels = np.asarray(store.frames(episode))
+            steps = np.asarray(store.actions(episode), dtype=np.float32)
+            frames += [np.repeat(pixels[:1], pad, axis=0), pixels]
+            actions += [np.zeros((pad, steps.shape[1]), np.float32), steps, np.zeros((1, steps.shape[1]), np.float32)]
+            first = offset + pad
+            current.append(np.arange(first, first + len(steps)))
+            remaining.append(np.arange(len(steps), 0, -1))
+            offset += pad + len(pixels)
+        self.frames = torch.from_numpy(np.concatenate(frames))
+        self.actions = torch.from_numpy(np.concatenate(actions))
+        self.current = torch.from_numpy(np.concatenate(current))
+        self.remaining = torch.from_numpy(np.concatenate(remaining))
+
+    def past(self, current: Tensor, length: int | None = None) -> Tensor:
+        """Rows of the `length` frames that end at `current`, ``(B, length)``, oldest first."""
+        length = length or self.history
+        return current.unsqueeze(1) + torch.arange(1 - length, 1)
+
+    def window(self, current: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Context ``(B, T, C, H, W)`` and next frame ``(B, C, H, W)`` in [-1, 1], actions ``(B, T, A)``."""
+        rows = self.past(current)
+        return to_float(self.frames[rows]), self.actions[rows], to_float(self.frames[current + 1])
