@@ -11,7 +11,7 @@ import numpy as np
 
 ARM_JOINTS = tuple(f"joint{i}" for i in range(1, 8))
 TOOL_SITE = "pinch"  # between the finger pads: the frame of current_pose and of every target
-HOME_JOINTS = (0.0, 0.195, 0.0, -2.43, 0.0, 2.62, 0.785)  # rad; tool pointing down in front of the arm
+HOME_JOINTS = (0.0, -0.3072, 0.0, -2.3559, 0.0, 2.0487, 0.7854)  # rad; tool at (.45, 0, .30) m, pointing down
 TIMESTEP_S = 0.002
 
 _HULL_GROUP = 3  # gym-hil's group of collision geoms
@@ -22,9 +22,9 @@ _PAD_RGBA = (0.95, 0.55, 0.10, 1.0)
 _TABLE_RGBA = (0.42, 0.40, 0.38, 1.0)
 
 # The front camera looks at the workspace from ahead and to the right of the arm.
-_FRONT_LOOKAT, _FRONT_DISTANCE, _FRONT_AZIMUTH, _FRONT_ELEVATION = (0.5, 0.0, 0.09), 0.56, 140.0, -35.0
+_FRONT_LOOKAT, _FRONT_DISTANCE, _FRONT_AZIMUTH, _FRONT_ELEVATION = (0.5, 0.0, 0.11), 0.62, 140.0, -35.0
 # The wrist camera sits beside the gripper's base and looks along the fingers at the tool point (gripper-base frame, m).
-_WRIST_POSITION, _WRIST_LOOKAT, _WRIST_UP, _WRIST_FOVY = (0.09, 0.0, 0.02), (0.0, 0.0, 0.16), (1.0, 0.0, 0.0), 60.0
+_WRIST_POSITION, _WRIST_LOOKAT, _WRIST_UP, _WRIST_FOVY = (0.09, 0.0, 0.02), (0.0, 0.0, 0.16), (1.0, 0.0, 0.0), 72.0
 
 
 def asset_directory() -> Path:
@@ -76,8 +76,7 @@ def _colour_arm(spec: Any) -> None:
         if geom.classname.name == "panda/collision":
             geom.rgba = _ARM_RGBA
         elif geom.classname.name.startswith("2f85"):
-            is_pad = geom.classname.name.startswith("pad")
-            geom.rgba = _PAD_RGBA if is_pad else _HAND_RGBA
+            geom.rgba = _HAND_RGBA
         if geom.classname.name.startswith("pad"):
             geom.rgba = _PAD_RGBA
             geom.group = _HULL_GROUP
@@ -100,9 +99,7 @@ def _add_surroundings(spec: Any) -> None:
 
 def _add_cameras(spec: Any) -> None:
     azimuth, elevation = np.deg2rad(_FRONT_AZIMUTH), np.deg2rad(_FRONT_ELEVATION)
-    forward = np.array(
-        [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)]
-    )
+    forward = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
     lookat = np.array(_FRONT_LOOKAT)
     position = lookat - _FRONT_DISTANCE * forward
     spec.worldbody.add_camera(name="front", pos=position, quat=_look_at(position, lookat, (0.0, 0.0, 1.0)), fovy=45.0)

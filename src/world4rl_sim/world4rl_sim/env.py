@@ -1,0 +1,127 @@
+"""The simulated arm as a gymnasium environment: same contract, same gate and same pixels as on the ROS graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import gymnasium
+import numpy as np
+
+from world4rl_data.contract import ContractError, TaskContract
+from world4rl_data.episode import ActionSource
+from world4rl_data.image import prepare
+
+from .arm import SimArm
+from .sensors import read_proprio
+from .tasks import Task
+
+
+class GateResult(Protocol):
+    """What the gate makes of one action."""
+
+    target_position: np.ndarray  # (3,) m
+    target_quat: np.ndarray  # (4,) xyzw
+    gripper: Any  # "open", "close" or None for no change
+    executed: np.ndarray  # float32 (A,)
+    accepted: bool
+    reason: str
+
+
+class Gate(Protocol):
+    """The part of world4rl_control's SafetyGate that the environment uses (sim does not import control)."""
+
+    def enable(self, position: Any, quat: Any, gripper_width: float | None, now_s: float) -> None:
+        """Starts from the measured pose."""
+
+    def apply(self, values: Any, source: int, measured_position: Any, measured_quat: Any, now_s: float) -> GateResult:
+        """One action, once per control period."""
+
+
+@dataclass(frozen=True)
+class SimEnvConfig:
+    """Episode length is the task's horizon; pictures are rendered at `image_size` and prepared as the contract says."""
+
+    image_size: int = 64
+    periods_after_success: int = 3  # kept so that success is seen on more than one frame
+
+
+class SimEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
+    """One arm, one task.
+
+    Observation: {"images": {stream: uint8 (H, W, 3) RGB}, "proprio": float32 (P,)}. Action: float32 (A,) in [-1, 1].
+    Reward 1.0 while the task is done, else 0.0. Terminated `periods_after_success` periods after the first success,
+    truncated at the task's horizon. info: "executed" float32 (A,) (learn from this, not from the action), "success" (task
+    done in this episode), "success_index" (first successful observation or None), "accepted", "reason".
+    """
+
+    def __init__(
+        self, task: str | Task, contract: TaskContract, gate: Gate, config: SimEnvConfig = SimEnvConfig()
+    ) -> None:
+        self.contract, self.gate, self.config = contract, gate, config
+        self.arm = SimArm(task, config.image_size, tuple(stream.name for stream in contract.images))
+        if abs(contract.period_s - self.arm.config.control_period_s) > 1e-9:
+            raise ContractError(
+                f"contract '{contract.name}' runs at {contract.control_rate_hz} Hz, the simulated arm at "
+                f"{1 / self.arm.config.control_period_s:g} Hz: set control_rate_hz to that"
+            )
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (contract.action_dim,), np.float32)
+        images = {s.name: gymnasium.spaces.Box(0, 255, (s.height, s.width, 3), np.uint8) for s in contract.images}
+        proprio = gymnasium.spaces.Box(-np.inf, np.inf, (contract.proprio_dim,), np.float32)
+        self.observation_space = gymnasium.spaces.Dict({"images": gymnasium.spaces.Dict(images), "proprio": proprio})
+        self._steps = 0
+        self._success_index: int | None = None
+
+    @property
+    def horizon(self) -> int:
+        """Control periods in an episode."""
+        return self.arm.task.horizon
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Starts an episode from the seed (drawn when None) and enables the gate."""
+        super().reset(seed=seed)
+        if seed is None:
+            seed = int(self.np_random.integers(2**31))
+        self.arm.reset(seed)
+        self._steps, self._success_index = 0, None
+        self.gate.enable(*self.arm.pose, self.arm.gripper_width, self.arm.time)
+        return self._observe(), {"seed": seed, "success": False, "success_index": None}
+
+    def step(
+        self, action: np.ndarray, source: int = ActionSource.POLICY
+    ) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """Passes the action through the gate and advances one control period."""
+        result = self.gate.apply(action, source, *self.arm.pose, self.arm.time)
+        if result.accepted:
+            self.arm.set_target(result.target_position, result.target_quat)
+            if result.gripper is not None:
+                self.arm.set_gripper(result.gripper)
+        self.arm.step()
+        self._steps += 1
+        success = self.arm.success
+        if success and self._success_index is None:
+            self._success_index = self._steps
+        since = -1 if self._success_index is None else self._steps - self._success_index
+        info = {
+            "executed": result.executed,
+            "accepted": result.accepted,
+            "reason": result.reason,
+            "success": self._success_index is not None,
+            "success_index": self._success_index,
+        }
+        terminated = since >= self.config.periods_after_success
+        return self._observe(), float(success), terminated, self._steps >= self.horizon, info
+
+    def _observe(self) -> dict[str, Any]:
+        images = {stream.name: prepare(self.arm.render(stream.name), stream) for stream in self.contract.images}
+        return {"images": images, "proprio": read_proprio(self.arm, self.contract.proprioception)}
+
+    def render(self) -> np.ndarray:  # type: ignore[override]
+        """The first camera's picture, uint8 (image_size, image_size, 3)."""
+        return self.arm.render(self.contract.images[0].name)
+
+    def close(self) -> None:
+        """Frees the renderer."""
+        self.arm.close()
