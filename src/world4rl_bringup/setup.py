@@ -13,7 +13,7 @@ setup(
         (f"share/{package_name}", ["package.xml"]),
         # `launch` is a relative link to the repository's launch/ folder, where a user looks for these files.
         (f"share/{package_name}/launch", sorted(glob("launch/*.launch.py"))),
-        (f"share/{package_name}/config", sorted(glob("config/*.yaml") + glob("config/*.xml"))),
+        (f"share/{package_name}/params", sorted(glob("params/*.yaml"))),
     ],
     install_requires=[
         "world4rl_data",

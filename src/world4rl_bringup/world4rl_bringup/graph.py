@@ -1,0 +1,202 @@
+"""The graph as data: which nodes a mode is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from world4rl_bringup.options import GraphOptions, OptionError
+from world4rl_bringup.paths import parameter_file
+from world4rl_bringup.spec import NodeSpec, ParameterValue
+
+SIM_CONTRACTS = {
+    "press_button": "franka_sim_press",
+    "push_cube": "franka_sim_push",
+    "lift_cube": "franka_sim_lift",
+}
+REAL_CONTRACT = "franka_real"
+
+_COMMON = ("namespace", "contract", "params_file", "log_level", "autostart")
+_SIM = ("task", "seed", "lockstep", "real_time_factor", "operator")
+_LEARNED = ("policy", "policy_checkpoint", "imagination", "world_model_checkpoint")
+_RECORD = ("record", "bags_dir")
+_ROBOT = ("robot_ip", "robot_type", "load_gripper", "use_fake_hardware", "start_driver", "controller")
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A way to run the graph: what it is for and the options that it reads."""
+
+    summary: str
+    options: tuple[str, ...]
+    nodes: Callable[[GraphOptions], list[NodeSpec]]
+
+
+def graph(mode: str, options: GraphOptions = GraphOptions()) -> list[NodeSpec]:  # noqa: B008 (frozen)
+    """The nodes of a mode, in the order in which they start.
+
+    Raises :class:`OptionError` where the mode does not exist or an option that it needs is missing.
+    """
+    if mode not in MODES:
+        raise OptionError(f"no mode {mode!r}: use one of {', '.join(MODES)}")
+    return MODES[mode].nodes(options)
+
+
+def contract_of(mode: str, options: GraphOptions) -> str:
+    """The contract that a mode runs under: the one asked for, or the mode's own."""
+    if options.contract:
+        return options.contract
+    if mode in ("sim_arm", "deploy_sim") or (mode == "real_arm" and options.use_fake_hardware):
+        if options.task not in SIM_CONTRACTS:
+            raise OptionError(f"no task {options.task!r}: use one of {', '.join(SIM_CONTRACTS)}")
+        return SIM_CONTRACTS[options.task]
+    return REAL_CONTRACT
+
+
+def _node(
+    options: GraphOptions, package: str, name: str, parameters: dict[str, ParameterValue], lifecycle: bool = False
+) -> NodeSpec:
+    files = [parameter_file(name)]
+    if options.params_file:
+        path = Path(options.params_file).expanduser().resolve()
+        if not path.is_file():
+            raise OptionError(f"params_file {path} is not a file")
+        files.append(path)
+    return NodeSpec(
+        package=package,
+        executable=name,
+        name=name,
+        namespace=options.ros_namespace,
+        parameters=parameters,
+        parameter_files=tuple(files),
+        lifecycle=lifecycle,
+        log_level=options.log_level,
+    )
+
+
+def _sim_nodes(options: GraphOptions, contract: str, sim_time: bool) -> list[NodeSpec]:
+    sim = _node(
+        options,
+        "world4rl_sim",
+        "sim_arm",
+        {
+            "contract": contract,
+            "task": options.task,
+            "seed": options.seed,
+            "lockstep": options.lockstep,
+            "real_time_factor": options.real_time_factor,
+        },
+    )
+    return [sim, _gate(options, contract, sim_time)]
+
+
+def _gate(options: GraphOptions, contract: str, sim_time: bool) -> NodeSpec:
+    return _node(options, "world4rl_control", "arm_gate", {"contract": contract, "use_sim_time": sim_time})
+
+
+def _recorder(options: GraphOptions, contract: str, sim_time: bool) -> NodeSpec:
+    bags = str(Path(options.bags_dir).expanduser().resolve())
+    parameters: dict[str, ParameterValue] = {"contract": contract, "bags_dir": bags, "use_sim_time": sim_time}
+    return _node(options, "world4rl_data", "recorder", parameters, lifecycle=True)
+
+
+def _checkpoint(name: str, value: str) -> dict[str, ParameterValue]:
+    if not value:
+        return {}
+    path = Path(value).expanduser().resolve()
+    if not path.is_dir():
+        raise OptionError(f"{name} {path} is not a checkpoint folder (model.safetensors, config.yaml, ...)")
+    return {"checkpoint": str(path)}
+
+
+def _policy(options: GraphOptions, contract: str, sim_time: bool) -> NodeSpec:
+    parameters: dict[str, ParameterValue] = {"contract": contract, "use_sim_time": sim_time}
+    parameters |= _checkpoint("policy_checkpoint", options.policy_checkpoint)
+    return _node(options, "world4rl_policy", "policy", parameters, lifecycle=True)
+
+
+def _imagination(options: GraphOptions, contract: str, sim_time: bool) -> NodeSpec:
+    parameters: dict[str, ParameterValue] = {"contract": contract, "use_sim_time": sim_time}
+    parameters |= _checkpoint("world_model_checkpoint", options.world_model_checkpoint)
+    return _node(options, "world4rl_wm", "imagination", parameters)
+
+
+def _operator(options: GraphOptions, contract: str) -> NodeSpec:
+    parameters: dict[str, ParameterValue] = {
+        "contract": contract,
+        "task": options.task,
+        "seed": options.seed,
+        "use_sim_time": True,
+    }
+    return _node(options, "world4rl_sim", "scripted_operator", parameters)
+
+
+def _sim_arm(options: GraphOptions) -> list[NodeSpec]:
+    contract = contract_of("sim_arm", options)
+    specs = _sim_nodes(options, contract, sim_time=True)
+    if options.record:
+        specs.append(_recorder(options, contract, sim_time=True))
+    if options.policy or options.policy_checkpoint:
+        specs.append(_policy(options, contract, sim_time=True))
+    if options.imagination or options.world_model_checkpoint:
+        specs.append(_imagination(options, contract, sim_time=True))
+    if options.operator:
+        specs.append(_operator(options, contract))
+    return specs
+
+
+def _real_arm(options: GraphOptions) -> list[NodeSpec]:
+    contract, sim_time = contract_of("real_arm", options), options.use_fake_hardware
+    if options.use_fake_hardware:
+        specs = _sim_nodes(options, contract, sim_time)
+    else:
+        specs = [_gate(options, contract, sim_time)]
+    if options.record:
+        specs.append(_recorder(options, contract, sim_time))
+    return [*specs, _policy(options, contract, sim_time), _imagination(options, contract, sim_time)]
+
+
+def _record(options: GraphOptions) -> list[NodeSpec]:
+    return [_recorder(options, contract_of("record", options), options.use_sim_time)]
+
+
+def _imagine(options: GraphOptions) -> list[NodeSpec]:
+    if not options.world_model_checkpoint:
+        raise OptionError("mode imagine needs world_model_checkpoint, the folder of a trained world model")
+    return [_imagination(options, contract_of("imagine", options), options.use_sim_time)]
+
+
+def _deploy_sim(options: GraphOptions) -> list[NodeSpec]:
+    if not options.policy_checkpoint:
+        raise OptionError("mode deploy_sim needs policy_checkpoint, the folder of a trained policy")
+    return _sim_arm(options)
+
+
+MODES: dict[str, Mode] = {
+    "sim_arm": Mode(
+        "The simulated arm with the safety gate and the recorder; policy, imagination and operator when asked for.",
+        (*_COMMON, *_SIM, *_LEARNED, *_RECORD),
+        _sim_arm,
+    ),
+    "real_arm": Mode(
+        "A real Franka: driver, safety gate, recorder, policy and imagination.",
+        (*_COMMON, *_ROBOT, "policy_checkpoint", "world_model_checkpoint", *_RECORD, "task", "seed"),
+        _real_arm,
+    ),
+    "record": Mode(
+        "Only the recorder, beside a graph that runs already.",
+        (*_COMMON, "bags_dir", "use_sim_time"),
+        _record,
+    ),
+    "imagine": Mode(
+        "Only the imagination node: dreams from given frames, or from live cameras where there are any.",
+        (*_COMMON, "world_model_checkpoint", "use_sim_time"),
+        _imagine,
+    ),
+    "deploy_sim": Mode(
+        "A trained policy on the simulated arm, recorded.",
+        (*_COMMON, *_SIM, *_LEARNED, *_RECORD),
+        _deploy_sim,
+    ),
+}

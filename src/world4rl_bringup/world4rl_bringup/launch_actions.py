@@ -1,0 +1,121 @@
+"""The graph's node specs as actions of ROS 2's ``launch``. Keeps to what Humble's launch_ros has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from launch.action import Action
+from launch.actions import (
+    DeclareLaunchArgument,
+    EmitEvent,
+    GroupAction,
+    IncludeLaunchDescription,
+    LogInfo,
+    OpaqueFunction,
+    RegisterEventHandler,
+    Shutdown,
+)
+from launch.event_handlers import OnProcessStart
+from launch.events import matches_action
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+from launch_ros.actions import LifecycleNode, Node
+from launch_ros.event_handlers import OnStateTransition
+from launch_ros.events.lifecycle import ChangeState
+from lifecycle_msgs.msg import Transition
+
+from launch import LaunchContext, LaunchDescription
+from world4rl_bringup.graph import MODES, graph
+from world4rl_bringup.options import GraphOptions, default_of, help_of, parse_options
+from world4rl_bringup.paths import package_prefix
+from world4rl_bringup.refusals import refusals, unknown_arguments
+from world4rl_bringup.spec import NodeSpec
+
+
+def launch_description(mode: str) -> LaunchDescription:
+    """The launch description of a mode: its documented arguments, and its nodes once their values are known."""
+    actions: list[Action] = [_declare(name) for name in MODES[mode].options]
+    return LaunchDescription([*actions, OpaqueFunction(function=_resolve, args=[mode])])
+
+
+def node_actions(spec: NodeSpec, autostart: bool) -> list[Action]:
+    """The node's action, and for a lifecycle node the handlers that configure and activate it."""
+    inline = [dict(spec.parameters)] if spec.parameters else []
+    kwargs = {
+        "package": spec.package,
+        "executable": spec.executable,
+        "name": spec.name,
+        "namespace": spec.namespace,
+        "parameters": [*(str(path) for path in spec.parameter_files), *inline],
+        "remappings": list(spec.remappings),
+        "arguments": list(spec.arguments),
+        "ros_arguments": list(spec.ros_arguments),
+        "output": "both",
+        "emulate_tty": True,
+        # The same rule as the runner's: a node that ends by itself ends the graph.
+        "on_exit": [Shutdown(reason=f"node {spec.name} ended")],
+    }
+    if not spec.lifecycle:
+        return [Node(**kwargs)]
+    node = LifecycleNode(**kwargs)
+    return [node, *(_autostart(node) if autostart else [])]
+
+
+def _declare(name: str) -> DeclareLaunchArgument:
+    default = default_of(name)
+    text = str(default).lower() if isinstance(default, bool) else str(default)
+    choices = {"choices": ["true", "false"]} if isinstance(default, bool) else {}
+    return DeclareLaunchArgument(name, default_value=text, description=help_of(name), **choices)
+
+
+def _change(node: LifecycleNode, transition: int) -> EmitEvent:
+    return EmitEvent(event=ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition))
+
+
+def _autostart(node: LifecycleNode) -> list[Action]:
+    """Configure when the process starts, activate when configuring has succeeded (not after a later deactivation)."""
+    configure = OnProcessStart(target_action=node, on_start=[_change(node, Transition.TRANSITION_CONFIGURE)])
+    activate = OnStateTransition(
+        target_lifecycle_node=node,
+        start_state="configuring",
+        goal_state="inactive",
+        entities=[_change(node, Transition.TRANSITION_ACTIVATE)],
+    )
+    # Both handlers must stand before the node's process starts: register them first.
+    return [RegisterEventHandler(configure), RegisterEventHandler(activate)]
+
+
+def _resolve(context: LaunchContext, mode: str) -> list[Action]:
+    given = dict(context.launch_configurations)
+    options = parse_options({name: given[name] for name in MODES[mode].options})
+    refused, unknown = unknown_arguments(mode, given)
+    refused += refusals(mode, options, can_include_driver=True)
+    if refused:
+        raise RuntimeError("".join(f"\ncannot start {mode}: {reason}" for reason in refused))
+    actions: list[Action] = [LogInfo(msg=f"{mode} has no argument {name}: ignored") for name in unknown]
+    if mode == "real_arm":
+        actions += _robot_side(options)
+    for spec in graph(mode, options):
+        node, *handlers = node_actions(spec, options.autostart)
+        actions += [*handlers, node]
+    return actions
+
+
+def _robot_side(options: GraphOptions) -> list[Action]:
+    """The driver, included in a scope of its own so that its arguments do not leak into ours."""
+    if options.use_fake_hardware:
+        return [LogInfo(msg="use_fake_hardware: the simulated arm stands in for the robot, nothing real moves")]
+    notice = LogInfo(msg="cameras and motion controller are not started here: the contract says which topics they need")
+    prefix = package_prefix("franka_bringup")
+    if not options.start_driver or prefix is None:
+        return [notice]
+    driver = IncludeLaunchDescription(
+        PythonLaunchDescriptionSource(str(Path(prefix) / "share/franka_bringup/launch/franka.launch.py")),
+        launch_arguments={
+            "robot_type": options.robot_type,
+            "robot_ip": options.robot_ip,
+            "load_gripper": str(options.load_gripper).lower(),
+            "use_fake_hardware": "false",
+            "namespace": "",  # the contract's topics stand in the root namespace
+        }.items(),
+    )
+    return [notice, GroupAction([driver])]

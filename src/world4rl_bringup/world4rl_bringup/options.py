@@ -1,0 +1,88 @@
+"""What a user may choose about the graph: one definition for launch arguments, the runner's options and the docs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+class OptionError(ValueError):
+    """An option of the graph is unknown or has a value that cannot be used; the message says what to write instead."""
+
+
+def option(default: bool | int | float | str, help: str) -> Any:
+    """A field of :class:`GraphOptions` with the sentence that ``--show-args`` and ``--help`` print."""
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True)
+class GraphOptions:
+    """Options of every mode; :data:`world4rl_bringup.graph.MODES` says which of them a mode reads."""
+
+    namespace: str = option("world4rl", "Namespace of World4RL's own nodes. The robot's topics come from the contract.")
+    contract: str = option("", "Task contract: a name in world4rl_data/contracts or a path. Empty: the mode's own.")
+    task: str = option("press_button", "Scene of the simulated arm: press_button, push_cube or lift_cube.")
+    seed: int = option(0, "Seed of the simulator's first start state and of the scripted operator.")
+    lockstep: bool = option(False, "Simulated arm waits for an action in every control period instead of the clock.")
+    real_time_factor: float = option(1.0, "Speed of simulated time against real time, above 0.")
+    policy: bool = option(False, "Start the policy node even without a checkpoint (load one by ~/load_checkpoint).")
+    policy_checkpoint: str = option("", "Folder of the policy to load; also starts the policy node.")
+    imagination: bool = option(False, "Start the imagination node even without a world model.")
+    world_model_checkpoint: str = option("", "Folder of the world model to load; also starts the imagination node.")
+    operator: bool = option(False, "Start the scripted operator, which demonstrates the task and labels episodes.")
+    record: bool = option(True, "Start the recorder. It writes episodes between start_episode and stop_episode.")
+    bags_dir: str = option("bags", "Folder for the recorder's bags, one folder per episode.")
+    use_sim_time: bool = option(False, "Take time from /clock. The modes with a simulated arm always do.")
+    robot_ip: str = option("", "Address of the arm's control box (FCI switched on in Desk). Needed by the driver.")
+    robot_type: str = option("fr3", "Robot type for franka_bringup. Only fr3 is supported.")
+    load_gripper: bool = option(True, "The arm carries a Franka Hand, and the driver is to start it.")
+    use_fake_hardware: bool = option(False, "Start the simulated arm in place of the driver: nothing real moves.")
+    start_driver: bool = option(True, "Include franka_bringup's franka.launch.py. False: the driver runs already.")
+    controller: str = option("", "Who follows target_pose beside the driver. Only 'external' is ready: you start it.")
+    params_file: str = option("", "ROS parameter file read after the defaults; keys such as /**/recorder.")
+    log_level: str = option("info", "Log level of the nodes: debug, info, warn, error or fatal.")
+    autostart: bool = option(True, "Configure and activate the lifecycle nodes (recorder, policy) after the start.")
+
+    def __post_init__(self) -> None:
+        if self.log_level not in ("debug", "info", "warn", "error", "fatal"):
+            raise OptionError(f"log_level must be debug, info, warn, error or fatal, got {self.log_level!r}")
+        if not self.real_time_factor > 0:
+            raise OptionError(f"real_time_factor must be above 0, got {self.real_time_factor}")
+        if not all(part.isidentifier() for part in self.namespace.strip("/").split("/") if self.namespace.strip("/")):
+            raise OptionError(f"namespace must be made of letters, digits, _ and /, got {self.namespace!r}")
+
+    @property
+    def ros_namespace(self) -> str:
+        """The namespace with its leading slash; ``/`` for none."""
+        return "/" + self.namespace.strip("/")
+
+
+def help_of(name: str) -> str:
+    """The help sentence of an option."""
+    return next(f.metadata["help"] for f in fields(GraphOptions) if f.name == name)
+
+
+def default_of(name: str) -> bool | int | float | str:
+    """The default of an option."""
+    return next(f.default for f in fields(GraphOptions) if f.name == name)  # type: ignore[return-value]
+
+
+def parse_option(name: str, text: str) -> bool | int | float | str:
+    """An option's value from its text, in the type of its default; booleans as launch writes them (true, false)."""
+    if name not in {f.name for f in fields(GraphOptions)}:
+        raise OptionError(f"no such option: {name!r}")
+    kind = type(default_of(name))
+    if kind is bool:
+        if text.lower() not in ("true", "false", "1", "0"):
+            raise OptionError(f"{name} must be true or false, got {text!r}")
+        return text.lower() in ("true", "1")
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise OptionError(f"{name} must be {'an integer' if kind is int else 'a number'}, got {text!r}") from error
+
+
+def parse_options(texts: Mapping[str, str]) -> GraphOptions:
+    """Options from name and text pairs. Raises :class:`OptionError` naming the first that cannot be read."""
+    return GraphOptions(**{name: parse_option(name, text) for name, text in texts.items()})  # type: ignore[arg-type]
