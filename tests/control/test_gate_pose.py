@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+
 from world4rl_control import pose
 
 scipy_rotation = pytest.importorskip("scipy.spatial.transform").Rotation
@@ -15,7 +16,9 @@ def test_multiply_and_inverse_agree_with_scipy():
     for left, right in zip(_rotations(20), reversed(_rotations(20))):
         got = scipy_rotation.from_quat(pose.multiply(left.as_quat(), right.as_quat()))
         assert (got * (left * right).inv()).magnitude() < 1e-9
-        np.testing.assert_allclose(pose.multiply(left.as_quat(), pose.inverse(left.as_quat())), (0, 0, 0, 1), atol=1e-12)
+        np.testing.assert_allclose(
+            pose.multiply(left.as_quat(), pose.inverse(left.as_quat())), (0, 0, 0, 1), atol=1e-12
+        )
 
 
 @pytest.mark.parametrize("angle", [0.0, 1e-12, 1e-7, 1e-3, 1.0, 3.1])

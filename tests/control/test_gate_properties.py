@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+
 from world4rl_control import pose
 from world4rl_control.gate import SafetyGate
 from world4rl_data.contract import TaskContract

@@ -1,7 +1,7 @@
 """The safety gate: the only way from a normalised action to a target for the arm.
 
-No ROS in here: times are seconds of the caller's clock, positions metres, orientations quaternions (x, y, z, w), both in
-the contract's base frame.
+No ROS in here: times are seconds of the caller's clock, positions metres, orientations quaternions (x, y, z, w), both
+in the contract's base frame.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from world4rl_data.contract import TaskContract
-from world4rl_data.episode import ActionSource
 
 from world4rl_control import pose
 from world4rl_control.gripper import GripperCommand, GripperSwitch
 from world4rl_control.layout import ActionLayout
 from world4rl_control.limits import MotionLimits
 from world4rl_control.sources import SourcePriority
+from world4rl_data.contract import TaskContract
+from world4rl_data.episode import ActionSource
 
 _ANY_AXIS = np.full(3, np.inf)
 _Pose = tuple[np.ndarray, np.ndarray]
@@ -27,7 +27,7 @@ _Pose = tuple[np.ndarray, np.ndarray]
 class GateConfig:
     """Times of the gate [s], and when a reset counts as arrived."""
 
-    pose_timeout_s: float = 0.2  # a measured pose older than this moves nothing
+    pose_timeout_s: float = 0.25  # a measured pose older than this moves nothing
     min_interval: float = 0.8  # part of a control period that must lie between two actions; 1 would punish jitter
     arrived_m: float = 0.01
     arrived_rad: float = 0.05
@@ -58,7 +58,7 @@ class SafetyGate:
         self.limits, self.layout = MotionLimits.of(contract), ActionLayout(contract)
         self.enabled = False
         self.reason = "not enabled yet: call ~/enable"  # why the arm holds; empty while it moves
-        self.rejected = 0  # actions that nobody could use: wrong length, not finite, unknown source
+        self.rejected = 0  # actions thrown away for any reason but coming early
         self._sources = SourcePriority(contract.action_timeout_s)
         self._gripper = GripperSwitch(contract.gripper)
         self._position, self._quat = np.zeros(3), np.array((0.0, 0.0, 0.0, 1.0))
@@ -117,21 +117,18 @@ class SafetyGate:
     ) -> GateOutput:
         """Apply one action (A,), clamped to [-1, 1]; at most once per control period."""
         if not self.enabled:
-            return self._refuse(self.reason)
+            return self._reject(self.reason)
         try:
             action, who = self.layout.parse(values), self._sources.parse(source)
-        except ValueError as error:
-            self.rejected += 1
-            self.reason = str(error)
-            return self._refuse(self.reason)
-        wait = self._sources.admit(who, now_s) or self._busy(who, now_s)
-        if wait:
-            return self._refuse(wait)
-        try:
             position, quat = self._measured(measured_position, measured_quat, pose_age_s)
         except ValueError as error:
             self.reason = str(error)
-            return self._refuse(self.reason)
+            return self._reject(self.reason)
+        wait = self._sources.admit(who, now_s) or self._wait_for_reset(who)
+        if wait:
+            return self._reject(wait)
+        if self._moved and 0.0 <= now_s - self._last_s < self.config.min_interval * self.contract.period_s:
+            return self._refuse("early: one action per control period")
         self._begin(position, quat, now_s)
         self.reason = ""
         return self._execute(action, position, quat)
@@ -141,12 +138,12 @@ class SafetyGate:
 
         Holding commands nothing: the last target stays, at most the allowed lag away. A fresh action ends it.
         """
-        if self.enabled and not self.resetting:
-            silent_s = now_s - self._last_s
-            if pose_age_s > self.config.pose_timeout_s:
-                self.reason = f"no measured pose for {pose_age_s:.2f} s"
-            elif silent_s > self.contract.action_timeout_s:
-                self.reason = f"no action for {silent_s:.1f} s"
+        if not self.enabled:
+            return self.reason
+        if pose_age_s > self.config.pose_timeout_s:
+            self.reason = self._stale
+        elif self._goal is None and now_s - self._last_s > self.contract.action_timeout_s:
+            self.reason = f"no action for more than {self.contract.action_timeout_s:g} s"
         return self.reason
 
     def start_reset(self, pose_name: str = "home") -> None:
@@ -159,7 +156,11 @@ class SafetyGate:
         if pose_name not in self.contract.poses:
             raise ValueError(f"no pose {pose_name!r} in the contract, there are {sorted(self.contract.poses)}")
         self._goal = _as_pose(*self.contract.poses[pose_name])
-        self.reason = f"moving to {pose_name}"
+        self.reason = "moving to a pose of the contract"
+
+    def stop_reset(self) -> None:
+        """Stay where the arm is on its way to the reset's pose."""
+        self._goal, self.reason = None, "no action yet"
 
     def reset_step(
         self, measured_position: Sequence[float], measured_quat: Sequence[float], now_s: float, pose_age_s: float = 0.0
@@ -173,8 +174,10 @@ class SafetyGate:
         try:
             position, quat = self._measured(measured_position, measured_quat, pose_age_s)
         except ValueError as error:
-            return self._refuse(str(error))
+            self.reason = str(error)
+            return self._refuse(self.reason)
         self._begin(position, quat, now_s)
+        self.reason = "moving to a pose of the contract"
         goal_position, goal_quat = self._goal
         self._position = self.limits.move(self._position, goal_position - self._position, position, _ANY_AXIS)
         turn = pose.rotation_between(self._quat, goal_quat)
@@ -197,13 +200,11 @@ class SafetyGate:
         self._position, self._quat = new, new_quat
         return GateOutput(*self.target, command, executed, True, "")
 
-    def _busy(self, who: ActionSource, now_s: float) -> str:
-        if self.resetting:
-            if who != ActionSource.HUMAN:
-                return "resetting: actions wait until the arm has arrived"
-            self._goal = None  # a human always takes over
-        early = 0.0 <= now_s - self._last_s < self.config.min_interval * self.contract.period_s
-        return "early: one action per control period" if early and self._moved else ""
+    def _wait_for_reset(self, who: ActionSource) -> str:
+        if self.resetting and who != ActionSource.HUMAN:
+            return "resetting: actions wait until the arm has arrived"
+        self._goal = None  # a human always takes over
+        return ""
 
     def _begin(self, position: np.ndarray, quat: np.ndarray, now_s: float) -> None:
         if not self._moved:  # the first command starts where the arm is now, not where it was when enabled
@@ -212,11 +213,19 @@ class SafetyGate:
 
     def _measured(self, position: Sequence[float], quat: Sequence[float], age_s: float) -> _Pose:
         if age_s > self.config.pose_timeout_s:
-            raise ValueError(f"no measured pose for {age_s:.2f} s")
+            raise ValueError(self._stale)
         return _as_pose(position, quat)
 
     def _anchor(self, position: np.ndarray, quat: np.ndarray) -> None:
         self._position, self._quat, self._upright = position, quat, quat
+
+    @property
+    def _stale(self) -> str:
+        return f"no measured pose for more than {self.config.pose_timeout_s:g} s"
+
+    def _reject(self, reason: str) -> GateOutput:
+        self.rejected += 1
+        return self._refuse(reason)
 
     def _refuse(self, reason: str) -> GateOutput:
         return GateOutput(*self.target, None, np.zeros(self.layout.size, np.float32), False, reason)

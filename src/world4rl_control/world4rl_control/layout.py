@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+
 from world4rl_data.contract import TaskContract
 
 _LINEAR, _ANGULAR = ("dx", "dy", "dz"), ("rx", "ry", "rz")

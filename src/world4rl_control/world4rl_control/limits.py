@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from world4rl_data.contract import TaskContract
 
 from world4rl_control import pose
+from world4rl_data.contract import TaskContract
 
 _SLACK = 1e-9  # rounding of a projection onto the limit itself
 
@@ -56,9 +56,12 @@ class MotionLimits:
     def turn(self, target: np.ndarray, wish: np.ndarray, measured: np.ndarray, per_axis: np.ndarray) -> np.ndarray:
         """Next target orientation (4,) when `target` is asked to turn by `wish` (3,) [rad, base frame]; as `move`."""
         base = self.pull(target, measured)
-        allowed = self.pull(pose.rotate_by(pose.shorten(wish, self.max_step_rad), base), measured)
-        step = _clip(pose.rotation_between(base, allowed), -per_axis, per_axis)
-        step = pose.shorten(step, self.max_step_rad)
+        step = pose.shorten(_clip(wish, -per_axis, per_axis), self.max_step_rad)
+        wished = pose.rotate_by(step, base)
+        allowed = self.pull(wished, measured)
+        if allowed is wished:  # no limit touched, as nearly always
+            return wished
+        step = pose.shorten(_clip(pose.rotation_between(base, allowed), -per_axis, per_axis), self.max_step_rad)
         reach = self.max_lag_rad + _SLACK
 
         def within(t: float) -> bool:
