@@ -18,6 +18,7 @@ setup(
         "mcap",
         "zstandard",
         "rosbags",
+        "tqdm",
     ],
     python_requires=">=3.10",
     zip_safe=False,

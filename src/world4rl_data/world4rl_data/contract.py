@@ -85,7 +85,7 @@ class TaskContract:
             raise ContractError(f"contract '{self.name}': 'poses' must name at least 'home'")
         if ("gripper" in [a.name for a in self.actions]) == (self.gripper.fixed is not None):
             raise ContractError(
-                f"contract '{self.name}': exactly one of an action named 'gripper' and gripper.fixed ('open' or 'closed')"
+                f"contract '{self.name}': give either an action 'gripper' or gripper.fixed ('open', 'closed'), not both"
             )
         for label in ("control_rate_hz", "max_episode_s", "action_timeout_s"):
             if not getattr(self, label) > 0:

@@ -104,7 +104,7 @@ class EpisodeStore:
     # -- writing -------------------------------------------------------------------------------------------------
 
     def append(self, episode: Episode, uri: str = "") -> None:
-        """Validate and add one episode; `uri` says where it came from. The index follows within a second or at close."""
+        """Validate and add one episode that came from `uri`. The index follows within a second or at close."""
         episode.validate(self.contract)
         if any(i.episode_id == episode.episode_id for i in self.infos):
             raise StoreError(f"episode {episode.episode_id} is already in {self.path}; give each episode its own id")

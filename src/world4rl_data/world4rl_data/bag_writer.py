@@ -1,0 +1,151 @@
+"""Writes one episode as a rosbag2 directory: MCAP with zstd chunks, metadata version 8, episode.json.
+
+Everything goes to `<name>.partial/`, which becomes `<name>/` at the end: a directory without the suffix is complete.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from mcap.writer import CompressionType, Writer
+
+from .episode_record import EpisodeRecord
+
+_FOREVER = {"sec": 9223372036, "nsec": 854775807}
+
+
+@dataclass(frozen=True)
+class BagTopic:
+    """One recorded topic. `definition` from `message_definition`; `type_hash` is the REP-2016 hash where known."""
+
+    name: str
+    type: str
+    definition: str
+    reliable: bool = True
+    transient_local: bool = False
+    depth: int = 1
+    type_hash: str = ""
+
+    @property
+    def qos_yaml(self) -> str:
+        """The publisher's QoS as rosbag2 writes it up to metadata version 8 (rmw's numbers, in a YAML string)."""
+        profile = {
+            "history": 1,
+            "depth": self.depth,
+            "reliability": 1 if self.reliable else 2,
+            "durability": 1 if self.transient_local else 2,
+            "deadline": _FOREVER,
+            "lifespan": _FOREVER,
+            "liveliness": 1,
+            "liveliness_lease_duration": _FOREVER,
+            "avoid_ros_namespace_conventions": False,
+        }
+        return yaml.safe_dump([profile], sort_keys=False).strip()
+
+
+@dataclass
+class _Counts:
+    first_ns: int = 0
+    last_ns: int = 0
+    messages: dict[str, int] = field(default_factory=dict)
+
+
+class BagWriter:
+    """Not thread-safe: one thread writes and closes."""
+
+    def __init__(self, path: Path, flush_s: float = 1.0) -> None:
+        """`path`: the final directory, which must not exist. `flush_s`: at most this much is lost in a crash [s]."""
+        self.path = path
+        self.partial = path.with_name(path.name + ".partial")
+        if path.exists():
+            raise FileExistsError(f"{path} exists; choose another episode name")
+        self.partial.mkdir(parents=True)
+        self._file_name = f"{path.name}_0.mcap"
+        self._file = (self.partial / self._file_name).open("wb")
+        self._writer = Writer(self._file, compression=CompressionType.ZSTD)
+        self._writer.start(profile="ros2")
+        self._topics: dict[str, BagTopic] = {}
+        self._schemas: dict[str, int] = {}
+        self._channels: dict[str, int] = {}
+        self._counts = _Counts()
+        self._flush_s = flush_s
+        self._flushed_at = time.monotonic()
+
+    def add_topic(self, topic: BagTopic) -> None:
+        """Declare a topic before its first message; a second time does nothing."""
+        if topic.name in self._channels:
+            return
+        if topic.type not in self._schemas:
+            self._schemas[topic.type] = self._writer.register_schema(topic.type, "ros2msg", topic.definition.encode())
+        self._topics[topic.name] = topic
+        self._counts.messages[topic.name] = 0
+        self._channels[topic.name] = self._writer.register_channel(
+            topic.name, "cdr", self._schemas[topic.type], {"offered_qos_profiles": topic.qos_yaml}
+        )
+
+    def write(self, topic: str, log_ns: int, data: bytes) -> None:
+        """One serialized (CDR) message, received at `log_ns`."""
+        self._writer.add_message(self._channels[topic], log_ns, data, log_ns)
+        counts = self._counts
+        counts.first_ns = min(counts.first_ns, log_ns) if any(counts.messages.values()) else log_ns
+        counts.last_ns = max(counts.last_ns, log_ns)
+        counts.messages[topic] += 1
+        self.flush_if_due()
+
+    def flush_if_due(self) -> None:
+        """Bring what is buffered to the file when `flush_s` has passed."""
+        if time.monotonic() - self._flushed_at >= self._flush_s:
+            self._writer.flush()
+            self._flushed_at = time.monotonic()
+
+    def close(self, record: EpisodeRecord) -> Path:
+        """Finish the file, write metadata.yaml and episode.json, rename. Returns the final directory."""
+        information = self._metadata(record)
+        self._writer.add_metadata("rosbag2", {"serialized_metadata": yaml.safe_dump(information, sort_keys=False)})
+        self._writer.finish()
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        self._file.close()
+        document = {"rosbag2_bagfile_information": information}
+        (self.partial / "metadata.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+        record.messages = dict(self._counts.messages)
+        record.save(self.partial)
+        self.partial.rename(self.path)
+        return self.path
+
+    def _metadata(self, record: EpisodeRecord) -> dict[str, Any]:
+        counts = self._counts
+        total = sum(counts.messages.values())
+        start = {"nanoseconds_since_epoch": counts.first_ns}
+        duration = {"nanoseconds": counts.last_ns - counts.first_ns}
+        return {
+            "version": 8,
+            "storage_identifier": "mcap",
+            "duration": duration,
+            "starting_time": start,
+            "message_count": total,
+            "topics_with_message_count": [self._topic_metadata(t) for t in self._topics.values()],
+            "compression_format": "",
+            "compression_mode": "",
+            "relative_file_paths": [self._file_name],
+            "files": [{"path": self._file_name, "starting_time": start, "duration": duration, "message_count": total}],
+            "custom_data": {"task": record.task, "outcome": record.outcome.name, "contract_hash": record.contract_hash},
+            "ros_distro": os.environ.get("ROS_DISTRO", "unknown"),
+        }
+
+    def _topic_metadata(self, topic: BagTopic) -> dict[str, Any]:
+        return {
+            "topic_metadata": {
+                "name": topic.name,
+                "type": topic.type,
+                "serialization_format": "cdr",
+                "offered_qos_profiles": topic.qos_yaml,
+                "type_description_hash": topic.type_hash,
+            },
+            "message_count": self._counts.messages[topic.name],
+        }

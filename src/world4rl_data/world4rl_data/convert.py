@@ -1,0 +1,182 @@
+"""From a recorded bag to an episode: executed actions, and what was known when each was decided."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from .bag_reader import EpisodeBag
+from .contract import TaskContract
+from .episode import ActionSource, Episode, EpisodeError, Outcome, episode_source
+from .observation import Missing, Observation, ObservationAssembler, message_stamp
+
+
+@dataclass(frozen=True)
+class ConvertConfig:
+    """How bags become episodes."""
+
+    success_frames: int = 1  # in a successful episode, at least this many last observations count as successful
+    max_hold_s: float = 5.0  # a silence of the action source longer than this makes the episode unfit
+    late_s: float = 1.0  # a message may be received this long after its stamp and still count
+
+
+DEFAULTS = ConvertConfig()
+
+
+@dataclass(frozen=True)
+class ActionLog:
+    """Executed actions of an episode, one per control period (holds filled in)."""
+
+    values: np.ndarray  # float32 (T, A)
+    sources: np.ndarray  # uint8 (T,)
+    stamps: np.ndarray  # int64 (T,) [ns]
+    policy_id: str
+
+
+def bag_to_episode(path: str | Path, contract: TaskContract | None = None, config: ConvertConfig = DEFAULTS) -> Episode:
+    """Convert one bag by `contract` (default: the one it was recorded under).
+
+    Raises BagError (unreadable), ContractMismatch (other contract, fields named) or EpisodeError (unfit, reason given).
+    """
+    with EpisodeBag(path) as bag:
+        own = bag.contract
+        if contract is not None:
+            contract.require_same(own, f"bag {bag.path}")
+        require_topics(bag, own)
+        actions = read_actions(bag, own, config)
+        observations = _observe(bag, own, actions, config)
+        episode = _assemble(bag, own, actions, observations, config)
+    episode.validate(own)
+    return episode
+
+
+def require_topics(bag: EpisodeBag, contract: TaskContract) -> None:
+    """Raise EpisodeError naming the contract's topics that the bag lacks."""
+    needed = {**contract.observation_topics, contract.executed_action_topic: "world4rl_interfaces/msg/Action"}
+    empty = [t for t in needed if bag.topics.get(t, ("", 0))[1] == 0]
+    if empty:
+        raise EpisodeError(
+            f"bag {bag.path} has no messages on {', '.join(empty)}; check that these were published while recording"
+        )
+    other = [f"{t} is {bag.topics[t][0]}, contract says {k}" for t, k in needed.items() if bag.topics[t][0] != k]
+    if other:
+        raise EpisodeError(f"bag {bag.path} has topics of another type: {'; '.join(other)}")
+
+
+def read_actions(bag: EpisodeBag, contract: TaskContract, config: ConvertConfig = DEFAULTS) -> ActionLog:
+    """The executed actions, with the gate's holds (no action: the arm keeps its target) written out as zero actions."""
+    rows: list[tuple[int, np.ndarray, int]] = []
+    policy_id = ""
+    for _, log_ns, message in bag.messages([contract.executed_action_topic]):
+        values = np.asarray(message.values, np.float32)
+        if values.shape != (contract.action_dim,):
+            raise EpisodeError(
+                f"bag {bag.path}: executed action {len(rows)} has {values.size} values, "
+                f"contract '{contract.name}' has {contract.action_dim}"
+            )
+        if not np.isfinite(values).all():
+            raise EpisodeError(
+                f"bag {bag.path}: executed action {len(rows)} has a value that is not finite in "
+                f"'{contract.action_names[int(np.argmin(np.isfinite(values)))]}'; leave the episode out"
+            )
+        rows.append((message_stamp(message, log_ns), values, int(message.source)))
+        policy_id = message.policy_id or policy_id
+    filled = list(_fill_holds(rows, contract, config, str(bag.path)))
+    return ActionLog(
+        values=np.stack([r[1] for r in filled]),
+        sources=np.array([r[2] for r in filled], np.uint8),
+        stamps=np.array([r[0] for r in filled], np.int64),
+        policy_id=policy_id,
+    )
+
+
+def _fill_holds(
+    rows: list[tuple[int, np.ndarray, int]], contract: TaskContract, config: ConvertConfig, where: str
+) -> Iterator[tuple[int, np.ndarray, int]]:
+    period = round(1e9 * contract.period_s)
+    for i, row in enumerate(rows):
+        yield row
+        gap = rows[i + 1][0] - row[0] if i + 1 < len(rows) else period
+        if gap > config.max_hold_s * 1e9:
+            raise EpisodeError(
+                f"bag {where}: no action for {gap / 1e9:.1f} s after action {i} (limit {config.max_hold_s} s); "
+                "record without such a pause"
+            )
+        hold = np.zeros_like(row[1])
+        if "gripper" in contract.action_names:
+            hold[-1] = row[1][-1]  # the hand's command is absolute
+        missing = round(gap / period) - 1
+        for k in range(1, missing + 1):
+            yield row[0] + k * gap // (missing + 1), hold, row[2]
+
+
+def _observe(bag: EpisodeBag, contract: TaskContract, actions: ActionLog, config: ConvertConfig) -> list[Observation]:
+    """Observations at every action's stamp and one control period after the last."""
+    final = int(actions.stamps[-1]) + round(1e9 * contract.period_s)
+    wanted = [*map(int, actions.stamps), final]
+    assembler = ObservationAssembler(contract, history_s=config.late_s)
+    found: list[Observation | Missing] = []
+    late_ns = int(config.late_s * 1e9)
+    for topic, log_ns, message in bag.messages(contract.observation_topics):
+        while len(found) < len(wanted) and log_ns > wanted[len(found)] + late_ns:
+            found.append(assembler.at(wanted[len(found)]))
+        assembler.push(topic, message_stamp(message, log_ns), message)
+    found += [assembler.at(stamp) for stamp in wanted[len(found) :]]
+    return _trim(found, contract, str(bag.path))
+
+
+def _trim(found: list[Observation | Missing], contract: TaskContract, where: str) -> list[Observation]:
+    """Drop the end without a fresh observation (recording stopped before it came); refuse holes elsewhere."""
+    while found and (isinstance(found[-1], Missing) or (len(found) > 1 and _stale(found[-1], found[-2]))):
+        last = found.pop()
+        if len(found) < 2:
+            raise EpisodeError(f"bag {where} holds no action with an observation before and after it; {last}")
+    holes = [(i, o) for i, o in enumerate(found) if isinstance(o, Missing)]
+    if holes:
+        step, missing = holes[0]
+        raise EpisodeError(
+            f"bag {where}: {len(holes)} of {len(found)} observations are incomplete, first at step {step}: {missing}"
+        )
+    return [o for o in found if isinstance(o, Observation)]
+
+
+def _stale(last: Observation | Missing, before: Observation | Missing) -> bool:
+    """Whether no newer image than the one before has come for some stream."""
+    if isinstance(last, Missing) or isinstance(before, Missing):
+        return False
+    return any(last.stream_stamps[name] <= before.stamp_ns for name in last.images)
+
+
+def _assemble(
+    bag: EpisodeBag, contract: TaskContract, actions: ActionLog, observations: list[Observation], config: ConvertConfig
+) -> Episode:
+    length = len(observations) - 1
+    sources = actions.sources[:length]
+    stamps = np.array([o.stamp_ns for o in observations], np.int64)
+    record = bag.record
+    return Episode(
+        images={s.name: np.stack([o.images[s.name] for o in observations]) for s in contract.images},
+        proprio=np.stack([o.proprio for o in observations]),
+        actions=actions.values[:length],
+        action_sources=sources,
+        stamps=stamps,
+        task=record.task,
+        source=episode_source(sources),
+        outcome=record.outcome,
+        success_index=_success_index(record.outcome, record.success_stamp_ns, stamps, config),
+        contract_hash=contract.hash,
+        episode_id=record.episode_id,
+        seed=record.seed,
+        policy_id=actions.policy_id if ActionSource.POLICY in sources else "",
+    )
+
+
+def _success_index(outcome: Outcome, stamp_ns: int | None, stamps: np.ndarray, config: ConvertConfig) -> int | None:
+    """First observation at or after the success was reported, but always the last `success_frames` of them."""
+    if outcome != Outcome.SUCCESS:
+        return None
+    reported = len(stamps) if stamp_ns is None else int(np.searchsorted(stamps, stamp_ns))
+    return max(0, min(reported, len(stamps) - max(1, config.success_frames)))

@@ -1,0 +1,66 @@
+"""`episode.json`: what a bag's messages do not say - who, what, how it ended, under which contract."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .episode import Outcome
+
+FORMAT = "world4rl-episode-1"
+FILE_NAME = "episode.json"
+
+
+class BagError(RuntimeError):
+    """A bag that cannot be read or does not hold an episode; the message says what to do."""
+
+
+@dataclass
+class EpisodeRecord:
+    """Stamps are in ns on the recorder's ROS clock; `contract` is the whole task contract as plain values."""
+
+    episode_id: str
+    task: str
+    contract_hash: str
+    contract: dict[str, Any]
+    outcome: Outcome = Outcome.UNLABELLED
+    start_ns: int = 0
+    stop_ns: int = 0
+    success_stamp_ns: int | None = None  # when success was reported; None unless outcome is SUCCESS
+    operator_id: str = ""
+    note: str = ""
+    stop_note: str = ""
+    messages: dict[str, int] = field(default_factory=dict)  # topic -> messages in the bag
+    dropped: dict[str, int] = field(default_factory=dict)  # topic -> messages lost because the disk was too slow
+
+    @property
+    def seed(self) -> int | None:
+        """Start state's seed, where the note says `seed=<number>`."""
+        match = re.search(r"\bseed=(-?\d+)", self.note)
+        return int(match[1]) if match else None
+
+    def save(self, folder: Path) -> None:
+        data = {"format": FORMAT, **asdict(self), "outcome": int(self.outcome), "outcome_name": self.outcome.name}
+        temporary = folder / f"{FILE_NAME}.tmp"
+        temporary.write_text(json.dumps(data, indent=1))
+        os.replace(temporary, folder / FILE_NAME)
+
+    @classmethod
+    def load(cls, folder: Path) -> EpisodeRecord:
+        path = folder / FILE_NAME
+        if not path.is_file():
+            raise BagError(
+                f"{folder} has no {FILE_NAME}: not an episode of the World4RL recorder, or not closed properly"
+            )
+        try:
+            data = json.loads(path.read_text())
+            if data.pop("format") != FORMAT:
+                raise ValueError(f"format is not {FORMAT}")
+            data.pop("outcome_name")
+            return cls(**{**data, "outcome": Outcome(data["outcome"])})
+        except (ValueError, KeyError, TypeError) as error:
+            raise BagError(f"{path} is damaged ({error}); restore it from a copy or leave the episode out") from error
