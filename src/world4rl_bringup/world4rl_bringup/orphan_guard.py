@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 
+# `kill -s INT --` is the only form that dash and bash both take for several groups.
 # Reads one process group per line. The end of the pipe without "done" means that the runner is gone.
 _SCRIPT = """
 groups=""
@@ -12,9 +13,9 @@ while read -r line; do
   groups="$groups -$line"
 done
 [ -z "$groups" ] && exit 0
-kill -INT -- $groups 2>/dev/null
+kill -s INT -- $groups 2>/dev/null
 sleep 5
-kill -KILL -- $groups 2>/dev/null
+kill -s KILL -- $groups 2>/dev/null
 """
 
 

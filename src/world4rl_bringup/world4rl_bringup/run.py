@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from world4rl_bringup.graph import MODES, graph
 from world4rl_bringup.options import OptionError, default_of, help_of, parse_options
@@ -32,7 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
             default = default_of(option)
             shown = str(default).lower() if isinstance(default, bool) else default
             text = f"{help_of(option)} Default: {'empty' if shown == '' else shown}."
-            bare = {"nargs": "?", "const": "true"} if isinstance(default, bool) else {}
+            bare: dict[str, Any] = {"nargs": "?", "const": "true"} if isinstance(default, bool) else {}
             spellings = dict.fromkeys([f"--{option.replace('_', '-')}", f"--{option}"])
             sub.add_argument(*spellings, dest=option, default=argparse.SUPPRESS, metavar="VALUE", help=text, **bare)
         sub.add_argument("--log-dir", type=Path, default=None, help="Folder for logs. Default: log/world4rl/<time>.")
