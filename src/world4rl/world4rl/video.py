@@ -1,0 +1,123 @@
+"""Side-by-side films of reality and dream, as H.264 that browsers play."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+LABEL_PX, BAR_PX, GAP_PX = 24, 22, 8
+BACKGROUND, TEXT = (24, 26, 31), (235, 235, 235)
+BAR_LOW, BAR_HIGH = (92, 107, 128), (46, 160, 110)
+HOLD_S = 0.6  # the last frame stays, so that the end of a short clip can be seen before it loops
+
+
+def side_by_side(
+    real: np.ndarray,
+    imagined: np.ndarray,
+    path: Path | str,
+    probability: Sequence[float] | None = None,
+    fps: float = 10.0,
+    scale: int | None = None,
+    labels: tuple[str, str] = ("real", "imagined"),
+) -> Path:
+    """Write ``real | imagined`` as an MP4 (H.264, yuv420p).
+
+    Args:
+        real: uint8 ``(T, C, H, W)``; C is 3 per camera stream, shown side by side.
+        imagined: uint8 ``(T', C, H, W)``; where one of the two is shorter its last frame stays.
+        probability: imagined success in [0, 1] per imagined frame, drawn as a bar under it.
+        fps: frames per second; the contract's control rate shows real speed.
+        scale: pixels per pixel; by default as many as make a stream about 128 high.
+
+    Returns:
+        `path`.
+
+    Raises:
+        ValueError: frames that are not uint8 ``(T, 3n, H, W)``, of different sizes, or probabilities that do not fit.
+    """
+    _check(real, "real")
+    _check(imagined, "imagined")
+    if real.shape[1:] != imagined.shape[1:]:
+        raise ValueError(f"real frames are {real.shape[1:]}, imagined ones {imagined.shape[1:]}: they must be alike")
+    if probability is not None and len(probability) != len(imagined):
+        raise ValueError(f"{len(probability)} probabilities for {len(imagined)} imagined frames: give one per frame")
+    if fps <= 0:
+        raise ValueError(f"fps must be above 0, got {fps}")
+    scale = scale or max(1, round(128 / real.shape[2]))
+    length = max(len(real), len(imagined))
+    pictures = [
+        compose(
+            real[min(t, len(real) - 1)],
+            imagined[min(t, len(imagined) - 1)],
+            None if probability is None else float(probability[min(t, len(imagined) - 1)]),
+            scale,
+            labels,
+        )
+        for t in range(length)
+    ]
+    return write_mp4(pictures + [pictures[-1]] * round(HOLD_S * fps), path, fps)
+
+
+def _check(frames: np.ndarray, name: str) -> None:
+    if frames.dtype != np.uint8 or frames.ndim != 4 or not len(frames) or frames.shape[1] % 3 or not frames.shape[1]:
+        raise ValueError(f"{name} frames must be uint8 (T, 3 per stream, H, W), got {frames.dtype} {frames.shape}")
+
+
+def compose(
+    real: np.ndarray, imagined: np.ndarray, probability: float | None, scale: int, labels: tuple[str, str]
+) -> np.ndarray:
+    """One picture, uint8 RGB ``(H', W', 3)`` with even sides, of two frames ``(C, H, W)``."""
+    panels = [_streams(frame, scale) for frame in (real, imagined)]
+    height, width = panels[0].shape[:2]
+    canvas_height = LABEL_PX + height + (BAR_PX if probability is not None else 0)
+    canvas_width = 2 * width + GAP_PX
+    canvas = np.full((canvas_height + canvas_height % 2, canvas_width + canvas_width % 2, 3), BACKGROUND, np.uint8)
+    for panel, label, left in zip(panels, labels, (0, width + GAP_PX), strict=True):
+        canvas[LABEL_PX : LABEL_PX + height, left : left + width] = panel
+        _write(canvas, label, left + 4, LABEL_PX - 8)
+    if probability is not None:
+        _bar(canvas, probability, width + GAP_PX, LABEL_PX + height, width)
+    return canvas
+
+
+def _streams(frame: np.ndarray, scale: int) -> np.ndarray:
+    """``(3n, H, W)`` to RGB ``(H s, n W s, 3)``, nearest-neighbour."""
+    row = np.concatenate([part.transpose(1, 2, 0) for part in np.split(frame, len(frame) // 3)], axis=1)
+    return row.repeat(scale, axis=0).repeat(scale, axis=1)
+
+
+def _write(canvas: np.ndarray, text: str, x: int, y: int) -> None:
+    cv2.putText(canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, TEXT, 1, cv2.LINE_AA)
+
+
+def _bar(canvas: np.ndarray, probability: float, left: int, top: int, width: int) -> None:
+    """Success probability as a bar with its figure; green from one half on."""
+    share = min(max(probability, 0.0), 1.0) if np.isfinite(probability) else 0.0
+    filled = left + round(share * width)
+    canvas[top + 4 : top + BAR_PX - 2, left : left + width] = (48, 52, 60)
+    canvas[top + 4 : top + BAR_PX - 2, left:filled] = BAR_HIGH if share >= 0.5 else BAR_LOW
+    _write(canvas, f"success {probability:.2f}", left + 5, top + BAR_PX - 6)
+
+
+def write_mp4(pictures: Sequence[np.ndarray], path: Path | str, fps: float = 10.0) -> Path:
+    """Encode RGB pictures of one even size; written beside its place and renamed, so that no half film is left."""
+    import av
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    building = path.with_name(f".{path.name}.building.mp4")
+    height, width = pictures[0].shape[:2]
+    # faststart puts the index first, so that a browser plays before it has everything
+    with av.open(str(building), "w", options={"movflags": "+faststart"}) as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000), options={"crf": "20"})
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.codec_context.thread_count = 1
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
+        container.mux(stream.encode())
+    building.replace(path)
+    return path
