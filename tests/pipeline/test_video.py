@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+
 from world4rl.video import BAR_PX, GAP_PX, LABEL_PX, compose, side_by_side
 
 
@@ -23,9 +24,7 @@ def decode(path: Path) -> list[np.ndarray]:
 
 @pytest.mark.parametrize(("size", "scale"), [(32, None), (31, 3)])
 def test_film_is_what_browsers_play(tmp_path: Path, size: int, scale: int | None) -> None:
-    path = side_by_side(
-        frames(6, size=size), frames(6, size=size), tmp_path / "a" / "clip.mp4", [0.1] * 6, scale=scale
-    )
+    path = side_by_side(frames(6, size=size), frames(6, size=size), tmp_path / "a" / "clip.mp4", [0.1] * 6, scale=scale)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert stream.codec_context.name == "h264"
