@@ -1,0 +1,129 @@
+"""The real ``launch`` starts the same processes as the runner, parameters and names included.
+
+Both start a stand-in program in place of every node, which writes down its command line and parameters.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from world4rl_bringup.graph import graph
+from world4rl_bringup.options import parse_options
+from world4rl_bringup.paths import executable, import_path
+from world4rl_bringup.spec import command_line
+
+try:  # a bare `import launch` would find the repository's launch/ folder
+    from launch_ros.actions import Node  # noqa: F401
+
+    from launch import LaunchDescription  # noqa: F401
+except ImportError as error:
+    pytest.skip(f"the ROS package launch is not here ({error})", allow_module_level=True)
+
+pytestmark = pytest.mark.ros
+ROOT = Path(__file__).parents[2]
+PROGRAM = """#!{python}
+import json, os, pathlib, sys, time, yaml
+words, out = sys.argv[1:], pathlib.Path(os.environ["PARITY_OUT"])
+files = [yaml.safe_load(open(words[i + 1])) for i, w in enumerate(words) if w == "--params-file"]
+name = next(w for w in words if w.startswith("__node:="))[len("__node:="):]
+parameters = {{}}
+for file in files:
+    for section in file.values():
+        parameters.update(section["ros__parameters"])
+remaps = [words[i + 1] for i, w in enumerate(words) if w in ("-r", "--remap")]
+level = words[words.index("--log-level") + 1]
+report = dict(program=sys.argv[0], remaps=sorted(remaps), parameters=parameters, level=level)
+(out / (name + ".tmp")).write_text(json.dumps(report))
+(out / (name + ".tmp")).rename(out / (name + ".json"))
+while True:
+    time.sleep(0.1)
+"""
+LAUNCH = """
+import sys
+from launch import LaunchDescription, LaunchService
+from launch.actions import IncludeLaunchDescription
+from launch.launch_description_sources import PythonLaunchDescriptionSource
+arguments = [tuple(word.split(":=", 1)) for word in sys.argv[2:]]
+service = LaunchService()
+source = PythonLaunchDescriptionSource(sys.argv[1])
+service.include_launch_description(IncludeLaunchDescription(source, launch_arguments=arguments))
+sys.exit(service.run())
+"""
+CASES = {
+    "sim_arm": {"task": "push_cube", "seed": "7", "operator": "true", "imagination": "true", "log_level": "warn"},
+    "record": {"namespace": "lab/left", "contract": "franka_sim", "use_sim_time": "true"},
+    "real_arm": {"start_driver": "false", "namespace": "lab"},
+    "imagine": {},
+}
+
+
+@pytest.fixture
+def env(ros_domain: int, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """An environment whose nearest install prefix holds a stand-in for every node's program."""
+    prefix = tmp_path / "prefix"
+    for spec in graph("sim_arm", parse_options({"operator": "true", "policy": "true", "imagination": "true"})):
+        program = prefix / "lib" / spec.package / spec.executable
+        program.parent.mkdir(parents=True, exist_ok=True)
+        program.write_text(PROGRAM.format(python=sys.executable))
+        program.chmod(0o755)
+        marker = prefix / "share/ament_index/resource_index/packages" / spec.package
+        marker.parent.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+    found = os.pathsep.join([str(prefix), os.environ.get("AMENT_PREFIX_PATH", "")])
+    yield {
+        **os.environ,
+        "AMENT_PREFIX_PATH": found,
+        "PYTHONPATH": import_path(os.environ),
+        "ROS_LOG_DIR": str(tmp_path),
+    }
+
+
+def collect(commands: list[list[str]], count: int, env: dict[str, str], out: Path) -> dict[str, Any]:
+    """Run commands until ``count`` stand-ins have reported, then end them; the reports by node name."""
+    out.mkdir()
+    log = (out / "output").open("w+")
+    running = [
+        subprocess.Popen(words, env={**env, "PARITY_OUT": str(out)}, stdout=log, stderr=log) for words in commands
+    ]
+    end = time.monotonic() + 30
+    while len(list(out.glob("*.json"))) < count and time.monotonic() < end:
+        time.sleep(0.1)
+    for process in running:
+        process.send_signal(signal.SIGINT)
+    for process in running:
+        process.wait(timeout=20)
+    reports = {path.stem: json.loads(path.read_text()) for path in out.glob("*.json")}
+    assert len(reports) == count, (out / "output").read_text()
+    return reports
+
+
+@pytest.mark.parametrize("mode", sorted(CASES))
+def test_launch_and_runner_start_the_same(mode: str, env: dict[str, str], tmp_path: Path) -> None:
+    texts = {**CASES[mode], "autostart": "false"}
+    if mode == "imagine":
+        texts["world_model_checkpoint"] = str(tmp_path)
+    specs = graph(mode, parse_options(texts))
+    runner = [command_line(spec, executable(spec, env), tmp_path / "params") for spec in specs]
+    words = [sys.executable, "-c", LAUNCH, str(ROOT / "launch" / f"{mode}.launch.py")]
+    launch = [[*words, *(f"{name}:={text}" for name, text in texts.items())]]
+    assert collect(launch, len(specs), env, tmp_path / "launch") == collect(
+        runner, len(specs), env, tmp_path / "runner"
+    )
+
+
+def test_launch_refuses_a_real_arm_that_is_not_ready(env: dict[str, str], tmp_path: Path) -> None:
+    words = [sys.executable, "-c", LAUNCH, str(ROOT / "launch/real_arm.launch.py"), "robot_ip:=10.0.0.1"]
+    ended = subprocess.run(words, env={**env, "PARITY_OUT": str(tmp_path)}, capture_output=True, text=True, timeout=60)
+    assert ended.returncode != 0
+    assert "franka_bringup" in ended.stderr + ended.stdout and "controller:=external" in ended.stderr + ended.stdout
+    assert not list(tmp_path.glob("*.json")), "nodes were started all the same"
