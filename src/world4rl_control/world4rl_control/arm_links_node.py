@@ -1,0 +1,95 @@
+"""The arm's side of the `arm_gate` node: subscriptions to the robot's state, clients of its gripper."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from rclpy.action import ActionClient
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from rclpy.serialization import deserialize_message
+from sensor_msgs.msg import JointState
+from std_srvs.srv import Trigger
+
+from world4rl_control.arm_state import ArmState
+from world4rl_control.franka_gripper import FrankaGripper
+from world4rl_data.contract import Gripper, TaskContract
+
+_NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)  # franka_ros2's broadcasters are best effort
+_DEFAULT_POSE = "/franka_robot_state_broadcaster/current_pose"
+_STATE_PERIOD_S = 0.02  # the driver sends its big state message at 1 kHz; decode no more than this often
+_GRASP_FORCE_N, _GRASP_SPEED_M_S, _MOVE_SPEED_M_S = 30.0, 0.1, 0.1
+_ANY_WIDTH_M = 0.08  # a grasp with this epsilon counts whatever it holds
+
+
+class ArmLinks:
+    """Keeps an ArmState up to date from the robot's topics; times by the node's clock at arrival."""
+
+    def __init__(
+        self,
+        node: Node,
+        contract: TaskContract,
+        state: ArmState,
+        pose_topic: str,
+        gripper_namespace: str,
+        robot_state_topic: str,
+        on_mode: Callable[[], None],
+    ) -> None:
+        self._node, self._state, self._on_mode = node, state, on_mode
+        self._decoded_s = 0.0
+        node.create_subscription(PoseStamped, pose_topic or _pose_topic(contract), self._see_pose, _NEWEST)
+        fingers = f"{gripper_namespace}/joint_states"
+        node.create_subscription(JointState, fingers, lambda m: state.see_fingers(list(m.position)), _NEWEST)
+        try:
+            from franka_msgs.msg import FrankaRobotState
+        except ImportError:
+            node.get_logger().info("franka_msgs is not installed: the robot's mode is not watched")
+        else:
+            self._state_type = FrankaRobotState
+            node.create_subscription(FrankaRobotState, robot_state_topic, self._see_state, _NEWEST, raw=True)
+
+    def _see_pose(self, message: PoseStamped) -> None:
+        p, q = message.pose.position, message.pose.orientation
+        now_s = self._node.get_clock().now().nanoseconds * 1e-9
+        self._state.see_pose(np.array((p.x, p.y, p.z)), np.array((q.x, q.y, q.z, q.w)), now_s)
+
+    def _see_state(self, raw: bytes) -> None:
+        now_s = time.monotonic()
+        if now_s - self._decoded_s < _STATE_PERIOD_S:
+            return
+        self._decoded_s = now_s
+        self._state.mode = int(deserialize_message(raw, self._state_type).robot_mode)
+        self._on_mode()
+
+
+def _pose_topic(contract: TaskContract) -> str:
+    poses = [stream.topic for stream in contract.proprioception if stream.type == "geometry_msgs/msg/PoseStamped"]
+    return poses[0] if poses else _DEFAULT_POSE
+
+
+def connect_gripper(node: Node, gripper: Gripper, namespace: str) -> FrankaGripper | None:
+    """Clients of the Franka hand under `namespace`; None when franka_msgs is not installed."""
+    try:
+        from franka_msgs.action import Grasp, Move
+    except ImportError:
+        return None
+
+    def goal(what: str) -> Any:
+        if what == "stop":
+            return Trigger.Request()
+        if what == "open":
+            return Move.Goal(width=gripper.open_width_m, speed=_MOVE_SPEED_M_S)
+        closed = Grasp.Goal(width=0.0, speed=_GRASP_SPEED_M_S, force=_GRASP_FORCE_N)
+        closed.epsilon.inner = closed.epsilon.outer = _ANY_WIDTH_M
+        return closed
+
+    return FrankaGripper(
+        ActionClient(node, Move, f"{namespace}/move"),
+        ActionClient(node, Grasp, f"{namespace}/grasp"),
+        node.create_client(Trigger, f"{namespace}/stop"),
+        goal,
+    )
