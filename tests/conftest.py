@@ -1,7 +1,7 @@
 """What every test folder shares: the ``ros`` marker and a ROS domain of its own.
 
-Tests marked ``ros`` need rclpy and the built ``world4rl_interfaces``. On a machine without them they are skipped and the
-run says so at its end; with ``WORLD4RL_REQUIRE_ROS=1`` (``make test``, CI) a missing ROS stops the run instead.
+Tests marked ``ros`` need rclpy and the built interfaces. On a machine without them they are skipped and the run says so
+at its end; with ``WORLD4RL_REQUIRE_ROS=1`` (``make test``, CI) a missing ROS stops the run instead.
 """
 
 from __future__ import annotations
@@ -28,9 +28,8 @@ def _missing_ros() -> list[str]:
 
 
 def _reason() -> str:
-    return (
-        f"needs ROS 2: cannot import {', '.join(_missing_ros())} (run `make test`, or source your ROS and install/setup.bash)"
-    )
+    names = ", ".join(_missing_ros())
+    return f"needs ROS 2: cannot import {names} (run `make test`, or source your ROS and install/setup.bash)"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -58,7 +57,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if _left_out:
-        terminalreporter.write_line(f"{len(_left_out)} ROS test files left out ({', '.join(sorted(_left_out))}): {_reason()}")
+        terminalreporter.write_line(
+            f"{len(_left_out)} ROS test files left out ({', '.join(sorted(_left_out))}): {_reason()}"
+        )
 
 
 def _lock_domain() -> tuple[int, int]:

@@ -6,7 +6,7 @@ setup(
     name=package_name,
     version="0.1.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
-    package_data={package_name: ["presets/*.yaml"]},
+    package_data={package_name: ["presets/*.yaml", "templates/*.j2"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
@@ -20,7 +20,8 @@ setup(
         "scipy",
         "PyYAML",
         "av",
-        "matplotlib",
+        "jinja2",
+        "opencv-python-headless",
         "tensorboard",
         "tqdm",
         "tyro",
@@ -30,7 +31,7 @@ setup(
     author="World4RL maintainers",
     maintainer="World4RL maintainers",
     maintainer_email="maintainers@world4rl.example.org",
-    description="The world4rl command and the pipeline that strings recording, learning, dreaming, refining and deploying together.",
+    description="The world4rl command and the pipeline: record, learn, dream, refine, deploy.",
     license="Apache-2.0",
     entry_points={
         "console_scripts": [

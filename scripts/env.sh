@@ -1,0 +1,17 @@
+# Source this to work by hand: the virtual environment, the ROS of this workspace, and headless rendering.
+#   source scripts/env.sh && world4rl --help
+_world4rl_root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+if [ ! -f "$_world4rl_root/install/setup.bash" ] || [ ! -f "$_world4rl_root/.venv/bin/activate" ]; then
+  echo "World4RL is not set up yet: run 'make setup' in $_world4rl_root" >&2
+  unset _world4rl_root
+  return 1 2>/dev/null || exit 1
+fi
+source "$_world4rl_root/.venv/bin/activate"
+if [ -z "${ROS_DISTRO:-}" ]; then  # ROS from wheels: the environment is its ament prefix
+  case ":${AMENT_PREFIX_PATH:-}:" in
+    *":$VIRTUAL_ENV:"*) ;;
+    *) export AMENT_PREFIX_PATH="$VIRTUAL_ENV${AMENT_PREFIX_PATH:+:$AMENT_PREFIX_PATH}" ;;
+  esac
+fi
+COLCON_CURRENT_PREFIX="" source "$_world4rl_root/install/setup.bash"
+unset _world4rl_root
