@@ -1,0 +1,150 @@
+"""Presets: all settings of a run as YAML, read into the config dataclasses with every key checked."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from world4rl.settings import CONTRACT_DECIDES, NETWORKS, Preset
+
+PRESETS_DIR = Path(__file__).parent / "presets"
+
+
+class PresetError(ValueError):
+    """A preset or an override that cannot be used; the message names the key and what is allowed."""
+
+
+def preset_names() -> list[str]:
+    """Presets shipped with this package, smallest first."""
+    order = ["tiny", "small", "base", "paper"]
+    return sorted((p.stem for p in PRESETS_DIR.glob("*.yaml")), key=lambda n: (order.index(n) if n in order else 99, n))
+
+
+def load_preset(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Preset:
+    """A shipped preset by name, or any YAML file by path; `overrides` such as ``ppo.iterations=20`` come on top.
+
+    A file may say ``extends: tiny`` and then give only what differs.
+
+    Raises:
+        PresetError: no such preset, an unknown or missing key, or a value of the wrong type.
+    """
+    values = _read(name_or_path, ())
+    for text in overrides:
+        _override(values, text)
+    return _build(Preset, values, "")
+
+
+def preset_values(preset: Preset) -> dict[str, Any]:
+    """Plain values for YAML or JSON; `load_preset` reads them back."""
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {k: plain(v) for k, v in value.items()}
+        return [plain(v) for v in value] if isinstance(value, list | tuple) else value
+
+    return plain(asdict(preset))
+
+
+def _read(name_or_path: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
+    path = Path(name_or_path)
+    if not path.is_file():
+        path = PRESETS_DIR / f"{name_or_path}.yaml"
+    if not path.is_file():
+        raise PresetError(
+            f"no preset '{name_or_path}': give the path of a YAML file or one of {', '.join(preset_names())}"
+        )
+    if str(path) in seen:
+        raise PresetError(f"{path} extends itself")
+    try:
+        values = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise PresetError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise PresetError(f"{path} must hold sections such as collect and ppo, not {type(values).__name__}")
+    base = values.pop("extends", None)
+    return values if base is None else _merge(_read(base, (*seen, str(path))), values)
+
+
+def _merge(base: Mapping[str, Any], top: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in top.items():
+        both = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        merged[key] = _merge(merged[key], value) if both else value
+    return merged
+
+
+def _override(values: dict[str, Any], text: str) -> None:
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise PresetError(f"override '{text}' must look like ppo.iterations=20")
+    *sections, last = key.strip().split(".")
+    target: Any = values
+    for section in (*sections, last):
+        if not isinstance(target, dict) or section not in target:
+            known = ", ".join(target) if isinstance(target, dict) else "nothing below it"
+            raise PresetError(f"override '{text}': no setting '{key.strip()}'; here there is {known}")
+        parent, target = target, target[section]
+    try:
+        parent[last] = yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise PresetError(f"override '{text}' has a value that is not YAML") from error
+
+
+def _build(cls: type, values: Any, where: str) -> Any:
+    """A dataclass from a mapping that gives exactly its fields."""
+    hints = typing.get_type_hints(cls)
+    _require_keys(values, set(hints), set(hints), where)
+    return cls(**{key: _convert(hints[key], value, f"{where}.{key}".strip(".")) for key, value in values.items()})
+
+
+def _network(cls: type, values: Any, where: str) -> dict[str, Any]:
+    """Keyword arguments of a network's config, without those that the contract decides."""
+    hints = typing.get_type_hints(cls)
+    allowed = set(hints) - set(CONTRACT_DECIDES)
+    needed = {f.name for f in fields(cls) if f.default is MISSING and f.name in allowed}
+    _require_keys(values, allowed, needed, where)
+    return {key: _convert(hints[key], value, f"{where}.{key}") for key, value in values.items()}
+
+
+def _require_keys(values: Any, allowed: set[str], needed: set[str], where: str) -> None:
+    where = where or "the preset"
+    if not isinstance(values, Mapping):
+        raise PresetError(f"{where} must be a section with {', '.join(sorted(allowed))}, not {values!r}")
+    unknown, missing = sorted(set(values) - allowed), sorted(needed - set(values))
+    if unknown:
+        raise PresetError(f"{where} has no setting {', '.join(map(str, unknown))}; it has {', '.join(sorted(allowed))}")
+    if missing:
+        raise PresetError(f"{where} lacks {', '.join(missing)}: give them, or start the file with `extends: tiny`")
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if where in NETWORKS:
+        return _network(NETWORKS[where], value, where)
+    if is_dataclass(hint):
+        return _build(typing.cast(type, hint), value, where)
+    origin, args = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        inner = next(a for a in args if a is not type(None))
+        return None if value is None and type(None) in args else _convert(inner, value, where)
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise PresetError(f"{where} must be a list, got {value!r}")
+        return tuple(_convert(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
+    return _scalar(hint, value, where)
+
+
+def _scalar(kind: Any, value: Any, where: str) -> Any:
+    if kind is float and not isinstance(value, bool):
+        try:
+            return float(value)  # YAML reads 5e-4 as text
+        except (TypeError, ValueError):
+            raise PresetError(f"{where} must be a number, got {value!r}") from None
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise PresetError(f"{where} must be {'an integer' if kind is int else kind.__name__}, got {value!r}")
+    return value

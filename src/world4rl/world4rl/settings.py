@@ -1,0 +1,125 @@
+"""Settings of the pipeline that no learning package has a config for, and the preset that holds all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from world4rl_data.contract import TaskContract
+from world4rl_policy.actor_critic import PolicyConfig
+from world4rl_policy.bc import BcTraining
+from world4rl_policy.ppo import PpoConfig
+from world4rl_wm.denoiser import DenoiserConfig
+from world4rl_wm.edm import EdmConfig
+from world4rl_wm.imagination_env import ImaginationConfig
+from world4rl_wm.replay_check import ReplayCheckConfig
+from world4rl_wm.reward import RewardConfig
+from world4rl_wm.train_reward import RewardTraining
+from world4rl_wm.train_world_model import WorldModelTraining
+from world4rl_wm.world_model import WorldModelConfig
+
+
+@dataclass(frozen=True)
+class CollectSettings:
+    """Real episodes. Noise is the standard deviation added to each action, in action units (1 = a full step).
+
+    `demonstrations` of the scripted operator are recorded over DDS; `policy_episodes` of the BC policy are dealt out
+    evenly over the noise levels `policy_noise`; `random_episodes` explore.
+    """
+
+    demonstrations: int
+    demonstration_noise: float
+    policy_episodes: int
+    policy_noise: tuple[float, ...]
+    random_episodes: int
+    workers: int
+
+
+@dataclass(frozen=True)
+class WorldModelSettings:
+    """`denoiser` is a DenoiserConfig without what the contract decides (channels, image size, action dimension)."""
+
+    denoiser: dict[str, Any]
+    edm: EdmConfig
+    change_scale: float
+    training: WorldModelTraining
+
+
+@dataclass(frozen=True)
+class RewardSettings:
+    """`network` is a RewardConfig without its channels, which the contract decides."""
+
+    network: dict[str, Any]
+    training: RewardTraining
+
+
+@dataclass(frozen=True)
+class BcSettings:
+    """`network` is a PolicyConfig without what the contract decides."""
+
+    network: dict[str, Any]
+    training: BcTraining
+
+
+@dataclass(frozen=True)
+class ReplaySettings:
+    """Episodes of the start policy at PPO's noise, until there are enough of both outcomes or `max_episodes`."""
+
+    successes: int
+    failures: int
+    max_episodes: int
+    limits: ReplayCheckConfig
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """`episodes` held-out start states in the simulator; `graph_episodes` deployments over DDS."""
+
+    episodes: int
+    graph_episodes: int
+
+
+@dataclass(frozen=True)
+class Preset:
+    """All settings of a run. The values live in ``presets/*.yaml``, nowhere else."""
+
+    description: str
+    collect: CollectSettings
+    bc: BcSettings
+    world_model: WorldModelSettings
+    reward: RewardSettings
+    imagination: ImaginationConfig
+    ppo: PpoConfig
+    replay_check: ReplaySettings
+    evaluation: EvaluationSettings
+
+    def world_model_config(self, contract: TaskContract) -> WorldModelConfig:
+        """The world model's network and noise levels for the contract's frames and actions."""
+        settings = self.world_model
+        denoiser = DenoiserConfig(**_sizes(contract), **settings.denoiser)
+        return WorldModelConfig(denoiser, settings.edm, settings.change_scale)
+
+    def policy_config(self, contract: TaskContract) -> PolicyConfig:
+        """The policy's network for the contract's frames and actions."""
+        return PolicyConfig(**_sizes(contract), **self.bc.network)
+
+    def reward_config(self, contract: TaskContract) -> RewardConfig:
+        """The reward model's network for the contract's frames."""
+        return RewardConfig(image_channels=contract.image_channels, **self.reward.network)
+
+
+CONTRACT_DECIDES = ("image_channels", "image_size", "action_dim")
+NETWORKS: dict[str, type] = {
+    "world_model.denoiser": DenoiserConfig,
+    "bc.network": PolicyConfig,
+    "reward.network": RewardConfig,
+}
+"""Mappings in a preset that are these dataclasses without the fields of `CONTRACT_DECIDES`."""
+
+
+def _sizes(contract: TaskContract) -> dict[str, int]:
+    return {
+        "image_channels": contract.image_channels,
+        "image_size": contract.images[0].height,
+        "action_dim": contract.action_dim,
+    }

@@ -1,0 +1,117 @@
+"""Presets: complete, typed, and wrong keys are refused by name instead of being ignored."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from world4rl.presets import PRESETS_DIR, PresetError, load_preset, preset_names, preset_values
+from world4rl_data.contract import TaskContract
+from world4rl_wm.denoiser import Denoiser
+
+
+def flat(values: dict, prefix: str = "") -> set[str]:
+    keys: set[str] = set()
+    for key, value in values.items():
+        name = f"{prefix}{key}"
+        keys |= flat(value, f"{name}.") if isinstance(value, dict) else {name}
+    return keys
+
+
+def test_shipped_presets_load_and_fit_every_simulated_contract() -> None:
+    assert preset_names() == ["tiny", "small", "base", "paper"]
+    for name in preset_names():
+        preset = load_preset(name)
+        assert preset.description
+        for contract in ("franka_sim_press", "franka_sim_push", "franka_sim_lift"):
+            task = TaskContract.load(contract)
+            with torch.device("meta"):  # shapes only: the paper's size would not fit beside a test
+                denoiser = Denoiser(preset.world_model_config(task).denoiser)
+            assert denoiser.config.action_dim == task.action_dim
+            assert preset.policy_config(task).image_channels == task.image_channels
+            assert preset.reward_config(task).image_channels == task.image_channels
+
+
+def test_tiny_gives_every_value_itself() -> None:
+    """The demo's values stand in one place: a default hidden in a dataclass would be a second one."""
+    given = flat(yaml.safe_load((PRESETS_DIR / "tiny.yaml").read_text()))
+    preset = load_preset("tiny")
+    for section in ("bc", "reward", "world_model"):
+        for field in fields(getattr(preset, section)):
+            value = getattr(getattr(preset, section), field.name)
+            if is_dataclass(value):
+                assert {f"{section}.{field.name}.{f.name}" for f in fields(value)} <= given
+    assert flat(preset_values(preset)) == given
+
+
+def test_values_read_back_the_same(tmp_path: Path) -> None:
+    preset = load_preset("base", ["world_model.denoiser.widths=[16, 32]"])
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump(preset_values(preset)))
+    assert load_preset(path) == preset
+
+
+def test_own_file_extends_a_shipped_one(tmp_path: Path) -> None:
+    path = tmp_path / "toy.yaml"
+    path.write_text("extends: tiny\ndescription: toy\nppo:\n  iterations: 3\n")
+    toy, tiny = load_preset(path), load_preset("tiny")
+    assert toy.ppo.iterations == 3 and toy.ppo.clip == tiny.ppo.clip and toy.collect == tiny.collect
+
+
+def test_overrides_are_typed() -> None:
+    preset = load_preset("tiny", ["ppo.iterations=7", "bc.training.learning_rate=1e-3", "collect.policy_noise=[0.2]"])
+    assert preset.ppo.iterations == 7
+    assert preset.bc.training.learning_rate == 1e-3
+    assert preset.collect.policy_noise == (0.2,)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("ppo.iteration=7", r"no setting 'ppo.iteration'; here there is .*iterations"),
+        ("nothing.at.all=7", "no setting 'nothing.at.all'"),
+        ("ppo.iterations.more=7", "nothing below it"),
+        ("ppo.iterations", "must look like"),
+        ("ppo.iterations=2.5", "ppo.iterations must be an integer, got 2.5"),
+        ("ppo.iterations=true", "ppo.iterations must be an integer"),
+        ("ppo.clip=wide", "ppo.clip must be a number, got 'wide'"),
+        ("collect.policy_noise=0.1", "collect.policy_noise must be a list"),
+        ("ppo=3", "ppo must be a section"),
+        ("ppo.clip=[", "not YAML"),
+    ],
+)
+def test_wrong_override_names_the_key(override: str, message: str) -> None:
+    with pytest.raises(PresetError, match=message):
+        load_preset("tiny", [override])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("extends: tiny\nppo: {lr: 1}\n", "ppo has no setting lr; it has bc_batch_size"),
+        (
+            "extends: tiny\nworld_model: {denoiser: {image_size: 64}}\n",
+            "denoiser has no setting image_size",
+        ),
+        ("description: half\n", "the preset lacks bc"),
+        ("- a\n- b\n", "must hold sections"),
+        ("a: [\n", "is not valid YAML"),
+        ("extends: nowhere\n", "no preset 'nowhere'"),
+    ],
+)
+def test_wrong_file_names_the_fault(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "wrong.yaml"
+    path.write_text(text)
+    with pytest.raises(PresetError, match=message):
+        load_preset(path)
+
+
+def test_circle_of_files_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "circle.yaml"
+    path.write_text(f"extends: {path}\n")
+    with pytest.raises(PresetError, match="extends itself"):
+        load_preset(path)
