@@ -1,0 +1,192 @@
+"""Episodes from the simulator, in several processes: experts, policies with exploration noise, random motion."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from tqdm import tqdm
+from world4rl_data.contract import TaskContract
+from world4rl_data.episode import ActionSource, Episode, Outcome
+
+from world4rl.simulation import make_env
+
+if TYPE_CHECKING:
+    from world4rl_sim.env import SimEnv
+
+Controller = Callable[["SimEnv", dict[str, Any]], np.ndarray]
+
+_SOURCE = {"expert": ActionSource.SCRIPTED, "policy": ActionSource.POLICY, "random": ActionSource.RANDOM}
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """Who acts. `noise` is the standard deviation added to each action (expert: its own clumsiness), in action units.
+
+    A policy acts by its mean plus `noise`.
+    """
+
+    kind: Literal["expert", "policy", "random"]
+    noise: float = 0.0
+    checkpoint: Path | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Success of a deterministic policy on start states given by their seeds."""
+
+    seeds: list[int]
+    success: list[bool]
+    steps: list[int]
+
+    @property
+    def rate(self) -> float:
+        return float(np.mean(self.success))
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def _expert(task: str, behaviour: Behaviour, rng: np.random.Generator) -> Controller:
+    from world4rl_sim.experts import ExpertConfig, ToolState, make_expert
+
+    expert = make_expert(task, ExpertConfig(noise=behaviour.noise))
+    expert.reset()
+    return lambda env, _: expert.act(ToolState(env.arm.pose[0], env.arm.gripper_width), env.arm.objects, rng)
+
+
+def _random(contract: TaskContract, seed: int) -> Controller:
+    from world4rl_control.explorer import RandomExplorer
+
+    explorer = RandomExplorer(contract, seed)
+    return lambda env, _: explorer.act()
+
+
+@lru_cache(maxsize=4)
+def _load_policy(path: str, _written_ns: int) -> Any:
+    import torch
+    from world4rl_policy.actor_critic import GaussianPolicy
+
+    torch.set_num_threads(1)
+    return GaussianPolicy.load(path)
+
+
+def _policy(contract: TaskContract, behaviour: Behaviour, rng: np.random.Generator) -> Controller:
+    import torch
+    from world4rl_wm.frames import to_float
+
+    if behaviour.checkpoint is None:
+        raise ValueError("a policy behaviour needs a checkpoint")
+    weights = behaviour.checkpoint / "model.safetensors"
+    policy = _load_policy(str(behaviour.checkpoint), weights.stat().st_mtime_ns)
+    past: list[np.ndarray] = []
+
+    def act(_: SimEnv, observation: dict[str, Any]) -> np.ndarray:
+        frame = np.concatenate([observation["images"][s.name].transpose(2, 0, 1) for s in contract.images])
+        past.extend([frame] * (policy.history if not past else 1))
+        del past[: -policy.history]
+        action = policy.act(to_float(torch.from_numpy(np.stack(past))).unsqueeze(0))[0].numpy()
+        return np.clip(action + behaviour.noise * rng.standard_normal(action.shape), -1, 1).astype(np.float32)
+
+    return act
+
+
+def run_episode(env: SimEnv, task: str, behaviour: Behaviour, seed: int) -> Episode:
+    """One episode from the start state `seed`; its actions are those that the gate executed."""
+    contract = env.contract
+    rng = np.random.default_rng([seed, 1])
+    if behaviour.kind == "expert":
+        act = _expert(task, behaviour, rng)
+    elif behaviour.kind == "random":
+        act = _random(contract, seed)
+    else:
+        act = _policy(contract, behaviour, rng)
+    observation, _ = env.reset(seed=seed)
+    observations, actions, done = [observation], [], False
+    info: dict[str, Any] = {}
+    while not done:
+        observation, _, terminated, truncated, info = env.step(act(env, observation), _SOURCE[behaviour.kind])
+        observations.append(observation)
+        actions.append(info["executed"])
+        done = terminated or truncated
+    period_ns = int(1e9 / contract.control_rate_hz)
+    name = "" if behaviour.checkpoint is None else behaviour.checkpoint.name
+    return Episode(
+        images={s.name: np.stack([o["images"][s.name] for o in observations]) for s in contract.images},
+        proprio=np.stack([o["proprio"] for o in observations]),
+        actions=np.stack(actions).astype(np.float32),
+        action_sources=np.full(len(actions), _SOURCE[behaviour.kind], np.uint8),
+        stamps=np.arange(len(observations), dtype=np.int64) * period_ns,
+        task=task,
+        source=behaviour.kind,
+        outcome=Outcome.SUCCESS if info["success"] else Outcome.FAILURE,
+        success_index=info["success_index"],
+        contract_hash=contract.hash,
+        episode_id=f"{behaviour.kind}-{name}-{behaviour.noise:g}-{seed}",
+        seed=seed,
+        policy_id=name,
+    )
+
+
+@lru_cache(maxsize=1)
+def _worker_env(task: str, contract_text: str) -> SimEnv:
+    import atexit
+    import json
+
+    env = make_env(task, TaskContract.from_dict(json.loads(contract_text)))
+    atexit.register(env.close)  # EGL contexts complain when the interpreter goes first
+    return env
+
+
+def _work(task: str, contract_text: str, behaviour: Behaviour, seed: int) -> Episode:
+    return run_episode(_worker_env(task, contract_text), task, behaviour, seed)
+
+
+def collect(
+    task: str,
+    contract: TaskContract,
+    behaviour: Behaviour,
+    seeds: Sequence[int],
+    workers: int = 2,
+    progress: bool = True,
+    description: str = "",
+) -> Iterator[Episode]:
+    """Episodes in the order of `seeds`; the same seed and behaviour give the same episode."""
+    import json
+
+    text = json.dumps(contract.to_dict())
+    bar = tqdm(total=len(seeds), desc=description or behaviour.kind, unit="episode", disable=not progress)
+    if workers <= 1:
+        for seed in seeds:
+            yield _work(task, text, behaviour, seed)
+            bar.update()
+    else:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(workers, mp_context=context) as pool:
+            for episode in pool.map(
+                _work, *zip(*[(task, text, behaviour, s) for s in seeds], strict=True), chunksize=4
+            ):
+                yield episode
+                bar.update()
+    bar.close()
+
+
+def evaluate(
+    task: str,
+    contract: TaskContract,
+    checkpoint: Path,
+    seeds: Sequence[int],
+    noise: float = 0.0,
+    workers: int = 2,
+    progress: bool = True,
+) -> Evaluation:
+    """Success of the policy (its mean, unless `noise`) on the start states `seeds`."""
+    behaviour = Behaviour("policy", noise, checkpoint)
+    episodes = list(collect(task, contract, behaviour, seeds, workers, progress, f"evaluate {checkpoint.name}"))
+    return Evaluation(list(seeds), [e.outcome == Outcome.SUCCESS for e in episodes], [len(e) for e in episodes])
