@@ -29,6 +29,7 @@ setup(
         "console_scripts": [
             "sim_arm = world4rl_sim.sim_arm_node:main",
             "scripted_operator = world4rl_sim.scripted_operator_node:main",
+            "deployment = world4rl_sim.deployment_node:main",
         ],
     },
 )

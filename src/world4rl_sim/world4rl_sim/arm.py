@@ -13,10 +13,11 @@ from .gl import choose_gl
 from .scenes import ARM_JOINTS, HOME_JOINTS, TIMESTEP_S, TOOL_SITE, build_model
 from .tasks import Pose, Task, make_task
 
-_GRIPPER_CLOSED_CTRL, _GRIPPER_OPEN_CTRL = 255.0, 0.0
+OPEN_WIDTH_M = 0.08  # of a Franka hand
+_GRIPPER_CLOSED_CTRL = 255.0
 _PAD_THICKNESS_M = 0.008  # two pads of 4 mm half-thickness: centre distance minus this is the free width
-# gym-hil's arm carries a Robotiq hand that opens 85 mm; its width is reported as that of a Franka hand (80 mm).
-_WIDTH_SCALE = 0.080 / 0.0852
+# gym-hil's arm carries a Robotiq hand that opens 85 mm; its width is reported as that of a Franka hand.
+_WIDTH_SCALE = OPEN_WIDTH_M / 0.0852
 
 
 def _close_at_exit(reference: weakref.ref[SimArm]) -> None:
@@ -39,14 +40,15 @@ class SimArmConfig:
 class SimArm:
     """A Panda with a parallel gripper above a table, in MuJoCo.
 
-    `task` is a name of `world4rl_sim.tasks.TASKS` or a Task. Pictures are square, `image_size` pixels. Poses are in
-    the arm's base frame: metres and quaternions xyzw, of the tool point between the finger pads.
+    `task` is a name of `world4rl_sim.tasks.TASKS` or a Task. `image_size` is the side of square pictures, or (height,
+    width), in pixels. Poses are in the arm's base frame: metres and quaternions xyzw, of the tool point between the
+    finger pads.
     """
 
     def __init__(
         self,
         task: str | Task,
-        image_size: int = 64,
+        image_size: int | tuple[int, int] = 64,
         cameras: tuple[str, ...] = ("front", "wrist"),
         config: SimArmConfig = SimArmConfig(),
     ) -> None:
@@ -59,7 +61,7 @@ class SimArm:
         self.config = config
         self.cameras = cameras
         self._mujoco = mujoco
-        self._image_size = image_size
+        self._height, self._width = (image_size, image_size) if isinstance(image_size, int) else image_size
         self._renderer: Any = None
         self._scene_option: Any = None
         self.model = build_model(self.task.add_objects)
@@ -79,15 +81,18 @@ class SimArm:
         self._go_home()
         self.home_pose: Pose = self.pose
 
-    def reset(self, seed: int) -> None:
-        """Starts an episode: same seed (any int), same start state. The picture shows it at once."""
+    def reset(self, seed: int, start: Pose | None = None) -> None:
+        """Starts an episode: same seed (any int), same start state. The picture shows it at once.
+
+        `start`: tool pose to begin at instead of the seed's.
+        """
         rng = np.random.default_rng(abs(seed) * 2 + (seed < 0))
         self._go_home()
         position = rng.uniform(self.task.tool_start_low, self.task.tool_start_high)
         self.task.place(self.model, self.data, rng)
         self._mujoco.mj_forward(self.model, self.data)
         self.set_gripper("open" if self.task.gripper_start == "open" else "close")
-        self.set_target(position, self.home_pose[1])
+        self.set_target(*(start or (position, self.home_pose[1])))
         self._substeps(self.config.start_substeps + self.config.settle_substeps)
         self.data.time = 0.0
         self._refresh()
@@ -112,7 +117,12 @@ class SimArm:
         """Opens or closes the fingers from now on."""
         if command not in ("open", "close"):
             raise ValueError(f"gripper command must be 'open' or 'close', got '{command}'")
-        self.data.ctrl[self._grip] = _GRIPPER_OPEN_CTRL if command == "open" else _GRIPPER_CLOSED_CTRL
+        self.set_gripper_width(OPEN_WIDTH_M if command == "open" else 0.0)
+
+    def set_gripper_width(self, width: float) -> None:
+        """Moves the fingers towards an opening [m], clamped to 0 (closed) to 0.08, from now on."""
+        closed = 1.0 - min(max(width / OPEN_WIDTH_M, 0.0), 1.0)
+        self.data.ctrl[self._grip] = closed * _GRIPPER_CLOSED_CTRL
 
     def step(self) -> None:
         """Advances one control period."""
@@ -140,11 +150,11 @@ class SimArm:
         self.task.paint(self.model, self.data)
 
     def render(self, camera: str) -> np.ndarray:
-        """Picture of the present state, uint8 (image_size, image_size, 3), RGB."""
+        """Picture of the present state, uint8 (height, width, 3), RGB."""
         if camera not in self.cameras:
             raise ValueError(f"camera '{camera}' is not among {self.cameras}")
         if self._renderer is None:
-            self._renderer = self._mujoco.Renderer(self.model, self._image_size, self._image_size)
+            self._renderer = self._mujoco.Renderer(self.model, self._height, self._width)
             option = self._mujoco.MjvOption()
             option.flags[self._mujoco.mjtVisFlag.mjVIS_CONVEXHULL] = True
             option.geomgroup[:] = 0
@@ -183,7 +193,7 @@ class SimArm:
         """Opening of the hand [m], 0 (closed) to 0.08."""
         left, right = (self.data.geom_xpos[pad] for pad in self._pads)
         free = float(np.linalg.norm(left - right)) - _PAD_THICKNESS_M
-        return min(max(0.0, free * _WIDTH_SCALE), 0.08)
+        return min(max(0.0, free * _WIDTH_SCALE), OPEN_WIDTH_M)
 
     @property
     def objects(self) -> dict[str, Pose]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from world4rl_data.contract import ProprioStream
+from world4rl_data.observation import read_field, stack_proprio
 
 from .arm import SimArm
 
@@ -17,11 +17,9 @@ MEASURED_JOINTS_TOPIC = "/franka_robot_state_broadcaster/measured_joint_states"
 ROBOT_STATE_TOPIC = "/franka_robot_state_broadcaster/robot_state"
 JOINTS_TOPIC = "/joint_states"
 GRIPPER_JOINTS_TOPIC = "/franka_gripper/joint_states"
-CAMERA_TOPICS = {"front": "/camera/camera/color/image_raw", "wrist": "/wrist_camera/camera/color/image_raw"}
+SUCCESS_MARKER, SUCCESS_TEXT = "success", "success"  # in ~/objects: the marker whose text tells success
 ARM_JOINT_NAMES = tuple(f"fr3_joint{i}" for i in range(1, 8))
 FINGER_JOINT_NAMES = ("fr3_finger_joint1", "fr3_finger_joint2")
-
-_FIELD_PART = re.compile(r"([A-Za-z_]\w*)((?:\[\d+\])*)")
 
 
 def sensor_messages(arm: SimArm) -> dict[str, Any]:
@@ -43,24 +41,10 @@ def sensor_messages(arm: SimArm) -> dict[str, Any]:
     }
 
 
-def read_field(message: Any, field: str) -> float:
-    """The number at a dotted path such as `pose.position.x` or `position[0]`."""
-    value = message
-    for part in field.split("."):
-        match = _FIELD_PART.fullmatch(part)
-        if match is None:
-            raise ValueError(f"field '{field}': '{part}' is neither a name nor a name with [index]")
-        value = getattr(value, match.group(1))
-        for index in re.findall(r"\d+", match.group(2)):
-            value = value[int(index)]
-    return float(value)
-
-
 def read_proprio(arm: SimArm, streams: tuple[ProprioStream, ...]) -> np.ndarray:
     """float32 (P,): the streams' fields in contract order. Raises ValueError for a topic that the arm lacks."""
     messages = sensor_messages(arm)
     missing = [stream.topic for stream in streams if stream.topic not in messages]
     if missing:
         raise ValueError(f"the simulated arm does not publish {', '.join(missing)}: it has {', '.join(messages)}")
-    values = [read_field(messages[stream.topic], field) for stream in streams for field in stream.fields]
-    return np.array(values, dtype=np.float32)
+    return stack_proprio(read_field(messages[stream.topic], field) for stream in streams for field in stream.fields)

@@ -1,0 +1,86 @@
+"""Builds an operator's scenes out of the simulated arm's topics."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from geometry_msgs.msg import PoseStamped
+from rclpy.node import Node
+from rclpy.qos import QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import JointState
+from visualization_msgs.msg import Marker, MarkerArray
+
+from .operator import Scene
+from .sensors import GRIPPER_JOINTS_TOPIC, POSE_TOPIC, SUCCESS_MARKER, SUCCESS_TEXT
+from .tasks import Pose
+
+_BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+_RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+
+
+class SceneReader:
+    """Holds the newest scene: objects, and a pose stamped no earlier. Callbacks and readers may be in two threads."""
+
+    def __init__(self, node: Node) -> None:
+        self.changed = threading.Condition()
+        self._scene: Scene | None = None
+        self._markers: MarkerArray | None = None
+        self._pose: PoseStamped | None = None
+        self._gripper_width = 0.0
+        node.create_subscription(PoseStamped, POSE_TOPIC, self._on_pose, _BEST_EFFORT)
+        node.create_subscription(JointState, GRIPPER_JOINTS_TOPIC, self._on_fingers, _BEST_EFFORT)
+        node.create_subscription(MarkerArray, "sim_arm/objects", self._on_markers, _RELIABLE)
+
+    def wait(self, after_ns: int, timeout_s: float) -> Scene | None:
+        """The newest scene stamped later than `after_ns`; None when none comes within `timeout_s` of wall time."""
+        with self.changed:
+            self.changed.wait_for(lambda: self._scene is not None and self._scene.stamp_ns > after_ns, timeout_s)
+            return self._scene if self._scene is not None and self._scene.stamp_ns > after_ns else None
+
+    @property
+    def newest_ns(self) -> int:
+        """Stamp of the newest scene, 0 before the first."""
+        with self.changed:
+            return 0 if self._scene is None else self._scene.stamp_ns
+
+    def _on_fingers(self, message: JointState) -> None:
+        self._gripper_width = float(sum(message.position))
+
+    def _on_pose(self, message: PoseStamped) -> None:
+        self._pose = message
+        self._combine()
+
+    def _on_markers(self, message: MarkerArray) -> None:
+        self._markers = message
+        self._combine()
+
+    def _combine(self) -> None:
+        if self._pose is None or self._markers is None or not self._markers.markers:
+            return
+        stamp_ns = _stamp_ns(self._markers.markers[0])
+        if _stamp_ns(self._pose) < stamp_ns:
+            return  # the pose of this instant is still on its way
+        by_name = {marker.ns: marker for marker in self._markers.markers}
+        success = by_name.pop(SUCCESS_MARKER, None)
+        position = self._pose.pose.position
+        scene = Scene(
+            stamp_ns=stamp_ns,
+            position=np.array([position.x, position.y, position.z]),
+            gripper_width=self._gripper_width,
+            objects={name: _pose_of(marker) for name, marker in by_name.items()},
+            success=success is not None and success.text == SUCCESS_TEXT,
+        )
+        with self.changed:
+            if self._scene is None or self._scene.stamp_ns != stamp_ns:
+                self._scene = scene
+                self.changed.notify_all()
+
+
+def _stamp_ns(message: PoseStamped | Marker) -> int:
+    return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
+
+
+def _pose_of(marker: Marker) -> Pose:
+    p, q = marker.pose.position, marker.pose.orientation
+    return np.array([p.x, p.y, p.z]), np.array([q.x, q.y, q.z, q.w])
