@@ -172,9 +172,13 @@ class TaskContract:
         return 1.0 / self.control_rate_hz
 
     @property
+    def streams(self) -> tuple[ImageStream | ProprioStream, ...]:
+        return (*self.images, *self.proprioception)
+
+    @property
     def observation_topics(self) -> dict[str, str]:
         """topic -> ROS type of everything an observation needs."""
-        return {s.topic: s.type for s in (*self.images, *self.proprioception)}
+        return {s.topic: s.type for s in self.streams}
 
 
 def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:

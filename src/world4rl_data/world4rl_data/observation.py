@@ -63,7 +63,7 @@ class ObservationAssembler:
     def __init__(self, contract: TaskContract, history_s: float = 1.0) -> None:
         """`history_s`: how far behind the newest message of a topic a stamp may lie (on top of its time-out)."""
         self.contract = contract
-        self.streams: tuple[ImageStream | ProprioStream, ...] = (*contract.images, *contract.proprioception)
+        self.streams = contract.streams
         self._keep_ns = int((history_s + max(s.timeout_s for s in self.streams)) * 1e9)
         self._history = {s.topic: _History([], [], []) for s in self.streams}
 

@@ -72,8 +72,8 @@ def _findings_of_rates(bag: EpisodeBag, contract: TaskContract) -> list[Finding]
     except BagError as error:
         return [Finding("error", str(error))]
     findings = []
-    for stream in (*contract.images, *contract.proprioception):
-        gaps = np.diff(times[stream.topic]) / 1e9
+    for stream in contract.streams:
+        gaps = np.diff(np.array(times[stream.topic], np.int64)) / 1e9
         if len(gaps) and gaps.max() > stream.timeout_s:
             text = f"{stream.topic} was silent for {gaps.max():.2f} s (time-out {stream.timeout_s} s)"
             findings.append(Finding("warning", text))

@@ -1,0 +1,224 @@
+"""The recorder node over DDS: what a driver publishes is in the bag, and refusals name what is wrong."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import rclpy
+from geometry_msgs.msg import PoseStamped
+from lifecycle_msgs.srv import ChangeState
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from sensor_msgs.msg import Image, JointState
+from std_msgs.msg import String
+from std_srvs.srv import Trigger
+
+from world4rl_data.bag_reader import EpisodeBag
+from world4rl_data.contract import TaskContract
+from world4rl_data.convert import bag_to_episode
+from world4rl_data.episode import Outcome
+from world4rl_data.validate import validate_bag
+from world4rl_interfaces.msg import Action, EpisodeStatus
+from world4rl_interfaces.srv import StartEpisode, StopEpisode
+
+pytestmark = pytest.mark.ros
+
+PRESS = TaskContract.load("franka_sim_press")
+BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+
+
+class Robot:
+    """Publishes what a robot, its cameras and the gate would, ten times a second, and remembers it."""
+
+    def __init__(self) -> None:
+        self.node = rclpy.create_node("robot")
+        self.images = {s.name: self.node.create_publisher(Image, s.topic, BEST_EFFORT) for s in PRESS.images}
+        self.pose = self.node.create_publisher(PoseStamped, PRESS.proprioception[0].topic, BEST_EFFORT)
+        self.fingers = self.node.create_publisher(JointState, PRESS.proprioception[1].topic, 1)
+        self.wish = self.node.create_publisher(Action, PRESS.action_topic, 1)
+        self.executed = self.node.create_publisher(Action, PRESS.executed_action_topic, 1)
+        self.label = self.node.create_publisher(String, "/label", LATCHED)
+        self.label.publish(String(data="a latched word"))
+        self.status: list[EpisodeStatus] = []
+        self.node.create_subscription(EpisodeStatus, "/world4rl/recorder/status", self.status.append, LATCHED)
+        self.node.create_timer(0.1, self.tick)
+        self.silent: set[str] = set()
+        self.sent: dict[int, dict] = {}  # stamp -> front pixels, x, action
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(self.node)
+        self.thread = threading.Thread(target=self.executor.spin, daemon=True)
+        self.thread.start()
+
+    def tick(self) -> None:
+        rng = np.random.default_rng(len(self.sent))
+        now = self.node.get_clock().now()
+        header = PoseStamped().header
+        header.stamp = now.to_msg()
+        pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        pose = PoseStamped(header=header)
+        pose.pose.position.x = float(rng.normal())
+        self.pose.publish(pose)
+        self.fingers.publish(JointState(header=header, name=["l", "r"], position=[0.01, 0.01]))
+        for name, publisher in self.images.items():
+            if name not in self.silent:
+                publisher.publish(
+                    Image(header=header, height=32, width=32, encoding="rgb8", step=96, data=pixels.tobytes())
+                )
+        values = rng.uniform(-1, 1, 3).astype(np.float32)
+        action = Action(header=header, values=values.tolist(), source=Action.SCRIPTED)
+        self.wish.publish(Action(header=header, values=[1.0, 1.0, 1.0], source=Action.SCRIPTED))
+        self.executed.publish(action)
+        self.sent[now.nanoseconds] = {"front": pixels, "x": pose.pose.position.x, "action": values}
+
+    def call(self, kind, name, request, timeout=15.0):
+        client = self.node.create_client(kind, name)
+        assert client.wait_for_service(timeout), f"{name} did not come up"
+        future = client.call_async(request)
+        deadline = time.monotonic() + timeout
+        while not future.done() and time.monotonic() < deadline:
+            time.sleep(0.005)
+        assert future.done(), f"{name} did not answer"
+        self.node.destroy_client(client)
+        return future.result()
+
+    def start(self, **fields):
+        return self.call(StartEpisode, "/world4rl/start_episode", StartEpisode.Request(**fields))
+
+    def stop(self, outcome, **fields):
+        return self.call(StopEpisode, "/world4rl/stop_episode", StopEpisode.Request(outcome=outcome, **fields))
+
+    def close(self) -> None:
+        self.executor.shutdown()
+        self.thread.join(5)
+        self.node.destroy_node()
+
+
+@pytest.fixture(scope="module")
+def robot(ros_domain):
+    rclpy.init()
+    fake = Robot()
+    yield fake
+    fake.close()
+    rclpy.shutdown()
+
+
+def start_recorder(robot: Robot, bags: Path) -> subprocess.Popen:
+    parameters = {
+        "contract": "franka_sim_press",
+        "bags_dir": bags,
+        "extra_topics": '["/label"]',
+        "min_free_mb": 1.0,
+        "silence_s": 0.6,
+        "start_timeout_s": 2.0,
+    }
+    options = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value}")]
+    command = [sys.executable, "-m", "world4rl_data.recorder_node", "--ros-args", "-r", "__ns:=/world4rl", *options]
+    process = subprocess.Popen(command)
+    for transition in (1, 3):  # configure, activate
+        request = ChangeState.Request()
+        request.transition.id = transition
+        assert robot.call(ChangeState, "/world4rl/recorder/change_state", request, 30.0).success
+    return process
+
+
+@pytest.fixture(scope="module")
+def bags(robot, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bags")
+    process = start_recorder(robot, folder)
+    yield folder
+    process.send_signal(signal.SIGINT)
+    assert process.wait(10) == 0
+
+
+def test_recorded_episode_holds_what_was_published(robot, bags):
+    started = robot.start(task="press", operator_id="ann", note="seed=4")
+    assert started.success, started.message
+    time.sleep(1.0)
+    stopped = robot.stop(Outcome.SUCCESS, note="fine")
+    assert stopped.success and stopped.uri == started.uri, stopped.message
+    path = Path(stopped.uri)
+    assert path.parent == bags and not list(bags.glob("*.partial"))
+
+    episode = bag_to_episode(path, PRESS)
+    assert len(episode) >= 7 and episode.source == "expert" and episode.seed == 4
+    assert episode.outcome == Outcome.SUCCESS and episode.success_index is not None
+    for t, stamp in enumerate(episode.stamps[:-1]):
+        sent = robot.sent[int(stamp)]
+        np.testing.assert_array_equal(episode.images["front"][t], sent["front"])
+        np.testing.assert_array_equal(episode.actions[t], sent["action"])  # executed, not the wish (all ones)
+        assert episode.proprio[t, 0] == np.float32(sent["x"])
+    assert validate_bag(path, PRESS) == []
+    with EpisodeBag(path) as bag:
+        assert bag.record.operator_id == "ann" and bag.record.stop_note == "fine"
+        assert bag.topics[PRESS.action_topic][1] >= 7
+        words = [m.data for _, _, m in bag.messages(["/label"])]
+        assert words == ["a latched word"]  # also what was published before the recorder came
+    metadata = (path / "metadata.yaml").read_text()
+    assert "RIHS01_" in metadata or "humble" in metadata
+    assert robot.status[-1].outcome == Outcome.SUCCESS and not robot.status[-1].recording
+
+
+def test_second_start_and_stop_without_start_are_refused(robot, bags):
+    refused = robot.stop(Outcome.SUCCESS)
+    assert not refused.success and "start_episode" in refused.message
+    assert robot.start(task="a").success
+    again = robot.start(task="b")
+    assert not again.success and "is being recorded" in again.message
+    unknown = robot.stop(99)
+    assert not unknown.success and "outcome 99" in unknown.message
+    assert robot.stop(Outcome.FAILURE).success  # and the running episode is none the worse
+
+
+def test_discarded_episode_is_marked(robot, bags):
+    started = robot.start(task="press")
+    answer = robot.call(Trigger, "/world4rl/discard_episode", Trigger.Request())
+    assert answer.success, answer.message
+    assert json.loads((Path(started.uri) / "episode.json").read_text())["outcome"] == Outcome.DISCARDED
+
+
+def test_silent_camera_is_named_and_nothing_is_left_behind(robot, bags):
+    before = set(bags.iterdir())
+    robot.silent.add("wrist")
+    try:
+        time.sleep(0.7)
+        refused = robot.start(task="press")
+    finally:
+        robot.silent.clear()
+    assert not refused.success and "/wrist_camera/camera/color/image_raw" in refused.message
+    assert "/camera/camera/color/image_raw " not in refused.message
+    assert set(bags.iterdir()) == before
+    assert robot.start(task="press").success  # and the next good call works
+    assert robot.stop(Outcome.UNLABELLED).success
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signal_closes_the_running_episode_as_interrupted(robot, tmp_path, number):
+    """Its own recorder, so that the one of the other tests stays."""
+    process = start_second_recorder(tmp_path)
+    try:
+        started = robot.call(StartEpisode, "/second/start_episode", StartEpisode.Request(task="press"), 30.0)
+        assert started.success, started.message
+        time.sleep(0.4)
+        process.send_signal(number)
+        assert process.wait(10) == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+    with EpisodeBag(started.uri) as bag:
+        assert bag.record.outcome == Outcome.INTERRUPTED
+        assert bag.topics[PRESS.executed_action_topic][1] >= 2
+
+
+def start_second_recorder(bags: Path) -> subprocess.Popen:
+    options = ["-p", "contract:=franka_sim_press", "-p", f"bags_dir:={bags}", "-p", "autostart:=true"]
+    command = [sys.executable, "-m", "world4rl_data.recorder_node", "--ros-args", "-r", "__ns:=/second", *options]
+    return subprocess.Popen([*command, "-p", "min_free_mb:=1.0"])
