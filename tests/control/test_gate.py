@@ -155,11 +155,11 @@ def test_gripper_of_unknown_width_is_always_told_and_fixed_one_once():
 
 def test_silence_and_a_stale_pose_hold_and_name_themselves():
     gate = _gate()
-    assert "no action" in gate.check(60.0), "enabled, and nobody speaks"
+    assert "no usable action" in gate.check(60.0), "enabled, and nobody speaks"
     gate.apply([1, 0, 0], POLICY, HOME, DOWN, 0.0)
     target = gate.target[0]
     assert gate.check(0.2) == ""
-    assert "no action" in gate.check(1.0)
+    assert "no usable action" in gate.check(1.0)
     out = gate.apply([1, 0, 0], POLICY, HOME, DOWN, 1.1, pose_age_s=0.5)
     assert not out.accepted and "no measured pose" in out.reason
     assert "no measured pose" in gate.check(1.2, pose_age_s=0.6)

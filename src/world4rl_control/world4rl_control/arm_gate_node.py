@@ -58,7 +58,7 @@ class ArmGateNode(Node):
         self._clock_watch = ClockWatch(self._value("clock_timeout_s"))
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         self._arrival: Future | None = None  # of a reset
-        self._reset_started_s = self._diagnosed_s = 0.0
+        self._reset_started_s = self._diagnosed_s = self._ahead_s = 0.0
         self._told: tuple[Any, ...] = ()
         namespace = self._value("gripper_namespace") or contract.gripper.namespace
         self._gripper = connect_gripper(self, contract.gripper, namespace)
@@ -67,7 +67,7 @@ class ArmGateNode(Node):
         self._status = self.create_publisher(ArmStatus, "~/status", _LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
         state_topic, pose_topic = self._value("robot_state_topic"), self._value("pose_topic")
-        ArmLinks(self, contract, self._arm, pose_topic, namespace, state_topic, self._stop_on_fault)
+        self._links = ArmLinks(self, contract, self._arm, pose_topic, namespace, state_topic, self._stop_on_fault)
         # Deeper than the publishers' 1: two sources that speak at the same moment must not push each other out.
         self.create_subscription(Action, contract.action_topic, self._on_action, 10)
         self.create_service(SetBool, "~/enable", self._on_enable)
@@ -98,9 +98,11 @@ class ArmGateNode(Node):
 
     def _time_of(self, message: Action) -> float:
         """Now [s]. Under /clock the source may know the new time a moment before this node does: then the action's."""
-        now_s = self._now_s()
+        now_s, soon_s = self._now_s(), 2.0 * self._contract.period_s
         stamp_s = message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec
-        return stamp_s if now_s < stamp_s <= now_s + 2.0 * self._contract.period_s else now_s
+        # Never back to before the last action, but for a clock that starts again.
+        self._ahead_s = max([now_s, *(s for s in (stamp_s, self._ahead_s) if s <= now_s + soon_s)])
+        return self._ahead_s
 
     def _send(self, position: np.ndarray, quat: np.ndarray) -> None:
         target = PoseStamped()
@@ -204,6 +206,7 @@ class ArmGateNode(Node):
     def _watch(self) -> None:
         with self._lock:
             steady_s = time.monotonic()
+            self._links.tick()
             self._stop_on_fault()
             if self._arrival is not None and steady_s - self._reset_started_s > self._value("reset_timeout_s"):
                 self.gate.stop_reset()

@@ -41,6 +41,7 @@ class ArmLinks:
     ) -> None:
         self._node, self._state, self._on_mode = node, state, on_mode
         self._decoded_s = 0.0
+        self._raw: bytes | None = None  # the newest robot state, not decoded yet
         node.create_subscription(PoseStamped, pose_topic or _pose_topic(contract), self._see_pose, _NEWEST)
         fingers = f"{gripper_namespace}/joint_states"
         node.create_subscription(JointState, fingers, lambda m: state.see_fingers(list(m.position)), _NEWEST)
@@ -57,13 +58,17 @@ class ArmLinks:
         now_s = self._node.get_clock().now().nanoseconds * 1e-9
         self._state.see_pose(np.array((p.x, p.y, p.z)), np.array((q.x, q.y, q.z, q.w)), now_s)
 
-    def _see_state(self, raw: bytes) -> None:
-        now_s = time.monotonic()
-        if now_s - self._decoded_s < _STATE_PERIOD_S:
+    def tick(self) -> None:
+        """Call regularly: decodes the last robot state where that came too soon after another."""
+        if self._raw is None or time.monotonic() - self._decoded_s < _STATE_PERIOD_S:
             return
-        self._decoded_s = now_s
+        raw, self._raw, self._decoded_s = self._raw, None, time.monotonic()
         self._state.mode = int(deserialize_message(raw, self._state_type).robot_mode)
         self._on_mode()
+
+    def _see_state(self, raw: bytes) -> None:
+        self._raw = raw
+        self.tick()
 
 
 def _pose_topic(contract: TaskContract) -> str:

@@ -59,6 +59,7 @@ class SafetyGate:
         self.enabled = False
         self.reason = "not enabled yet: call ~/enable"  # why the arm holds; empty while it moves
         self.rejected = 0  # actions thrown away for any reason but coming early
+        self._dropped = ""  # what was wrong with the last action, where it could not be used
         self._sources = SourcePriority(contract.action_timeout_s)
         self._gripper = GripperSwitch(contract.gripper)
         self._position, self._quat = np.zeros(3), np.array((0.0, 0.0, 0.0, 1.0))
@@ -94,7 +95,7 @@ class SafetyGate:
         self.disable("not enabled: the measured pose is not usable")
         self._anchor(*_as_pose(position, quat))
         self._gripper.start(gripper_width)
-        self._moved, self._last_s = False, now_s
+        self._moved, self._last_s, self._dropped = False, now_s, ""
         self.enabled, self.reason = True, "no action yet"
 
     def disable(self, reason: str) -> None:
@@ -122,7 +123,7 @@ class SafetyGate:
             action, who = self.layout.parse(values), self._sources.parse(source)
             position, quat = self._measured(measured_position, measured_quat, pose_age_s)
         except ValueError as error:
-            self.reason = str(error)
+            self.reason, self._dropped = str(error), f" (the last one: {error})"
             return self._reject(self.reason)
         wait = self._sources.admit(who, now_s) or self._wait_for_reset(who)
         if wait:
@@ -130,7 +131,7 @@ class SafetyGate:
         if self._moved and 0.0 <= now_s - self._last_s < self.config.min_interval * self.contract.period_s:
             return self._refuse("early: one action per control period")
         self._begin(position, quat, now_s)
-        self.reason = ""
+        self.reason = self._dropped = ""
         return self._execute(action, position, quat)
 
     def check(self, now_s: float, pose_age_s: float = 0.0) -> str:
@@ -143,7 +144,7 @@ class SafetyGate:
         if pose_age_s > self.config.pose_timeout_s:
             self.reason = self._stale
         elif self._goal is None and now_s - self._last_s > self.contract.action_timeout_s:
-            self.reason = f"no action for more than {self.contract.action_timeout_s:g} s"
+            self.reason = f"no usable action for more than {self.contract.action_timeout_s:g} s{self._dropped}"
         return self.reason
 
     def start_reset(self, pose_name: str = "home") -> None:

@@ -1,0 +1,259 @@
+"""The arm_gate node over DDS: each test is a promise that a person beside the arm relies on."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.ros
+
+import rclpy  # noqa: E402
+from arm_rig import STATE, ArmRig  # noqa: E402
+from franka_msgs.action import Grasp  # noqa: E402
+from franka_msgs.msg import FrankaRobotState  # noqa: E402
+from geometry_msgs.msg import PoseStamped  # noqa: E402
+from rclpy.action import ActionServer  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
+from rosgraph_msgs.msg import Clock  # noqa: E402
+from std_srvs.srv import Trigger  # noqa: E402
+
+from world4rl_control.arm_gate_node import ArmGateNode  # noqa: E402
+from world4rl_data.contract import TaskContract  # noqa: E402
+from world4rl_interfaces.msg import Action  # noqa: E402
+from world4rl_interfaces.srv import ResetArm  # noqa: E402
+
+SCALE = TaskContract.load("franka_sim_press").actions[0].scale
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ros(ros_domain: int) -> Iterator[None]:
+    rclpy.init()
+    yield
+    rclpy.try_shutdown()
+
+
+def _make(contract: str = "franka_sim_press", **parameters) -> tuple[ArmRig, ArmGateNode]:
+    rig = ArmRig()
+    values = [Parameter(name, value=value) for name, value in {"contract": contract, **parameters}.items()]
+    gate = ArmGateNode(values)
+    rig.executor_.add_node(gate)
+    return rig, gate
+
+
+def _close(rig: ArmRig, gate: ArmGateNode) -> None:
+    rig.executor_.shutdown()
+    gate.destroy_node()
+    rig.destroy_node()
+
+
+@pytest.fixture
+def rig() -> Iterator[ArmRig]:
+    rig, gate = _make()
+    rig.ready()
+    yield rig
+    _close(rig, gate)
+
+
+def _position(target: PoseStamped) -> np.ndarray:
+    p = target.pose.position
+    return np.array([p.x, p.y, p.z])
+
+
+def test_a_disabled_gate_publishes_nothing(rig):
+    rig.act([1, 0, 0])
+    rig.act([0, 0, 0], Action.HUMAN)
+    assert rig.targets == [] and rig.executed == []
+    assert not rig.status.enabled and "enable" in rig.status.reason and rig.status.rejected_actions == 2
+
+
+def test_the_first_target_after_enabling_starts_at_the_measured_pose(rig):
+    rig.position = np.array([0.5, 0.1, 0.25])
+    rig.spin(0.1)
+    assert rig.enable().success
+    assert rig.targets == [], "enabling alone moves nothing"
+    rig.act([0.5, 0, 0])
+    np.testing.assert_allclose(_position(rig.targets[0]), rig.position + [0.5 * SCALE, 0, 0], atol=1e-6)
+    assert rig.status.enabled and rig.status.reason == "" and rig.status.active_source == Action.POLICY
+    executed = rig.executed[0]
+    np.testing.assert_allclose(executed.values, [0.5, 0, 0], atol=1e-6)
+    assert (executed.source, executed.policy_id) == (Action.POLICY, "test")
+
+
+def test_the_executed_action_carries_the_stamp_of_the_action_behind_it(rig):
+    rig.enable()
+    action = Action(values=[9.0, 0.0, 0.0], source=Action.SCRIPTED)
+    action.header.stamp = rig.get_clock().now().to_msg()
+    rig.actions.publish(action)
+    rig.until(lambda: rig.executed)
+    assert rig.executed[0].header.stamp == action.header.stamp
+    np.testing.assert_allclose(rig.executed[0].values, [1, 0, 0], atol=1e-6)
+
+
+def test_actions_that_are_not_usable_are_dropped_and_counted(rig):
+    rig.enable()
+    for values in ([np.nan, 0, 0], [0, 0], [], [0] * 7):
+        rig.act(values)
+    rig.act([0, 0, 0], source=0)
+    rig.act([0, 0, 0], source=200)
+    assert rig.targets == [] and rig.status.rejected_actions == 6 and "source" in rig.status.reason
+    rig.act([0, 0, 0])
+    assert len(rig.targets) == 1 and rig.status.reason == ""
+
+
+def test_silence_holds_and_says_so_and_a_fresh_action_ends_it(rig):
+    rig.enable()
+    rig.act([1, 0, 0])
+    rig.until(lambda: "no usable action" in rig.status.reason, 2.0)
+    assert len(rig.targets) == 1 and rig.status.enabled, "holding sends nothing: no target of zeros, no drift"
+    rig.act([1, 0, 0])
+    assert len(rig.targets) == 2 and rig.status.reason == ""
+
+
+def test_a_silent_arm_holds_until_it_speaks_again(rig):
+    rig.enable()
+    rig.act([1, 0, 0])
+    rig.speaking = False
+    rig.until(lambda: "no measured pose" in rig.status.reason, 2.0)
+    rig.act([1, 0, 0])
+    assert len(rig.targets) == 1
+    rig.speaking = True
+    rig.spin(0.1)
+    rig.act([1, 0, 0])
+    assert len(rig.targets) == 2
+
+
+def test_enabling_without_a_fresh_pose_is_refused(rig):
+    rig.speaking = False
+    rig.spin(0.4)
+    answer = rig.enable()
+    assert not answer.success and "pose" in answer.message
+
+
+def test_a_human_overrides_the_policy_until_release(rig):
+    rig.enable()
+    rig.act([1, 0, 0])
+    rig.act([0, 1, 0], Action.HUMAN)
+    rig.act([1, 0, 0])
+    assert [action.source for action in rig.executed] == [Action.POLICY, Action.HUMAN]
+    assert rig.status.active_source == Action.HUMAN and rig.status.rejected_actions == 1
+    assert rig.call(rig.releaser, Trigger.Request()).success
+    rig.act([1, 0, 0])
+    assert rig.executed[-1].source == Action.POLICY
+
+
+def test_a_second_publisher_on_the_target_stops_the_gate_for_good(rig):
+    rig.enable()
+    rig.act([1, 0, 0])
+    rival = rig.create_publisher(PoseStamped, "/target_pose", 1)
+    rig.until(lambda: not rig.status.enabled, 2.0)
+    assert "publisher" in rig.status.reason and not rig.enable().success
+    rig.destroy_publisher(rival)
+    rig.until(lambda: rig.count_publishers("/target_pose") == 1)
+    count = len(rig.targets)
+    rig.act([1, 0, 0])
+    assert len(rig.targets) == count, "it never resumes by itself"
+    assert rig.enable().success
+
+
+def test_disabling_leaves_the_controller_the_measured_pose(rig):
+    rig.enable()
+    rig.act([1, 0, 0])
+    assert rig.enable(False).success
+    rig.until(lambda: len(rig.targets) == 2)
+    np.testing.assert_allclose(_position(rig.targets[1]), rig.position, atol=1e-9)
+    assert not rig.status.enabled
+
+
+def test_a_robot_in_reflex_stops_the_gate_and_keeps_it_from_enabling(rig):
+    state = rig.create_publisher(FrankaRobotState, f"{STATE}/robot_state", 1)
+    rig.until(state.get_subscription_count)
+    rig.enable()
+    state.publish(FrankaRobotState(robot_mode=2))
+    rig.spin(0.1)
+    assert rig.status.enabled
+    state.publish(FrankaRobotState(robot_mode=4))
+    rig.until(lambda: not rig.status.enabled, 2.0)
+    assert "reflex" in rig.status.reason and "reflex" in rig.enable().message
+    state.publish(FrankaRobotState(robot_mode=1))
+    rig.spin(0.1)
+    assert not rig.status.enabled and rig.enable().success
+
+
+def test_reset_brings_the_arm_home_and_answers_when_it_is_there(rig):
+    refused = rig.call(rig.resetter, ResetArm.Request())
+    assert not refused.success and "enable" in refused.message
+    rig.position, rig.follow = np.array([0.55, 0.1, 0.2]), True
+    rig.spin(0.1)
+    rig.enable()
+    assert "nowhere" in rig.call(rig.resetter, ResetArm.Request(pose="nowhere")).message
+    answer = rig.call(rig.resetter, ResetArm.Request(), timeout_s=10.0)
+    assert answer.success, answer.message
+    home = TaskContract.load("franka_sim_press").poses["home"][0]
+    np.testing.assert_allclose(rig.position, home, atol=0.011)
+    steps = np.diff([_position(target) for target in rig.targets], axis=0)
+    assert np.linalg.norm(steps, axis=1).max() < 0.0601
+
+
+def test_a_human_ends_a_reset_and_its_caller_is_told(rig):
+    rig.enable()
+    rig.position = np.array([0.55, 0.1, 0.2])  # and the arm does not follow
+    rig.spin(0.1)
+    answer = rig.resetter.call_async(ResetArm.Request())
+    rig.until(lambda: rig.targets)
+    rig.act([0, 0, 1], Action.HUMAN)
+    rig.until(answer.done)
+    assert not answer.result().success and "human" in answer.result().message
+
+
+def test_the_gripper_is_closed_through_the_driver_without_waiting():
+    rig, gate = _make("franka_sim_lift")
+    goals = []
+
+    def grasp(handle):
+        goals.append(handle.request)
+        handle.succeed()
+        return Grasp.Result(success=True)
+
+    server = ActionServer(rig, Grasp, "/franka_gripper/grasp", grasp)
+    try:
+        rig.ready()
+        rig.enable()
+        for _ in range(3):
+            rig.act([0, 0, 0, -1])
+        rig.until(lambda: goals, what="a grasp")
+        assert len(goals) == 1 and goals[0].epsilon.outer >= 0.08, "whatever is between the fingers counts"
+        assert [action.values[3] for action in rig.executed] == [-1.0] * 3
+    finally:
+        server.destroy()
+        _close(rig, gate)
+
+
+def test_in_lock_step_the_target_leaves_with_the_action_even_before_the_clock_has_arrived():
+    rig, gate = _make(use_sim_time=True, clock_timeout_s=0.3)
+    clock = rig.create_publisher(Clock, "/clock", 1)
+    try:
+        rig.ready()
+        rig.until(clock.get_subscription_count)
+        message = Clock()
+        message.clock.sec = 100
+        clock.publish(message)
+        rig.spin(0.1)
+        assert rig.enable().success
+        for tick in range(1, 4):  # the clock stays at 100 s: only the actions know that time went on
+            action = Action(values=[0.1, 0.0, 0.0], source=Action.POLICY)
+            action.header.stamp.sec, action.header.stamp.nanosec = 100, (tick % 3) * 10**8
+            rig.actions.publish(action)
+            rig.spin(0.05)
+        assert len(rig.targets) == 2, "stamps .1 and .2 are new instants, stamp .0 is not"
+        rig.until(lambda: "clock" in rig.status.reason, 2.0)
+    finally:
+        _close(rig, gate)
+
+
+def test_a_contract_that_does_not_exist_ends_the_node_with_the_mend():
+    command = [sys.executable, "-m", "world4rl_control.arm_gate_node", "--ros-args", "-p", "contract:=no_such"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=60, env=dict(os.environ), check=False)
+    assert ended.returncode != 0 and "no_such" in ended.stderr and "Traceback" not in ended.stderr
