@@ -39,7 +39,9 @@ def test_modes_hold_their_nodes(tmp_path: Path) -> None:
     assert names(graph("real_arm")) == ["arm_gate", "recorder", "policy", "imagination"]
     assert names(graph("record")) == ["recorder"]
     assert names(everything(tmp_path)["imagine"]) == ["imagination"]
-    assert "policy" in names(graph("deploy_sim", GraphOptions(policy_checkpoint=str(tmp_path))))
+    assert names(graph("deploy_sim", GraphOptions(policy_checkpoint=str(tmp_path)))) == [
+        "sim_arm", "arm_gate", "recorder", "policy", "deployment",
+    ]  # fmt: skip
 
 
 def test_fake_hardware_puts_the_simulated_arm_in_the_robots_place() -> None:
@@ -96,7 +98,7 @@ def test_namespace_and_params_file_reach_every_node(tmp_path: Path) -> None:
         ("sim_arm", {"task": "juggle"}, "no task 'juggle'"),
         ("sim_arm", {"params_file": "/nowhere.yaml"}, "/nowhere.yaml is not a file"),
         ("sim_arm", {"policy_checkpoint": "/nowhere"}, "policy_checkpoint /nowhere is not a checkpoint folder"),
-        ("imagine", {}, "needs world_model_checkpoint"),
+        ("imagine", {"reward_checkpoint": "/nowhere"}, "reward_checkpoint /nowhere is not a checkpoint folder"),
         ("deploy_sim", {}, "needs policy_checkpoint"),
     ],
 )

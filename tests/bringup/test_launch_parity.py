@@ -111,7 +111,7 @@ def collect(commands: list[list[str]], count: int, env: dict[str, str], out: Pat
 def test_launch_and_runner_start_the_same(mode: str, env: dict[str, str], tmp_path: Path) -> None:
     texts = {**CASES[mode], "autostart": "false"}
     if mode == "imagine":
-        texts["world_model_checkpoint"] = str(tmp_path)
+        texts |= {"world_model_checkpoint": str(tmp_path), "policy_checkpoint": str(tmp_path)}
     specs = graph(mode, parse_options(texts))
     runner = [command_line(spec, executable(spec, env), tmp_path / "params") for spec in specs]
     words = [sys.executable, "-c", LAUNCH, str(ROOT / "launch" / f"{mode}.launch.py")]
@@ -127,3 +127,40 @@ def test_launch_refuses_a_real_arm_that_is_not_ready(env: dict[str, str], tmp_pa
     assert ended.returncode != 0
     assert "franka_bringup" in ended.stderr + ended.stdout and "controller:=external" in ended.stderr + ended.stdout
     assert not list(tmp_path.glob("*.json")), "nodes were started all the same"
+
+
+DRIVER = """
+import json, os, pathlib
+from launch import LaunchDescription
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
+
+def note(context):
+    report = pathlib.Path(os.environ["PARITY_OUT"]) / "driver.json"
+    report.write_text(json.dumps({name: context.launch_configurations[name] for name in NAMES}))
+
+NAMES = ("robot_type", "namespace", "robot_ip", "load_gripper", "use_fake_hardware", "arm_prefix")
+def generate_launch_description():
+    declared = [DeclareLaunchArgument(name, default_value="") for name in NAMES]
+    return LaunchDescription([*declared, OpaqueFunction(function=note)])
+"""
+
+
+def test_launch_includes_the_driver_and_keeps_its_arguments_apart(env: dict[str, str], tmp_path: Path) -> None:
+    """franka.launch.py shares argument names with ours (namespace): neither may leak into the other."""
+    prefix = tmp_path / "prefix"
+    (prefix / "share/ament_index/resource_index/packages/franka_bringup").touch()
+    driver = prefix / "share/franka_bringup/launch/franka.launch.py"
+    driver.parent.mkdir(parents=True)
+    driver.write_text(DRIVER)
+    arguments = ["robot_ip:=10.0.0.1", "controller:=external", "namespace:=lab", "autostart:=false"]
+    words = [sys.executable, "-c", LAUNCH, str(ROOT / "launch/real_arm.launch.py"), *arguments]
+    reports = collect([words], 5, env, tmp_path / "launch")  # the driver and four nodes
+    assert reports.pop("driver") == {
+        "robot_type": "fr3",
+        "namespace": "",
+        "robot_ip": "10.0.0.1",
+        "load_gripper": "true",
+        "use_fake_hardware": "false",
+        "arm_prefix": "",
+    }
+    assert all("__ns:=/lab" in report["remaps"] for report in reports.values())

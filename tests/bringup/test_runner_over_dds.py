@@ -136,6 +136,25 @@ def test_a_dying_node_ends_the_graph_with_its_name_and_exit_code(
     assert graph.running == []
 
 
+def test_a_finished_job_ends_the_graph_without_an_error(env: dict[str, str], client: Node, tmp_path: Path) -> None:
+    job = NodeSpec("toy_nodes", "plain", "job", "/toys", {"exit_code": 0}, finishes=True)
+    with RunningGraph([job, managed()], tmp_path, env) as graph:
+        call(client, Trigger, "/toys/job/die", wait_answer=False)
+        assert graph.wait(timeout_s=20), "the end of the job was not noticed"
+    assert graph.running == []
+    assert "node job is done: ending the graph" in graph.log_path.read_text()
+
+
+def test_a_failed_job_is_a_failure(env: dict[str, str], client: Node, tmp_path: Path) -> None:
+    job = NodeSpec("toy_nodes", "plain", "job", "/toys", finishes=True)
+    with (
+        pytest.raises(GraphError, match=r"node job ended by itself \(exit code 7\)"),
+        RunningGraph([job], tmp_path, env) as graph,
+    ):
+        call(client, Trigger, "/toys/job/die", wait_answer=False)
+        graph.wait(timeout_s=20)
+
+
 def test_a_refused_transition_names_the_node_and_leaves_nothing_running(env: dict[str, str], tmp_path: Path) -> None:
     graph = RunningGraph([plain(), managed(refuse=True)], tmp_path, env)
     with pytest.raises(GraphError, match="/toys/keeper refused to configure"), graph:

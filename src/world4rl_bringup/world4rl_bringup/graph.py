@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from world4rl_bringup.options import GraphOptions, OptionError
@@ -18,8 +18,8 @@ SIM_CONTRACTS = {
 REAL_CONTRACT = "franka_real"
 
 _COMMON = ("namespace", "contract", "params_file", "log_level", "autostart")
-_SIM = ("task", "seed", "lockstep", "real_time_factor", "operator")
-_LEARNED = ("policy", "policy_checkpoint", "imagination", "world_model_checkpoint")
+_SIM = ("task", "seed", "lockstep", "real_time_factor", "episodes", "results", "exit_when_done")
+_CHECKPOINTS = ("policy_checkpoint", "world_model_checkpoint", "reward_checkpoint")
 _RECORD = ("record", "bags_dir")
 _ROBOT = ("robot_ip", "robot_type", "load_gripper", "use_fake_hardware", "start_driver", "controller")
 
@@ -55,7 +55,12 @@ def contract_of(mode: str, options: GraphOptions) -> str:
 
 
 def _node(
-    options: GraphOptions, package: str, name: str, parameters: dict[str, ParameterValue], lifecycle: bool = False
+    options: GraphOptions,
+    package: str,
+    name: str,
+    parameters: dict[str, ParameterValue],
+    lifecycle: bool = False,
+    finishes: bool = False,
 ) -> NodeSpec:
     files = [parameter_file(name)]
     if options.params_file:
@@ -71,6 +76,7 @@ def _node(
         parameters=parameters,
         parameter_files=tuple(files),
         lifecycle=lifecycle,
+        finishes=finishes,
         log_level=options.log_level,
     )
 
@@ -101,35 +107,44 @@ def _recorder(options: GraphOptions, contract: str, sim_time: bool) -> NodeSpec:
     return _node(options, "world4rl_data", "recorder", parameters, lifecycle=True)
 
 
-def _checkpoint(name: str, value: str) -> dict[str, ParameterValue]:
+def _checkpoint(options: GraphOptions, option: str, parameter: str = "") -> dict[str, ParameterValue]:
+    """The parameter that names a checkpoint folder; empty where no such checkpoint was asked for."""
+    value = getattr(options, option)
     if not value:
         return {}
     path = Path(value).expanduser().resolve()
     if not path.is_dir():
-        raise OptionError(f"{name} {path} is not a checkpoint folder (model.safetensors, config.yaml, ...)")
-    return {"checkpoint": str(path)}
+        raise OptionError(f"{option} {path} is not a checkpoint folder (model.safetensors, config.yaml, ...)")
+    return {parameter or option: str(path)}
 
 
 def _policy(options: GraphOptions, contract: str, sim_time: bool) -> NodeSpec:
     parameters: dict[str, ParameterValue] = {"contract": contract, "use_sim_time": sim_time}
-    parameters |= _checkpoint("policy_checkpoint", options.policy_checkpoint)
+    parameters |= _checkpoint(options, "policy_checkpoint", "checkpoint")
     return _node(options, "world4rl_policy", "policy", parameters, lifecycle=True)
 
 
 def _imagination(options: GraphOptions, contract: str, sim_time: bool) -> NodeSpec:
     parameters: dict[str, ParameterValue] = {"contract": contract, "use_sim_time": sim_time}
-    parameters |= _checkpoint("world_model_checkpoint", options.world_model_checkpoint)
+    for option in _CHECKPOINTS:
+        parameters |= _checkpoint(options, option)
     return _node(options, "world4rl_wm", "imagination", parameters)
 
 
-def _operator(options: GraphOptions, contract: str) -> NodeSpec:
+def _episodes(options: GraphOptions, contract: str, name: str) -> NodeSpec:
+    """A node that runs whole episodes: scripted_operator or deployment."""
     parameters: dict[str, ParameterValue] = {
         "contract": contract,
         "task": options.task,
-        "seed": options.seed,
+        "first_seed": options.seed,
+        "episodes": options.episodes,
+        "record": options.record,
+        "exit_when_done": options.exit_when_done,
         "use_sim_time": True,
     }
-    return _node(options, "world4rl_sim", "scripted_operator", parameters)
+    if options.results:
+        parameters["results"] = str(Path(options.results).expanduser().resolve())
+    return _node(options, "world4rl_sim", name, parameters, finishes=True)
 
 
 def _sim_arm(options: GraphOptions) -> list[NodeSpec]:
@@ -142,7 +157,7 @@ def _sim_arm(options: GraphOptions) -> list[NodeSpec]:
     if options.imagination or options.world_model_checkpoint:
         specs.append(_imagination(options, contract, sim_time=True))
     if options.operator:
-        specs.append(_operator(options, contract))
+        specs.append(_episodes(options, contract, "scripted_operator"))
     return specs
 
 
@@ -162,26 +177,27 @@ def _record(options: GraphOptions) -> list[NodeSpec]:
 
 
 def _imagine(options: GraphOptions) -> list[NodeSpec]:
-    if not options.world_model_checkpoint:
-        raise OptionError("mode imagine needs world_model_checkpoint, the folder of a trained world model")
-    return [_imagination(options, contract_of("imagine", options), options.use_sim_time)]
+    return [_imagination(options, options.contract, options.use_sim_time)]  # no contract: that of the world model
 
 
 def _deploy_sim(options: GraphOptions) -> list[NodeSpec]:
     if not options.policy_checkpoint:
         raise OptionError("mode deploy_sim needs policy_checkpoint, the folder of a trained policy")
-    return _sim_arm(options)
+    return [
+        *_sim_arm(replace(options, operator=False)),
+        _episodes(options, contract_of("deploy_sim", options), "deployment"),
+    ]
 
 
 MODES: dict[str, Mode] = {
     "sim_arm": Mode(
         "The simulated arm with the safety gate and the recorder; policy, imagination and operator when asked for.",
-        (*_COMMON, *_SIM, *_LEARNED, *_RECORD),
+        (*_COMMON, *_SIM, "operator", "policy", "imagination", *_CHECKPOINTS, *_RECORD),
         _sim_arm,
     ),
     "real_arm": Mode(
         "A real Franka: driver, safety gate, recorder, policy and imagination.",
-        (*_COMMON, *_ROBOT, "policy_checkpoint", "world_model_checkpoint", *_RECORD, "task", "seed"),
+        (*_COMMON, *_ROBOT, *_CHECKPOINTS, *_RECORD, "task", "seed"),
         _real_arm,
     ),
     "record": Mode(
@@ -191,12 +207,12 @@ MODES: dict[str, Mode] = {
     ),
     "imagine": Mode(
         "Only the imagination node: dreams from given frames, or from live cameras where there are any.",
-        (*_COMMON, "world_model_checkpoint", "use_sim_time"),
+        (*_COMMON, *_CHECKPOINTS, "use_sim_time"),
         _imagine,
     ),
     "deploy_sim": Mode(
-        "A trained policy on the simulated arm, recorded.",
-        (*_COMMON, *_SIM, *_LEARNED, *_RECORD),
+        "A trained policy acts on the simulated arm for a number of episodes, which are recorded and counted.",
+        (*_COMMON, *_SIM, *_CHECKPOINTS, *_RECORD),
         _deploy_sim,
     ),
 }

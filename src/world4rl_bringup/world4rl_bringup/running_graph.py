@@ -30,8 +30,8 @@ class RunningGraph:
     """Context manager around the processes of a graph.
 
     Entering starts one process per node, waits until all are in the ROS graph and, with ``autostart``, configures and
-    activates the lifecycle nodes. A node that ends by itself ends the whole graph; :meth:`check` and leaving the
-    context then raise :class:`GraphError` with its name and exit code. ``log_dir`` gets ``graph.log`` (every line with
+    activates the lifecycle nodes. A node that ends by itself ends the whole graph; except after a finished
+    job, :meth:`check` and leaving the context then raise :class:`GraphError` with its name and exit code. ``log_dir`` gets ``graph.log`` (every line with
     the node's name in front), the inline parameters and the nodes' own ROS logs. ``env`` is the nodes' environment
     (default: this process's), ``echo`` copies the log to stdout.
     """
@@ -154,13 +154,18 @@ class RunningGraph:
             helper.wait(5.0)
 
     def _watch(self) -> None:
-        """Thread: the first node that ends by itself ends the graph."""
+        """Thread: the first node that ends by itself, finished or dead, ends the graph."""
         while not self._stopping.wait(_POLL_S):
-            for process in self._processes:
+            for spec, process in zip(self.specs, self._processes):
                 code = process.exit_code()
-                if code is not None and not self._stopping.is_set():
+                if code is None or self._stopping.is_set():
+                    continue
+                if spec.finishes and code == 0:
+                    self._write("runner", f"node {spec.name} is done: ending the graph")
+                    self.stop()
+                else:
                     self._fail(process, code)
-                    return
+                return
 
     def _fail(self, process: NodeProcess, code: int) -> None:
         process.drain()

@@ -17,7 +17,8 @@ class NodeSpec:
 
     ``parameter_files`` are read in order and ``parameters`` last, so a later one wins. Only what was asked for stands
     in ``parameters``; defaults live in the package's ``params/<name>.yaml``. ``lifecycle`` nodes are configured and
-    activated after they start.
+    activated after they start. A node that ``finishes`` has a job with an end: its exit with code 0 ends the graph in
+    order; any other node that ends by itself ends it as a failure.
     """
 
     package: str
@@ -28,6 +29,7 @@ class NodeSpec:
     parameter_files: tuple[Path, ...] = ()
     remappings: tuple[tuple[str, str], ...] = ()
     lifecycle: bool = False
+    finishes: bool = False
     arguments: tuple[str, ...] = ()
     log_level: str = "info"
 

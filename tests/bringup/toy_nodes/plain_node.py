@@ -1,4 +1,4 @@
-"""A plain node for the runner's tests: publishes its parameters, and dies with ``die_with`` when told to."""
+"""A plain node for the runner's tests: publishes its parameters, and dies with ``exit_code`` (default 7) when told to."""
 
 import json
 import sys
@@ -23,7 +23,7 @@ class PlainNode(Node):
 
     def die(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         print("about to die on request", flush=True)
-        sys.exit(7)
+        sys.exit(self.get_parameter("exit_code").value if self.has_parameter("exit_code") else 7)
 
 
 def main() -> None:
