@@ -30,10 +30,10 @@ class RunningGraph:
     """Context manager around the processes of a graph.
 
     Entering starts one process per node, waits until all are in the ROS graph and, with ``autostart``, configures and
-    activates the lifecycle nodes. A node that ends by itself ends the whole graph; except after a finished
-    job, :meth:`check` and leaving the context then raise :class:`GraphError` with its name and exit code. ``log_dir`` gets ``graph.log`` (every line with
-    the node's name in front), the inline parameters and the nodes' own ROS logs. ``env`` is the nodes' environment
-    (default: this process's), ``echo`` copies the log to stdout.
+    activates the lifecycle nodes. A node that ends by itself ends the whole graph; unless its job was done,
+    :meth:`check` and leaving the context then raise :class:`GraphError` with its name and exit code. ``log_dir`` gets
+    ``graph.log`` (every line with the node's name in front), the inline parameters and the nodes' own ROS logs. ``env``
+    is the nodes' environment (default: this process's), ``echo`` copies the log to stdout.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A plain node for the runner's tests: publishes its parameters, and dies with ``exit_code`` (default 7) when told to."""
+"""A plain node for the runner's tests: publishes its parameters, dies with ``exit_code`` (default 7) when told to."""
 
 import json
 import sys
