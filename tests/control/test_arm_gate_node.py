@@ -1,6 +1,7 @@
 """The arm_gate node over DDS: each test is a promise that a person beside the arm relies on."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -251,6 +252,32 @@ def test_in_lock_step_the_target_leaves_with_the_action_even_before_the_clock_ha
         rig.until(lambda: "clock" in rig.status.reason, 2.0)
     finally:
         _close(rig, gate)
+
+
+def test_enabling_again_starts_afresh_without_a_word_to_the_controller(rig):
+    rig.enable()
+    rig.act([0, 1, 0], Action.HUMAN)
+    rig.position = np.array([0.35, -0.2, 0.4])  # a simulator was reset, say
+    rig.spin(0.1)
+    assert rig.enable().success and len(rig.targets) == 1
+    rig.act([0, 0, 0])
+    assert rig.executed[-1].source == Action.POLICY, "nobody has the arm after enabling"
+    np.testing.assert_allclose(_position(rig.targets[-1]), rig.position, atol=1e-9)
+
+
+def test_an_interrupt_ends_the_node_without_a_complaint(ros_domain):
+    command = [sys.executable, "-m", "world4rl_control.arm_gate_node", "--ros-args", "-p", "contract:=franka_sim_press"]
+    rig = ArmRig()
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+    try:
+        rig.until(lambda: rig.status.reason, 20.0, "the node's status")
+        process.send_signal(signal.SIGINT)
+        _, complaint = process.communicate(timeout=20)
+        assert process.returncode == 0 and complaint == ""
+    finally:
+        process.kill()
+        rig.executor_.shutdown()
+        rig.destroy_node()
 
 
 def test_a_contract_that_does_not_exist_ends_the_node_with_the_mend():

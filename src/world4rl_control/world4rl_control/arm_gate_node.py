@@ -11,12 +11,10 @@ import time
 from typing import Any
 
 import numpy as np
-import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
@@ -27,6 +25,7 @@ from world4rl_control.arm_links_node import ArmLinks, connect_gripper
 from world4rl_control.arm_state import ArmState, ClockWatch
 from world4rl_control.gate import SafetyGate
 from world4rl_control.node_support import describe, diagnostics
+from world4rl_control.spin_node import spin_until_shutdown
 from world4rl_data.contract import TaskContract
 from world4rl_interfaces.msg import Action, ArmStatus
 from world4rl_interfaces.srv import ResetArm
@@ -122,7 +121,7 @@ class ArmGateNode(Node):
                 return response
             refusal = self._fault() or self._not_ready()
             if not refusal:
-                self._stop("starting afresh")
+                self._end_reset("enabled afresh")
                 self.gate.enable(self._arm.position, self._arm.quat, self._arm.gripper_width, self._now_s())
             response.success, response.message = not refusal, refusal or "enabled at the measured pose"
             self._publish_status()
@@ -251,15 +250,7 @@ class ArmGateNode(Node):
 
 def main(args: list[str] | None = None) -> None:
     """Entry point of `ros2 run world4rl_control arm_gate`."""
-    rclpy.init(args=args)
-    try:
-        rclpy.spin(ArmGateNode())
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except ValueError as error:  # an unusable contract or parameter
-        raise SystemExit(f"arm_gate: {error}") from None
-    finally:
-        rclpy.try_shutdown()
+    spin_until_shutdown("arm_gate", ArmGateNode, args)
 
 
 if __name__ == "__main__":

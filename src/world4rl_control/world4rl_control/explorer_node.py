@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import functools
 
-import rclpy
-from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -14,6 +12,7 @@ from std_srvs.srv import SetBool
 from world4rl_control.explorer import RandomExplorer
 from world4rl_control.node_support import describe, message_type
 from world4rl_control.pacing import ObservationPacer
+from world4rl_control.spin_node import spin_until_shutdown
 from world4rl_data.contract import TaskContract
 from world4rl_data.episode import ActionSource
 from world4rl_interfaces.msg import Action
@@ -65,15 +64,7 @@ class ExplorerNode(Node):
 
 def main(args: list[str] | None = None) -> None:
     """Entry point of `ros2 run world4rl_control explorer`."""
-    rclpy.init(args=args)
-    try:
-        rclpy.spin(ExplorerNode())
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except ValueError as error:  # an unusable contract or parameter
-        raise SystemExit(f"explorer: {error}") from None
-    finally:
-        rclpy.try_shutdown()
+    spin_until_shutdown("explorer", ExplorerNode, args)
 
 
 if __name__ == "__main__":

@@ -6,10 +6,10 @@ in the contract's base frame.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from world4rl_control import pose
 from world4rl_control.gripper import GripperCommand, GripperSwitch
@@ -84,7 +84,7 @@ class SafetyGate:
         return self._goal is not None
 
     def enable(
-        self, position: Sequence[float], quat: Sequence[float], gripper_width: float | None = None, now_s: float = 0.0
+        self, position: ArrayLike, quat: ArrayLike, gripper_width: float | None = None, now_s: float = 0.0
     ) -> None:
         """Start from the measured pose and opening [m], with nobody at the arm; when enabled already, start afresh.
 
@@ -109,10 +109,10 @@ class SafetyGate:
 
     def apply(
         self,
-        values: Sequence[float],
+        values: ArrayLike,
         source: int,
-        measured_position: Sequence[float],
-        measured_quat: Sequence[float],
+        measured_position: ArrayLike,
+        measured_quat: ArrayLike,
         now_s: float,
         pose_age_s: float = 0.0,
     ) -> GateOutput:
@@ -164,7 +164,7 @@ class SafetyGate:
         self._goal, self.reason = None, "no action yet"
 
     def reset_step(
-        self, measured_position: Sequence[float], measured_quat: Sequence[float], now_s: float, pose_age_s: float = 0.0
+        self, measured_position: ArrayLike, measured_quat: ArrayLike, now_s: float, pose_age_s: float = 0.0
     ) -> GateOutput:
         """The next target on the way to the reset's pose, under the limits of an action; call once per control period.
 
@@ -212,7 +212,7 @@ class SafetyGate:
             self._anchor(position, quat)
         self._moved, self._last_s = True, now_s
 
-    def _measured(self, position: Sequence[float], quat: Sequence[float], age_s: float) -> _Pose:
+    def _measured(self, position: ArrayLike, quat: ArrayLike, age_s: float) -> _Pose:
         if age_s > self.config.pose_timeout_s:
             raise ValueError(self._stale)
         return _as_pose(position, quat)
@@ -232,7 +232,7 @@ class SafetyGate:
         return GateOutput(*self.target, None, np.zeros(self.layout.size, np.float32), False, reason)
 
 
-def _as_pose(position: Sequence[float], quat: Sequence[float]) -> _Pose:
+def _as_pose(position: ArrayLike, quat: ArrayLike) -> _Pose:
     """Checked copies. Raises ValueError unless both are finite and of the right length."""
     xyz, xyzw = np.array(position, dtype=np.float64), np.array(quat, dtype=np.float64)
     if xyz.shape != (3,) or xyzw.shape != (4,) or not np.isfinite(xyz).all():

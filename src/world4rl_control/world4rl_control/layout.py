@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from world4rl_data.contract import TaskContract
 
@@ -28,7 +27,7 @@ class ActionLayout:
         self._angular = [(axis, names.index(name)) for axis, name in enumerate(_ANGULAR) if name in names]
         self._gripper = names.index("gripper") if "gripper" in names else None
 
-    def parse(self, values: Sequence[float]) -> np.ndarray:
+    def parse(self, values: ArrayLike) -> np.ndarray:
         """The action as float64 (A,), clamped to [-1, 1]. Raises ValueError: wrong length, or not finite."""
         try:
             action = np.asarray(values, dtype=np.float64)
