@@ -30,6 +30,11 @@ class Rollout:
     actions: Tensor
 
 
+def sample_spread(frames: Tensor) -> Tensor:
+    """Standard deviation [0..1 of the pixel range] between the samples of one step, frames ``(S, C, H, W)``; a scalar."""
+    return frames.std(0, unbiased=False).mean() / 2
+
+
 def imagine(
     world_model: WorldModel,
     reward_model: RewardModel,
@@ -62,8 +67,7 @@ def imagine(
         frame = dream.step(action)
         frames.append(to_uint8(frame))
         probabilities.append(reward_model.probability(frame))
-        deviation = frame.std(0, unbiased=False).mean() / 2
-        spread.append(deviation.expand(len(frame)))
+        spread.append(sample_spread(frame).expand(len(frame)))
         done.append(action)
         if on_step is not None and not on_step(step + 1, frame):
             break

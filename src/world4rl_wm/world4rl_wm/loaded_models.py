@@ -1,0 +1,88 @@
+"""The models that imagination works with, loaded from checkpoint folders and exchanged while it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from world4rl_data.contract import TaskContract
+from world4rl_wm import protocols, reward, world_model
+from world4rl_wm.checkpoint import CONFIG, CheckpointError
+from world4rl_wm.protocols import Policy
+from world4rl_wm.reward import RewardModel
+from world4rl_wm.world_model import WorldModel
+
+
+def resolve_device(name: str) -> str:
+    """`auto` to cuda where there is one, else cpu; any other name stays."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
+
+
+@dataclass
+class LoadedModels:
+    """World model, reward model and policy; each may be absent.
+
+    `contract`, when given, is the only task contract whose checkpoints are accepted; otherwise the world model brings
+    its own. `load_policy` makes a policy of a checkpoint folder and a device.
+    """
+
+    device: str = "cpu"
+    contract: TaskContract | None = None
+    load_policy: Callable[[str, str], Policy] = protocols.load_policy
+    world_model: WorldModel | None = None
+    reward_model: RewardModel | None = None
+    policy: Policy | None = None
+
+    def load(self, uri: str) -> tuple[TaskContract, str]:
+        """Load a checkpoint folder of any of the three kinds. What was loaded stays on failure.
+
+        A world model of another contract puts the other models out.
+
+        Returns:
+            The checkpoint's contract and a note on what was put out, empty where nothing was.
+
+        Raises:
+            CheckpointError, ContractError, ContractMismatch, LookupError, RuntimeError: what is wrong with the folder.
+        """
+        path = Path(uri.removeprefix("file://")).expanduser()
+        kind = checkpoint_kind(path)
+        if kind == world_model.KIND:
+            return self._load_world_model(path)
+        needed = self.world_model.contract if self.world_model else self.contract
+        if kind == reward.KIND:
+            self.reward_model = RewardModel.load(path, self.device, needed)
+            return self.reward_model.contract, ""
+        policy = self.load_policy(str(path), self.device)
+        if needed is not None:
+            needed.require_same(policy.contract, f"checkpoint {path}")
+        self.policy = policy
+        return policy.contract, ""
+
+    def _load_world_model(self, path: Path) -> tuple[TaskContract, str]:
+        model = WorldModel.load(path, self.device, self.contract)
+        notes = []
+        for name in ("reward_model", "policy"):
+            other = getattr(self, name)
+            if other is not None and other.contract.hash != model.contract.hash:
+                setattr(self, name, None)
+                notes.append(
+                    f"the {name.replace('_', ' ')} was made for contract '{other.contract.name}' and is put out"
+                )
+        self.world_model = model
+        return model.contract, "; ".join(notes)
+
+
+def checkpoint_kind(path: Path) -> Any:
+    """What a checkpoint folder says it holds; CheckpointError where it is none."""
+    if not path.is_dir():
+        raise CheckpointError(f"{path} is not a folder: give the checkpoint folder that training wrote")
+    try:
+        config = yaml.safe_load((path / CONFIG).read_text())
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise CheckpointError(f"{path} is no checkpoint: {CONFIG} cannot be read ({error})") from error
+    return config.get("kind") if isinstance(config, dict) else None

@@ -1,0 +1,90 @@
+"""Untrained models of a small contract: what they dream is noise, but it is dreamt by the real code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import torch
+
+from world4rl_data.contract import TaskContract
+from world4rl_data.episode import ActionSource, Episode, Outcome
+from world4rl_data.store import EpisodeStore
+from world4rl_policy.actor_critic import GaussianPolicy, PolicyConfig
+from world4rl_wm.denoiser import DenoiserConfig
+from world4rl_wm.reward import RewardConfig, RewardModel
+from world4rl_wm.world_model import WorldModel, WorldModelConfig
+
+SIZE = 16
+
+
+def small_contract(name: str = "small", actions: int = 3) -> TaskContract:
+    """Two cameras of 16 x 16 pixels and the position of the hand."""
+    values = TaskContract.load("franka_sim_press").to_dict()
+    values["name"] = name
+    for stream in values["images"]:
+        stream["height"] = stream["width"] = SIZE
+    values["proprioception"] = values["proprioception"][:1]
+    values["actions"] = values["actions"][:actions]
+    return TaskContract.from_dict(values)
+
+
+def world_model(contract: TaskContract, history: int = 4) -> WorldModel:
+    torch.manual_seed(0)
+    network = DenoiserConfig(
+        contract.image_channels, SIZE, contract.action_dim, history=history, widths=(8, 8), layers=1
+    )
+    return WorldModel(WorldModelConfig(network), contract).eval()
+
+
+def reward_model(contract: TaskContract) -> RewardModel:
+    torch.manual_seed(1)
+    return RewardModel(RewardConfig(contract.image_channels, width=8), contract).eval()
+
+
+def policy(contract: TaskContract, history: int = 2) -> GaussianPolicy:
+    torch.manual_seed(2)
+    config = PolicyConfig(contract.image_channels, SIZE, contract.action_dim, history=history, width=8, hidden=32)
+    return GaussianPolicy(config, contract).eval()
+
+
+def save_all(folder: Path, contract: TaskContract) -> dict[str, Path]:
+    """Checkpoint folders by kind."""
+    models = {"world_model": world_model(contract), "reward": reward_model(contract), "policy": policy(contract)}
+    return {name: model.save(folder / name) for name, model in models.items()}
+
+
+def camera_image(rgb: np.ndarray, encoding: str = "rgb8") -> SimpleNamespace:
+    """What the service reads of a sensor_msgs/Image."""
+    height, width, channels = rgb.shape
+    return SimpleNamespace(
+        height=height, width=width, encoding=encoding, step=width * channels, is_bigendian=0, data=rgb.tobytes()
+    )
+
+
+def picture(seed: int, height: int = 24, width: int = 32) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def small_store(path: Path, contract: TaskContract, lengths: tuple[int, ...] = (5, 3)) -> EpisodeStore:
+    """Episodes of noise; rows of the first episode come first."""
+    with EpisodeStore.create(path, contract) as store:
+        for number, length in enumerate(lengths):
+            rng = np.random.default_rng(number)
+            pixels = (length + 1, SIZE, SIZE, 3)
+            episode = Episode(
+                images={s.name: rng.integers(0, 256, pixels, dtype=np.uint8) for s in contract.images},
+                proprio=rng.normal(size=(length + 1, contract.proprio_dim)).astype(np.float32),
+                actions=rng.uniform(-1, 1, (length, contract.action_dim)).astype(np.float32),
+                action_sources=np.full(length, ActionSource.SCRIPTED, np.uint8),
+                stamps=np.arange(length + 1, dtype=np.int64) * 100_000_000 + 1,
+                task="small",
+                source="expert",
+                outcome=Outcome.FAILURE,
+                success_index=None,
+                contract_hash=contract.hash,
+                episode_id=f"episode-{number}",
+            )
+            store.append(episode)
+    return store
