@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -62,7 +63,7 @@ WRONG = {
     "large action": ({"actions": [0.0] * 8 + [1.5]}, "action 2, dimension dz is 1.5"),
     "empty context": ({"context": []}, r"context is empty.*front, wrist"),
     "half a moment": ({"context": moments(2)[:3]}, r"3 images.*front, wrist"),
-    "missing context actions": ({"context": moments(2)}, "context_actions holds 0 numbers; 2 moments"),
+    "missing context actions": ({"context": moments(2)}, "context_actions holds 0 numbers; 1 steps between 2 moments"),
     "NaN context action": ({"context": moments(2), "context_actions": [0.0, NAN, 0.0]}, "context_actions: action 0"),
     "empty image": ({"context": [*moments(1)[:1], camera_image(np.zeros((0, 0, 3), np.uint8))]}, "wrist is empty"),
     "damaged image": (
@@ -134,7 +135,7 @@ def test_a_dream_can_be_stopped_and_shows_its_steps(service: ImaginationService)
     assert not answer.complete and answer.rollout.frames.shape[1] == 2
 
 
-# -- where a dream starts ------------------------------------------------------------------------------------------------
+# -- where a dream starts ------------------------------------------------------------------------------------------
 
 
 def test_given_images_of_any_encoding_and_size_are_prepared_as_the_contract_says() -> None:
@@ -153,7 +154,7 @@ def test_few_moments_repeat_the_oldest_and_many_keep_the_newest(count: int) -> N
     wanted = {1: [0, 0, 0, 0], 2: [0, 0, 0, 1], 4: [0, 1, 2, 3], 7: [3, 4, 5, 6]}[count]
     assert context.frames.ravel().tolist() == wanted
     # action a leads to frame a: between equal frames nothing was done
-    assert context.actions.ravel().tolist() == [b if b != a else 0 for a, b in zip(wanted, wanted[1:], strict=False)]
+    assert context.actions.ravel().tolist() == [b if b != a else 0 for a, b in pairwise(wanted)]
 
 
 def test_store_start_stays_within_its_episode(service: ImaginationService, tmp_path: Path) -> None:
@@ -165,7 +166,7 @@ def test_store_start_stays_within_its_episode(service: ImaginationService, tmp_p
     np.testing.assert_array_equal(second.frames, store.frames(1)[[0, 0, 0, 1]])
     np.testing.assert_array_equal(second.actions[:2], 0)
     np.testing.assert_array_equal(second.actions[2], store.actions(1)[0])
-    with pytest.raises(Refusal, match="store_index 10.*0 to 9"):
+    with pytest.raises(Refusal, match=r"store_index 10.*0 to 9"):
         store_context(str(store.path), 10, CONTRACT, 4)
     request = good(context_source=ContextSource.STORE, store_uri=str(store.path), store_index=9)
     assert service.imagine(request).complete
@@ -173,7 +174,7 @@ def test_store_start_stays_within_its_episode(service: ImaginationService, tmp_p
 
 def test_store_of_another_contract_is_refused(service: ImaginationService, tmp_path: Path) -> None:
     store = small_models.small_store(tmp_path / "store", small_contract("other"))
-    with pytest.raises(Refusal, match="another task contract.*name: small here, other there"):
+    with pytest.raises(Refusal, match=r"another task contract.*name: small here, other there"):
         service.imagine(good(context_source=ContextSource.STORE, store_uri=str(store.path)))
 
 
@@ -229,7 +230,7 @@ def test_silent_camera_is_named() -> None:
     robot.tick(0, PERIOD, streams=("front",))
     with pytest.raises(Refusal, match="wrist: no message on /wrist_camera"):
         robot.live.context(PERIOD + 1)
-    with pytest.raises(Refusal, match="front: newest message .* is 5.00 s old"):
+    with pytest.raises(Refusal, match=r"front: newest message .* is 5.00 s old"):
         robot.live.context(PERIOD + 5_000_000_000)
 
 
@@ -241,7 +242,7 @@ def test_live_actions_of_another_shape_or_with_nan_are_left_out() -> None:
     assert robot.values(3 * PERIOD + 10) == ([0, 1, 2, 3], [0, 0, 0])
 
 
-# -- loading ------------------------------------------------------------------------------------------------------------
+# -- loading -------------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -265,7 +266,7 @@ def test_bad_checkpoints_are_refused_and_the_old_models_stay(folders: dict[str, 
     before = (models.world_model, models.reward_model, models.policy)
     with pytest.raises(CheckpointError, match="is not a folder"):
         models.load(str(tmp_path / "nowhere"))
-    with pytest.raises(CheckpointError, match="config.yaml"):
+    with pytest.raises(CheckpointError, match=r"config\.yaml"):
         models.load(str(tmp_path))
     other = small_models.save_all(tmp_path, small_contract("other"))
     for kind in ("reward", "policy"):

@@ -18,7 +18,7 @@ ACTION_ROUNDING = 1e-5
 
 @dataclass(frozen=True)
 class DreamContext:
-    """`frames` uint8 ``(T, C, H, W)``, oldest first, and `actions` float32 ``(T - 1, A)`` that led from one to the next."""
+    """`frames` uint8 ``(T, C, H, W)``, oldest first; `actions` float32 ``(T - 1, A)`` led from each to the next."""
 
     frames: np.ndarray
     actions: np.ndarray
@@ -71,7 +71,7 @@ def given_context(images: Sequence[RawImage], actions: Any, contract: TaskContra
         raise Refusal(f"context holds {len(images)} images, which is no multiple of {len(names)} streams: give {rule}")
     moments = len(images) // len(names)
     between = checked_actions(
-        actions, moments - 1, contract, "context_actions", f"{moments} moments, {moments - 1} steps"
+        actions, moments - 1, contract, "context_actions", f"{moments - 1} steps between {moments} moments"
     )
     used = min(moments, history)
     starts = range(len(images) - used * len(names), len(images), len(names))

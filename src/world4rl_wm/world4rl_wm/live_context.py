@@ -34,7 +34,7 @@ class LiveContext:
             self._assembler.push(topic, stamp_ns, message)
 
     def push_action(self, stamp_ns: int, values: Sequence[float]) -> None:
-        """Add an executed action; one of the wrong length or with NaN is not from this contract's gate and is left out."""
+        """Add an executed action; one of the wrong length or with NaN is not of this contract and is left out."""
         action = np.asarray(values, np.float32)
         if action.shape != (self.contract.action_dim,) or not np.isfinite(action).all():
             return
@@ -67,9 +67,9 @@ class LiveContext:
     def _moments(self, now_ns: int) -> tuple[list[int], list[np.ndarray]]:
         """Stamps of the frames and the actions between them, newest first.
 
-        A frame belongs to the stamp of the action decided on it, as in a recorded episode; where nobody acts, frames are
-        a period apart and the action is zero. An action of the last half period shows no effect yet: the dream starts
-        before it.
+        A frame belongs to the stamp of the action decided on it, as in a recorded episode; where nobody acts, frames
+        are a period apart and the action is zero. An action of the last half period shows no effect yet: the dream
+        starts before it.
         """
         period = int(self.contract.period_s * 1e9)
         past = [entry for entry in self._actions if entry[0] <= now_ns]

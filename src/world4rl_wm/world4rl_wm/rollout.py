@@ -31,7 +31,7 @@ class Rollout:
 
 
 def sample_spread(frames: Tensor) -> Tensor:
-    """Standard deviation [0..1 of the pixel range] between the samples of one step, frames ``(S, C, H, W)``; a scalar."""
+    """How far the samples of one step, ``(S, C, H, W)``, lie apart: standard deviation [0..1 of the pixel range]."""
     return frames.std(0, unbiased=False).mean() / 2
 
 
