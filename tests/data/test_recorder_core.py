@@ -50,6 +50,15 @@ def test_recorded_episode_converts_and_says_when_success_came(tmp_path):
     assert not status.recording and status.outcome == Outcome.SUCCESS and status.messages == 7 * 4 + 6
 
 
+def test_stop_note_may_say_when_success_was_seen(tmp_path):
+    """Who labels after some frames of rest knows better than the stamp of the call."""
+    recorder = make_recorder(tmp_path)
+    recorder.start("press", 0)
+    last = push_episode(recorder, steps=6)
+    path = recorder.stop(Outcome.SUCCESS, last, note=f"success_stamp_ns={last - 350_000_000}")
+    assert bag_to_episode(path, PRESS).success_index == 3
+
+
 def test_requests_out_of_turn_are_refused(tmp_path):
     recorder = make_recorder(tmp_path)
     with pytest.raises(RecorderError, match="start_episode first"):

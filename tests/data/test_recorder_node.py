@@ -13,10 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import rclpy
+from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
@@ -218,7 +220,30 @@ def test_signal_closes_the_running_episode_as_interrupted(robot, tmp_path, numbe
         assert bag.topics[PRESS.executed_action_topic][1] >= 2
 
 
-def start_second_recorder(bags: Path) -> subprocess.Popen:
-    options = ["-p", "contract:=franka_sim_press", "-p", f"bags_dir:={bags}", "-p", "autostart:=true"]
+def start_second_recorder(bags: Path, *more: str) -> subprocess.Popen:
+    words = ["contract:=franka_sim_press", f"bags_dir:={bags}", "autostart:=true", "min_free_mb:=1.0", *more]
+    options = [option for word in words for option in ("-p", word)]
     command = [sys.executable, "-m", "world4rl_data.recorder_node", "--ros-args", "-r", "__ns:=/second", *options]
-    return subprocess.Popen([*command, "-p", "min_free_mb:=1.0"])
+    return subprocess.Popen(command)
+
+
+def test_simulated_time_is_waited_for_and_then_stamps_the_bag(robot, tmp_path):
+    process = start_second_recorder(tmp_path, "use_sim_time:=true", "start_timeout_s:=10.0")
+    try:
+        refused = robot.call(StartEpisode, "/second/start_episode", StartEpisode.Request(), 30.0)
+        assert not refused.success and "/clock" in refused.message
+        clock = robot.node.create_publisher(Clock, "/clock", 1)
+        deadline = time.monotonic() + 10
+        while not refused.success and time.monotonic() < deadline:
+            clock.publish(Clock(clock=Time(sec=77)))
+            time.sleep(0.05)
+            refused = robot.call(StartEpisode, "/second/start_episode", StartEpisode.Request())
+        assert refused.success, refused.message
+        stopped = robot.call(StopEpisode, "/second/stop_episode", StopEpisode.Request(outcome=Outcome.FAILURE))
+        assert stopped.success, stopped.message
+        robot.node.destroy_publisher(clock)
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+    with EpisodeBag(stopped.uri) as bag:
+        assert bag.record.start_ns == bag.record.stop_ns == 77 * 10**9

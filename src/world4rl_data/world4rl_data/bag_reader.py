@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from rosbags.rosbag2 import Reader
-from rosbags.rosbag2.errors import ReaderError
+from mcap.exceptions import McapError
+from mcap.reader import SeekingReader
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
+from zstandard import ZstdError
 
 from .contract import TaskContract
 from .episode_record import BagError, EpisodeRecord
 
+# What damaged bytes make the readers raise (ValueError: a chunk's checksum).
+_DAMAGE = (McapError, ZstdError, struct.error, ValueError, KeyError, IndexError, EOFError, OSError)
+
 
 class EpisodeBag:
-    """One bag directory, open for reading; use as a context manager. Raises BagError for unfit bags."""
+    """One bag directory, open for reading; use as a context manager. Raises BagError for unfit bags.
+
+    Read with mcap itself: rosbags' reader spends a tenth of a second per bag on its YAML.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -29,40 +37,55 @@ class EpisodeBag:
                 "Leave it out, or delete it once the recorder has ended."
             )
         self.record = EpisodeRecord.load(self.path)
+        files = sorted(self.path.glob("*.mcap"))
+        if len(files) != 1:
+            raise BagError(f"{self.path} holds {len(files)} .mcap files, expected one; copy it again from its source")
+        self._file = files[0].open("rb")
         try:
-            self._reader = Reader(self.path)
-            self._reader.open()
-        except (ReaderError, AssertionError, IndexError, OSError) as error:
+            self._reader = SeekingReader(self._file, validate_crcs=True)
+            summary = self._reader.get_summary()
+            if summary is None or summary.statistics is None:
+                raise McapError("it has no summary")
+        except _DAMAGE as error:
+            self._file.close()
             raise BagError(
-                f"{self.path} is truncated or damaged ({error}); copy it again from where it was recorded, "
-                "or delete the episode"
+                f"{self.path} is truncated or damaged ({error or type(error).__name__}); copy it again from where it "
+                "was recorded, or delete the episode"
             ) from error
-        self._types = _typestore(tuple(sorted({(c.msgtype, c.msgdef.data) for c in self._reader.connections})))
+        counts = summary.statistics.channel_message_counts
+        channels = summary.channels.values()
+        self.topics: dict[str, tuple[str, int]] = {  # topic -> (type, number of messages)
+            c.topic: (summary.schemas[c.schema_id].name, counts.get(c.id, 0)) for c in channels
+        }
+        schemas = {(s.name, s.data.decode()) for s in summary.schemas.values()}
+        self._types = _typestore(tuple(sorted(schemas)))
 
     @property
     def contract(self) -> TaskContract:
         """The task contract under which the episode was recorded."""
         return TaskContract.from_dict(self.record.contract)
 
-    @property
-    def topics(self) -> dict[str, tuple[str, int]]:
-        """topic -> (type, number of messages)."""
-        return {c.topic: (c.msgtype, c.msgcount) for c in self._reader.connections}
-
     def messages(self, topics: Iterable[str]) -> Iterator[tuple[str, int, Any]]:
         """(topic, receive time [ns], decoded message) of the topics, in order of receive time."""
-        wanted = set(topics)
-        connections = [c for c in self._reader.connections if c.topic in wanted]
-        if not connections:
+        wanted = set(topics) & set(self.topics)
+        if not wanted:
             return
-        try:
-            for connection, log_ns, data in self._reader.messages(connections):
-                yield connection.topic, log_ns, self._types.deserialize_cdr(data, connection.msgtype)
-        except (ReaderError, ValueError, EOFError) as error:
-            raise BagError(f"{self.path} cannot be read to its end ({error}); delete the episode") from error
+        raw = self._reader.iter_messages(topics=wanted)
+        while True:
+            try:
+                schema, channel, message = next(raw)
+                assert schema is not None  # our writer gives every channel one
+                decoded = self._types.deserialize_cdr(message.data, schema.name)
+            except StopIteration:
+                return
+            except _DAMAGE as error:
+                raise BagError(
+                    f"{self.path} cannot be read to its end ({error or type(error).__name__}); delete the episode"
+                ) from error
+            yield channel.topic, message.log_time, decoded
 
     def close(self) -> None:
-        self._reader.close()
+        self._file.close()
 
     def __enter__(self) -> EpisodeBag:
         return self

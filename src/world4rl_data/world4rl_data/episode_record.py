@@ -43,6 +43,11 @@ class EpisodeRecord:
         match = re.search(r"\bseed=(-?\d+)", self.note)
         return int(match[1]) if match else None
 
+    def reported_success_ns(self, asked_ns: int) -> int:
+        """When success was seen: as the stop note says (`success_stamp_ns=<number>`), else the stop's own stamp."""
+        match = re.search(r"\bsuccess_stamp_ns=(\d+)", self.stop_note)
+        return int(match[1]) if match else asked_ns
+
     def save(self, folder: Path) -> None:
         data = {"format": FORMAT, **asdict(self), "outcome": int(self.outcome), "outcome_name": self.outcome.name}
         temporary = folder / f"{FILE_NAME}.tmp"

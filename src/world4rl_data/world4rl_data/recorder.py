@@ -136,7 +136,7 @@ class EpisodeRecorder:
         self._thread.join()
         record, writer = self._record, self._writer
         record.outcome, record.stop_ns, record.stop_note = outcome, now_ns, note
-        record.success_stamp_ns = now_ns if outcome == Outcome.SUCCESS else None
+        record.success_stamp_ns = record.reported_success_ns(now_ns) if outcome == Outcome.SUCCESS else None
         record.dropped = dict(self._dropped)
         lost = sum(self._dropped.values())
         warning = self._trouble or (f"{lost} messages dropped: the disk is too slow" if lost else "")
