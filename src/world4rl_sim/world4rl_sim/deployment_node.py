@@ -17,7 +17,7 @@ class DeploymentNode(EpisodeNode):
         self._enable_policy = self.create_client(SetBool, "policy/enable")
 
     def begin(self, seed: int) -> None:
-        self.call(self._enable_policy, SetBool.Request(data=True))
+        self.call_patiently(self._enable_policy, SetBool.Request(data=True))
 
     def end(self) -> None:
         self.call(self._enable_policy, SetBool.Request(data=False))

@@ -10,6 +10,7 @@ import json
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ class EpisodeNode(Node):
             request = StartEpisode.Request(
                 task=self.task.name, operator_id=self.operator_id, note=json.dumps({"seed": seed})
             )
-            uri = self.call(self._start, request).uri
+            uri = self.call_patiently(self._start, request).uri
         try:
             outcome = self._act(seed)
         except EpisodeError:
@@ -105,7 +106,9 @@ class EpisodeNode(Node):
                 self.call(self._stop, StopEpisode.Request(outcome=int(Outcome.INTERRUPTED)))
             raise
         if self._record:
-            uri = self.call(self._stop, StopEpisode.Request(outcome=int(outcome))).uri or uri
+            seen_ns = self._monitor.success_stamp_ns
+            note = "" if seen_ns is None else f"success_stamp_ns={seen_ns}"  # success came before the episode's end
+            uri = self.call(self._stop, StopEpisode.Request(outcome=int(outcome), note=note)).uri or uri
         return EpisodeResult(seed, outcome is Outcome.SUCCESS, self._monitor.steps, outcome.name.lower(), uri)
 
     def _act(self, seed: int) -> Outcome:
@@ -152,6 +155,17 @@ class EpisodeNode(Node):
         if not response.success:
             raise EpisodeError(f"service {client.srv_name} refused: {response.message}")
         return response
+
+    def call_patiently(self, client: Client, request: Any) -> Any:
+        """As `call`, but in the first episode a refusal is asked again: the graph may still be activating its nodes."""
+        end = time.monotonic() + self._timeout_s
+        while True:
+            try:
+                return self.call(client, request)
+            except EpisodeError:
+                if self.results or time.monotonic() > end:
+                    raise
+                time.sleep(0.2)
 
     def _report(self, state: str) -> None:
         summary = results_summary(self.results, state=state, task=self.task.name, node=self.get_name())

@@ -66,21 +66,23 @@ class EpisodeMonitor:
 
     horizon: int  # executed actions
     after_success: int = 3
-    steps: int = field(default=0, init=False)
+    steps: int = field(default=0, init=False)  # actions whose effect the newest scene shows
     success_step: int | None = field(default=None, init=False)
-    _last_ns: int = field(default=0, init=False)
+    success_stamp_ns: int | None = field(default=None, init=False)  # of the first successful scene
+    _stamps: list[int] = field(default_factory=list, init=False)
 
     def executed(self, stamp_ns: int) -> None:
         """The gate executed an action that was decided at `stamp_ns`."""
-        self.steps += 1
-        self._last_ns = stamp_ns
+        self._stamps.append(stamp_ns)
 
     def saw(self, scene: Scene) -> Outcome | None:
-        """SUCCESS or FAILURE when the episode is over at this scene, None while it goes on."""
-        if scene.success and self.success_step is None:
-            self.success_step = self.steps
-        if scene.stamp_ns <= self._last_ns:
-            return None  # the last action's effect is not to be seen yet
+        """SUCCESS or FAILURE when the episode is over at this scene, None while it goes on.
+
+        By stamps, not by arrival: a policy may already have acted on the scene that ends the episode.
+        """
+        self.steps = sum(stamp_ns < scene.stamp_ns for stamp_ns in self._stamps)
+        if scene.success and self.success_step is None and self.steps <= self.horizon:
+            self.success_step, self.success_stamp_ns = self.steps, scene.stamp_ns
         if self.success_step is not None and self.steps >= min(self.success_step + self.after_success, self.horizon):
             return Outcome.SUCCESS
         return Outcome.FAILURE if self.steps >= self.horizon else None

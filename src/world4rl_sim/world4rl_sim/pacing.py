@@ -16,7 +16,7 @@ class PacingConfig:
     """
 
     lockstep: bool = True
-    lockstep_timeout_s: float = 0.5
+    lockstep_timeout_s: float = 2.0
     idle_timeout_s: float = 0.1
     real_time_factor: float = 1.0
 
