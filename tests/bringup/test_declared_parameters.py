@@ -5,6 +5,7 @@ rclpy takes an override of an undeclared parameter without a word, so that a mis
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -32,15 +33,20 @@ def set_names(spec: NodeSpec) -> set[str]:
 
 def declared_names(client: Node, executor: SingleThreadedExecutor, node: str) -> set[str]:
     service = client.create_client(ListParameters, f"{node}/list_parameters")
-    assert service.wait_for_service(timeout_sec=30), f"{node} does not answer"
+    assert service.wait_for_service(timeout_sec=60), f"{node} has no parameter services"
     future = service.call_async(ListParameters.Request())
-    executor.spin_until_future_complete(future, timeout_sec=30)
+    executor.spin_until_future_complete(future, timeout_sec=90)  # a node that imports torch answers late
+    assert future.done(), f"{node} does not answer"
     return set(future.result().result.names)
 
 
 def test_the_nodes_know_every_parameter_that_is_set(ros_domain: int, tmp_path: Path) -> None:
-    options = GraphOptions(policy=True, imagination=True, operator=True, bags_dir=str(tmp_path / "bags"))
+    folder = str(tmp_path)
+    options = GraphOptions(  # no episodes: the operator and the deployment start, and then only answer
+        policy=True, imagination=True, operator=True, episodes=0, exit_when_done=False, bags_dir=folder, results=folder
+    )
     specs = graph("sim_arm", options)
+    specs += [s for s in graph("deploy_sim", replace(options, policy_checkpoint=folder)) if s.name == "deployment"]
     context = rclpy.Context()
     rclpy.init(context=context, domain_id=ros_domain)
     client = Node("test_client", context=context)

@@ -19,7 +19,7 @@ from world4rl_bringup.spec import NodeSpec, command_line
 _AUTOSTART = "autostart"
 _POLL_S = 0.05
 # Signal and the seconds that the nodes get to follow it before the next one: the recorder closes its bag on the first.
-_ESCALATION = ((signal.SIGINT, 10.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 5.0))
+_ESCALATION = ((signal.SIGINT, 15.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 5.0))
 
 
 class GraphError(RuntimeError):
@@ -43,7 +43,7 @@ class RunningGraph:
         env: Mapping[str, str] | None = None,
         *,
         autostart: bool = True,
-        start_timeout_s: float = 60.0,
+        start_timeout_s: float = 120.0,
         echo: bool = False,
     ) -> None:
         names = [spec.full_name for spec in specs]
