@@ -1,0 +1,230 @@
+"""One self-contained page about a run: opens offline, on a phone, in light and dark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from world4rl.charts import Series, line_chart
+from world4rl.report_data import POLICIES, RunData, read_run
+
+COLOURS = {
+    "bc": "var(--c1)",
+    "filtered_bc": "var(--c2)",
+    "start": "var(--c1)",
+    "refined": "var(--c3)",
+    "graph": "var(--c4)",
+}
+VERDICTS = {
+    "refine": "passed: refine",
+    "refine_cautiously": "passed: refine with caution",
+    "keep": "not passed: the start policy is kept",
+}
+
+
+def build_report(run: Path | str) -> Path:
+    """Write ``report.html`` into the run folder and return its path. Works on an unfinished run too.
+
+    Raises:
+        RunError: the folder holds no run, or a file in it is damaged.
+    """
+    data = read_run(run)
+    page = render(data)
+    path = data.path / "report.html"
+    building = path.with_name(".report.html.building")
+    building.write_text(page, encoding="utf-8")
+    building.replace(path)
+    return path
+
+
+def render(data: RunData) -> str:
+    """The page's HTML."""
+    environment = Environment(
+        loader=PackageLoader("world4rl"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"percent": percent, "points": points, "duration": duration, "figure": figure}
+    return environment.get_template("report.html.j2").render(**view(data))
+
+
+def view(data: RunData) -> dict[str, Any]:
+    """What the template shows; empty values make it say that the part is missing."""
+    summary = data.summary
+    longest = max(data.stages.values(), default=0.0)
+    return {
+        "title": " · ".join(str(summary[k]) for k in ("task", "preset") if k in summary) or data.path.name,
+        "headline": headline(data),
+        "facts": facts(data),
+        "rates": data.rates,
+        "colours": COLOURS,
+        "paired": paired(summary),
+        "dream": dream(summary),
+        "curves": [c for c in (loss_curve(data), success_curve(data), kl_curve(data)) if c["svg"]],
+        "missing_curves": [c["title"] for c in (loss_curve(data), success_curve(data), kl_curve(data)) if not c["svg"]],
+        "clips": data.clips,
+        "clips_left_out": data.clips_left_out,
+        "check": data.replay_check,
+        "verdict": VERDICTS.get(str(data.replay_check.get("verdict")), ""),
+        "confusion": confusion(summary.get("reward_confusion") or {}),
+        "lamp": summary.get("lamp"),
+        "stages": [
+            (STAGES.get(n, n.replace("_", " ")), s, s / longest if longest else 0) for n, s in data.stages.items()
+        ],
+        "total": sum(data.stages.values()),
+        "provenance": provenance(summary),
+        "config": data.config,
+    }
+
+
+def headline(data: RunData) -> str:
+    """The run's conclusion, or how far an unfinished run has come."""
+    if data.summary.get("conclusion"):
+        return str(data.summary["conclusion"])
+    done = ", ".join(_words(name) for name in data.stages) or "none"
+    return f"This run is not finished. Stages done so far: {done}."
+
+
+def facts(data: RunData) -> list[tuple[str, str]]:
+    """Short figures under the headline."""
+    summary = data.summary
+    named = {
+        "task": "task",
+        "seed": "seed",
+        "preset": "preset",
+        "demonstrations": "demonstrations",
+        "real_episodes": "real episodes in all",
+        "episodes": "held-out start states",
+    }
+    return [
+        (label, str(summary[key]).replace("_", " ")) for key, label in named.items() if summary.get(key) is not None
+    ]
+
+
+def paired(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """Comparisons on the same start states, with a readable name and a verdict from the interval."""
+    rows = []
+    for key, values in (summary.get("paired") or {}).items():
+        better, _, worse = key.partition("_vs_")
+        low, high = values["ci95"]
+        verdict = "better" if low > 0 else "worse" if high < 0 else "undecided"
+        rows.append({"name": f"{_short(better)} − {_short(worse)}", "verdict": verdict, **values})
+    return rows
+
+
+def _short(key: str) -> str:
+    return {"bc": "BC", "filtered_bc": "filtered BC", "refined": "refined", "graph": "graph"}.get(
+        key, key.replace("_", " ")
+    )
+
+
+def dream(summary: dict[str, Any]) -> list[dict[str, Any]]:
+    """Imagined, judged and real success of start policy and refined policy, side by side."""
+    imagined, judged = summary.get("imagined_success") or {}, summary.get("judged_success") or {}
+    rows = []
+    for key, name in (("start", "start policy"), ("refined", "refined policy")):
+        real = summary.get(f"{key}_success")
+        row = {"name": name, "imagined": imagined.get(key), "judged": judged.get(key), "real": real}
+        if row["imagined"] is not None or row["judged"] is not None:
+            rows.append(row)
+    return rows
+
+
+def confusion(counts: dict[str, Any]) -> dict[str, Any]:
+    """The four counts with precision and recall; empty without counts."""
+    names = ("true_positive", "false_positive", "true_negative", "false_negative")
+    if not all(name in counts for name in names):
+        return {}
+    tp, fp, tn, fn = (int(counts[name]) for name in names)
+    return {
+        "rows": [("success", tp, fn), ("no success", fp, tn)],
+        "precision": tp / (tp + fp) if tp + fp else None,
+        "recall": tp / (tp + fn) if tp + fn else None,
+    }
+
+
+def loss_curve(data: RunData) -> dict[str, Any]:
+    colours = ("var(--c3)", "var(--c2)", "var(--c4)", "var(--c1)")
+    series = [Series(n, p, c) for (n, p), c in zip(data.world_model_loss.items(), colours, strict=False)]
+    return _figure("World model: training loss", series, "step", "loss", log=True)
+
+
+def success_curve(data: RunData) -> dict[str, Any]:
+    series = [
+        Series("imagined, in the dream it trains in", _column(data, "imagined_success"), "var(--c3)"),
+        Series("judged by the independent model", _column(data, "judged_success"), "var(--c4)", dots=True),
+    ]
+    return _figure("Refinement: success", series, "PPO iteration", "success", y_range=(0.0, 1.0), percent=True)
+
+
+def kl_curve(data: RunData) -> dict[str, Any]:
+    series = [
+        Series("per update", _column(data, "approx_kl"), "var(--c2)"),
+        Series("from the start policy", _column(data, "start_kl"), "var(--c4)", dots=True),
+    ]
+    return _figure("Refinement: KL divergence", series, "PPO iteration", "KL", log=True)
+
+
+def _column(data: RunData, key: str) -> list[tuple[float, float]]:
+    return [
+        (float(r["iteration"]), float(r[key])) for r in data.refinement if r.get(key) is not None and "iteration" in r
+    ]
+
+
+def _figure(title: str, series: list[Series], x_label: str, y_label: str, **options: Any) -> dict[str, Any]:
+    shown = [s for s in series if s.points]
+    return {"title": title, "series": shown, "svg": Markup(line_chart(shown, x_label, y_label, **options))}
+
+
+def provenance(summary: dict[str, Any]) -> list[tuple[str, str]]:
+    """Machine, versions and seeds as lines."""
+    rows = []
+    for key in ("machine", "versions", "seed_ranges"):
+        value = summary.get(key)
+        if isinstance(value, dict):
+            rows += [(f"{key.replace('_', ' ')}: {name}", _plain(item)) for name, item in value.items()]
+        elif value is not None:
+            rows.append((key, _plain(value)))
+    return rows
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return " to ".join(map(str, value)) if len(value) == 2 else ", ".join(map(str, value))
+    return str(value)
+
+
+def percent(share: float | None) -> str:
+    """0.724 to ``72.4 %``; whole numbers without a decimal."""
+    if share is None:
+        return "not measured"
+    text = f"{100 * share:.1f}".removesuffix(".0")
+    return f"{text} %"
+
+
+def points(share: float) -> str:
+    """A difference of shares in points, with its sign."""
+    return f"{100 * share:+.1f}".replace("-", "−")
+
+
+def figure(value: float | None) -> str:
+    """A small number with three significant digits."""
+    return "not measured" if value is None else f"{value:.3g}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as ``4 s``, ``3 min 20 s`` or ``2 h 05 min``."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+__all__ = ["POLICIES", "build_report", "render", "view"]

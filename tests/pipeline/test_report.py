@@ -1,0 +1,259 @@
+"""The report: self-contained, true to the run's figures, and honest about parts that were not run."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from world4rl.charts import Series, line_chart, thin
+from world4rl.report import build_report, duration, percent, points
+from world4rl.report_data import RunError
+from world4rl.video import side_by_side
+
+SUMMARY = {
+    "task": "push_cube",
+    "seed": 0,
+    "preset": "tiny",
+    "bc_success": 0.52,
+    "start_success": 0.61,
+    "filtered_bc_success": 0.63,
+    "refined_success": 0.715,
+    "episodes": 200,
+    "ci95": {"bc": [0.451, 0.588], "start": [0.541, 0.675], "filtered_bc": [0.561, 0.694], "refined": [0.649, 0.773]},
+    "paired": {
+        "refined_vs_bc": {
+            "difference": 0.195,
+            "ci95": [0.12, 0.265],
+            "gained": 48,
+            "lost": 9,
+            "episodes": 200,
+            "mcnemar_p": 1.2e-7,
+        },
+        "refined_vs_filtered_bc": {
+            "difference": 0.085,
+            "ci95": [-0.01, 0.17],
+            "gained": 40,
+            "lost": 23,
+            "episodes": 200,
+            "mcnemar_p": 0.043,
+        },
+        "filtered_bc_vs_bc": {
+            "difference": -0.11,
+            "ci95": [-0.17, -0.04],
+            "gained": 20,
+            "lost": 42,
+            "episodes": 200,
+            "mcnemar_p": 0.01,
+        },
+    },
+    "imagined_success": {"start": 0.57, "refined": 0.93},
+    "judged_success": {"start": 0.58, "refined": 0.79},
+    "replay_check": {
+        "tpr": 0.9,
+        "fpr": 0.12,
+        "tpr_low": 0.83,
+        "fpr_high": 0.18,
+        "j": 0.78,
+        "successes": 100,
+        "failures": 150,
+        "episodes": 250,
+        "verdict": "refine_cautiously",
+        "reason": "J = 0.78 is below 0.8: small steps, strong BC term",
+        "passed": True,
+    },
+    "reward_confusion": {"true_positive": 812, "false_positive": 14, "true_negative": 3011, "false_negative": 37},
+    "graph": {"episodes": 50, "success": 0.7, "ci95": [0.562, 0.809]},
+    "demonstrations": 20,
+    "real_episodes": 620,
+    "seed_ranges": {"demonstrations": [1000, 1019], "evaluation": [900000, 900199]},
+    "wall_s": {"demonstrations": 61.2},
+    "machine": "x86_64, 2 cores, 8 GB",
+    "versions": {"torch": "2.13", "mujoco": "3.3.0"},
+    "conclusion": "Refinement in imagination raised success from 52 % to 71.5 %; <filtered BC> reached 63 %.",
+    "lamp": False,
+}
+
+
+def made_run(run: Path) -> Path:
+    """A run folder as the pipeline leaves it, with made figures and two short films."""
+    rng = np.random.default_rng(0)
+    for folder in ("refine", "evaluation", "clips", "checkpoints/world_model_a.training"):
+        (run / folder).mkdir(parents=True)
+    (run / "summary.json").write_text(json.dumps(SUMMARY))
+    stages = {
+        "demonstrations": 61.2,
+        "collect": 95.0,
+        "bc": 12.0,
+        "world_model_a": 331.0,
+        "refine": 185.0,
+        "deploy": 90.0,
+    }
+    (run / "stages.json").write_text(
+        json.dumps({name: {"wall_s": seconds, "done": True} for name, seconds in stages.items()})
+    )
+    (run / "config.yaml").write_text("preset: tiny\nseed: 0\n")
+    loss = [{"step": s, "loss": 0.9 * math.exp(-s / 600) + 0.08 + 0.01 * rng.random()} for s in range(50, 2501, 50)]
+    _rows(run / "checkpoints/world_model_a.training/metrics.jsonl", loss)
+    _rows(run / "refine/metrics.jsonl", [refine_row(i) for i in range(1, 61)])
+    for name in ("evaluation_0_success", "evaluation_1_failure"):
+        frames = rng.integers(0, 256, (6, 6, 32, 32), dtype=np.uint8)
+        side_by_side(frames, frames, run / "clips" / f"{name}.mp4", np.linspace(0, 1, 6))
+    return run
+
+
+def refine_row(i: int) -> dict[str, float]:
+    row = {"iteration": i, "imagined_success": 0.6 + 0.33 * (1 - math.exp(-i / 15)), "approx_kl": 0.01 + 0.0002 * i}
+    return row | ({"judged_success": 0.58 + 0.003 * i, "start_kl": 0.05 * i} if i % 10 == 0 else {})
+
+
+def _rows(path: Path, rows: list[dict]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+class Page(HTMLParser):
+    """Collects what a browser would fetch, the visible text, and whether tags close in order."""
+
+    VOID = ("meta", "br", "link", "img", "circle", "line", "polyline")
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.text = ""
+        self.open: list[str] = []
+        self.videos = 0
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [v for k, v in attrs if k in ("src", "href") and v]
+        self.videos += tag == "video"
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag, f"{tag} closes out of order"
+
+    def handle_data(self, data: str) -> None:
+        if self.open and self.open[-1] != "style":
+            self.text += " " + " ".join(data.split())
+
+
+@pytest.fixture(scope="module")
+def html(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return build_report(made_run(tmp_path_factory.mktemp("run"))).read_text()
+
+
+def test_page_is_well_formed_and_needs_nothing_else(html: str) -> None:
+    page = Page(html)
+    assert page.open == []
+    assert page.videos == 2
+    assert all(link.startswith("data:video/mp4;base64,") for link in page.links)
+    assert not re.search(r"https?://|@import|url\(|<script", html)
+    assert "prefers-color-scheme: dark" in html and 'name="viewport"' in html
+
+
+def test_page_shows_the_runs_figures(html: str) -> None:
+    text = Page(html).text
+    for figure in ("52 %", "63 %", "71.5 %", "64.9 % to 77.3 %, 200 episodes", "70 %", "50 episodes"):
+        assert figure in text, figure
+    for figure in (
+        "+19.5",
+        "+12.0 to +26.5",
+        "48",
+        "1.2e-07",
+        "−17.0 to −4.0",
+        "93 %",
+        "79 %",
+        "at most 18 %",
+        "812",
+        "3011",
+    ):
+        assert figure in text, figure
+    assert "passed: refine with caution" in text and "small steps, strong BC term" in text
+    assert "12 min 54 s" in text, "sum of the stages"
+    assert "1000 to 1019" in text and "x86_64, 2 cores" in text
+
+
+def test_verdict_follows_the_interval_not_the_difference(html: str) -> None:
+    text = Page(html).text
+    order = [
+        text.index(s) for s in ("refined − BC better", "refined − filtered BC undecided", "filtered BC − BC worse")
+    ]
+    assert order == sorted(order)
+
+
+def test_texts_from_the_run_are_escaped(html: str) -> None:
+    assert "&lt;filtered BC&gt; reached" in html
+
+
+def test_curves_are_drawn(html: str) -> None:
+    assert html.count("<svg") == 3 and html.count("<polyline") == 3
+    assert html.count("<circle") == 12, "judged success and KL from the start, six checkpoints each"
+    assert "nan" not in "".join(re.findall(r"<svg.*?</svg>", html))
+
+
+def test_unfinished_run_says_what_is_missing(tmp_path: Path) -> None:
+    (tmp_path / "evaluation").mkdir()
+    (tmp_path / "evaluation" / "bc.json").write_text(
+        json.dumps({"seeds": [1, 2, 3, 4], "success": [1, 1, 0, 1], "steps": [5] * 4})
+    )
+    (tmp_path / "stages.json").write_text(json.dumps({"collect": {"wall_s": 3.0}}))
+    page = Page(build_report(tmp_path).read_text())
+    assert "not finished. Stages done so far: collect" in page.text
+    assert "75 %" in page.text and "4 episodes" in page.text
+    for missing in (
+        "No paired comparison",
+        "No clips",
+        "replay check was not run",
+        "training loss: not recorded",
+        "No deployments on the ROS graph",
+        "No held-out verdicts",
+    ):
+        assert missing in page.text, missing
+    assert page.open == []
+
+
+def test_failed_replay_check_is_not_dressed_up(tmp_path: Path) -> None:
+    check = SUMMARY["replay_check"] | {"verdict": "keep", "passed": False, "reason": "J = 0.20 is below 0.5"}
+    (tmp_path / "summary.json").write_text(json.dumps({"conclusion": "Kept.", "replay_check": check}))
+    text = Page(build_report(tmp_path).read_text()).text
+    assert "not passed: the start policy is kept" in text and "J = 0.20" in text
+
+
+def test_folders_that_are_no_run_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="is no folder"):
+        build_report(tmp_path / "nothing")
+    with pytest.raises(RunError, match="holds no run"):
+        build_report(tmp_path)
+    (tmp_path / "summary.json").write_text("{")
+    with pytest.raises(RunError, match=r"summary\.json is damaged"):
+        build_report(tmp_path)
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_chart_survives_odd_data() -> None:
+    assert line_chart([Series("a", [], "red")], "x", "y") == ""
+    assert line_chart([Series("a", [(1, math.nan)], "red")], "x", "y") == ""
+    assert line_chart([Series("a", [(1, -1.0), (2, 0.0)], "red")], "x", "y", log=True) == ""
+    for log in (False, True):
+        single = line_chart([Series("a", [(3, 0.5)], "red")], "x", "y", log=log)
+        flat = line_chart([Series("a", [(i, 0.5) for i in range(5)], "red")], "x", "y", log=log)
+        assert "<circle" in single and "<polyline" in flat and "nan" not in single + flat
+
+
+def test_thinning_keeps_level_and_end() -> None:
+    dense = [(float(i), 2.0 + (i == 9999)) for i in range(10000)]
+    few = thin(dense)
+    assert len(few) <= 160 and few[-1] == dense[-1] and few[0][1] == 2.0
+
+
+def test_figures_read_well() -> None:
+    assert [percent(v) for v in (0.724, 0.5, 0.0, 1.0, None)] == ["72.4 %", "50 %", "0 %", "100 %", "not measured"]
+    assert [points(v) for v in (0.195, -0.02, 0.0)] == ["+19.5", "−2.0", "+0.0"]
+    assert [duration(v) for v in (0.51, 42.4, 200, 7500)] == ["0.5 s", "42 s", "3 min 20 s", "2 h 05 min"]
