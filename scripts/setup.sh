@@ -56,7 +56,7 @@ install_python_packages() {
   local files=(scripts/requirements.txt scripts/requirements-dev.txt) options=() file
   [ "$ROS_KIND" = wheels ] && files+=(scripts/requirements-ros.txt)
   local hash
-  hash=$(hash_of constraints.txt "${files[@]}" scripts/setup.sh scripts/fix_cmake_exports.py)
+  hash=$(hash_of constraints.txt "${files[@]}" scripts/fix_cmake_exports.py)
   fresh python "$hash" && return
   say "installing Python packages (the first time takes some minutes)"
   for file in "${files[@]}"; do options+=(-r "$file"); done
@@ -93,7 +93,8 @@ build_workspace() {
     if [ "$ROS_KIND" = wheels ]; then
       export AMENT_PREFIX_PATH=$VENV CMAKE_PREFIX_PATH=$VENV
     fi
-    colcon --log-base log build --base-paths src tests/overlay/franka_msgs --symlink-install \
+    # Named by its Python, so that linked programs start with the environment's even where colcon is the system's.
+    "$VENV/bin/python" "$(command -v colcon)" --log-base log build --base-paths src tests/overlay/franka_msgs --symlink-install \
       --event-handlers console_direct- console_cohesion- status- \
       --cmake-args -DBUILD_TESTING=OFF "-DPython3_EXECUTABLE=$VENV/bin/python" 2>&1 | grep -v "doesn't contain any 'local_setup"
   )

@@ -5,7 +5,8 @@ set -euo pipefail
 PYTHON=${PYTHON:-python3}
 missing=()
 
-has_library() { ldconfig -p 2>/dev/null | grep -q "$1" || ls /usr/lib/*/"$1"* /usr/lib/"$1"* >/dev/null 2>&1; }
+libraries=$(ldconfig -p 2>/dev/null || /sbin/ldconfig -p 2>/dev/null || true)
+has_library() { [[ $libraries == *"$1"* ]] || compgen -G "/usr/lib/*/$1*" >/dev/null; }
 
 find_missing() {
   missing=()
@@ -38,6 +39,7 @@ echo "installing system packages: ${missing[*]}"
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
+libraries=$(ldconfig -p)
 find_missing
 if [ ${#missing[@]} -ne 0 ]; then
   echo "installed, but still not found: ${missing[*]}" >&2

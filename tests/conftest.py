@@ -6,20 +6,19 @@ at its end; with ``WORLD4RL_REQUIRE_ROS=1`` (``make test``, CI) a missing ROS st
 
 from __future__ import annotations
 
-import fcntl
 import importlib.util
 import os
 import re
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from world4rl_bringup.domain import own_domain
+
+DISCOVERY = ("ROS_DOMAIN_ID", "ROS_LOCALHOST_ONLY", "ROS_AUTOMATIC_DISCOVERY_RANGE")
 _ROS_MODULES = ("rclpy", "world4rl_interfaces", "franka_msgs")
 _MODULE_MARK = re.compile(r"^pytestmark\s*=.*\bmark\.ros\b", re.MULTILINE)
-_LOCK_FOLDER = Path(tempfile.gettempdir())
-_DOMAINS = range(1, 102)  # above 101 the ports that DDS derives collide with Linux's ephemeral range
 _left_out: list[str] = []
 
 
@@ -62,37 +61,16 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         )
 
 
-def _lock_domain() -> tuple[int, int]:
-    """A ROS domain id that no other test run on this machine holds, and the open lock file that holds it."""
-    for domain in _DOMAINS:
-        try:
-            lock = os.open(_LOCK_FOLDER / f"world4rl-ros-domain-{domain}.lock", os.O_RDWR | os.O_CREAT, 0o666)
-        except OSError:  # another user's lock file
-            continue
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            continue
-        return domain, lock
-    raise RuntimeError(f"all ROS domains from 1 to 101 are locked: see {_LOCK_FOLDER}/world4rl-ros-domain-*.lock")
-
-
 @pytest.fixture(scope="module")
 def ros_domain() -> Iterator[int]:
     """A free ``ROS_DOMAIN_ID`` (1 to 101), set in the environment with discovery on localhost only.
 
     Request it before ``rclpy.init`` and before starting processes; both read the environment.
     """
-    domain, lock = _lock_domain()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ROS_DOMAIN_ID", str(domain))
-        if os.environ.get("ROS_DISTRO") == "humble":
-            patch.setenv("ROS_LOCALHOST_ONLY", "1")
-        else:
-            patch.delenv("ROS_LOCALHOST_ONLY", raising=False)  # deprecated there, and it would win
-            patch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        try:
-            yield domain
-        finally:
-            os.close(lock)
+    with own_domain() as env, pytest.MonkeyPatch.context() as patch:
+        for name in DISCOVERY:
+            if name in env:
+                patch.setenv(name, env[name])
+            else:
+                patch.delenv(name, raising=False)
+        yield int(env["ROS_DOMAIN_ID"])
