@@ -73,9 +73,7 @@ def view(data: RunData) -> dict[str, Any]:
         "verdict": VERDICTS.get(str(data.replay_check.get("verdict")), ""),
         "confusion": confusion(summary.get("reward_confusion") or {}),
         "lamp": summary.get("lamp"),
-        "stages": [
-            (STAGES.get(n, n.replace("_", " ")), s, s / longest if longest else 0) for n, s in data.stages.items()
-        ],
+        "stages": [(_words(n), s, s / longest if longest else 0) for n, s in data.stages.items()],
         "total": sum(data.stages.values()),
         "provenance": provenance(summary),
         "config": data.config,
@@ -118,9 +116,11 @@ def paired(summary: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _short(key: str) -> str:
-    return {"bc": "BC", "filtered_bc": "filtered BC", "refined": "refined", "graph": "graph"}.get(
-        key, key.replace("_", " ")
-    )
+    return {"bc": "BC", "filtered_bc": "filtered BC"}.get(key, _words(key))
+
+
+def _words(name: object) -> str:
+    return str(name).replace("_", " ")
 
 
 def dream(summary: dict[str, Any]) -> list[dict[str, Any]]:
@@ -171,9 +171,8 @@ def kl_curve(data: RunData) -> dict[str, Any]:
 
 
 def _column(data: RunData, key: str) -> list[tuple[float, float]]:
-    return [
-        (float(r["iteration"]), float(r[key])) for r in data.refinement if r.get(key) is not None and "iteration" in r
-    ]
+    rows = [row for row in data.refinement if row.get(key) is not None and "iteration" in row]
+    return [(float(row["iteration"]), float(row[key])) for row in rows]
 
 
 def _figure(title: str, series: list[Series], x_label: str, y_label: str, **options: Any) -> dict[str, Any]:

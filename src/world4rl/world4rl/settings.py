@@ -18,6 +18,8 @@ from world4rl_wm.train_reward import RewardTraining
 from world4rl_wm.train_world_model import WorldModelTraining
 from world4rl_wm.world_model import WorldModelConfig
 
+from world4rl.refine import Caution, RefineConfig, Selection
+
 
 @dataclass(frozen=True)
 class CollectSettings:
@@ -55,10 +57,11 @@ class RewardSettings:
 
 @dataclass(frozen=True)
 class BcSettings:
-    """`network` is a PolicyConfig without what the contract decides."""
+    """`network` is a PolicyConfig without what the contract decides; `filtered_training` is for filtered BC."""
 
     network: dict[str, Any]
     training: BcTraining
+    filtered_training: BcTraining
 
 
 @dataclass(frozen=True)
@@ -90,14 +93,20 @@ class Preset:
     reward: RewardSettings
     imagination: ImaginationConfig
     ppo: PpoConfig
+    selection: Selection
+    caution: Caution
     replay_check: ReplaySettings
     evaluation: EvaluationSettings
 
     def world_model_config(self, contract: TaskContract) -> WorldModelConfig:
         """The world model's network and noise levels for the contract's frames and actions."""
         settings = self.world_model
-        denoiser = DenoiserConfig(**_sizes(contract), **settings.denoiser)
+        denoiser = DenoiserConfig(**_sizes(contract), proprio_dim=contract.proprio_dim, **settings.denoiser)
         return WorldModelConfig(denoiser, settings.edm, settings.change_scale)
+
+    def refine_config(self) -> RefineConfig:
+        """PPO, the dreams it practises in, and how its checkpoint is chosen."""
+        return RefineConfig(self.ppo, self.imagination, self.selection, self.caution)
 
     def policy_config(self, contract: TaskContract) -> PolicyConfig:
         """The policy's network for the contract's frames and actions."""
@@ -108,7 +117,7 @@ class Preset:
         return RewardConfig(image_channels=contract.image_channels, **self.reward.network)
 
 
-CONTRACT_DECIDES = ("image_channels", "image_size", "action_dim")
+CONTRACT_DECIDES = ("image_channels", "image_size", "action_dim", "proprio_dim")
 NETWORKS: dict[str, type] = {
     "world_model.denoiser": DenoiserConfig,
     "bc.network": PolicyConfig,

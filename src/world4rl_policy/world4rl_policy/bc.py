@@ -94,6 +94,7 @@ def train_and_save(
     store: EpisodeStore,
     episodes: Sequence[int],
     out: Path,
+    network: PolicyConfig | None = None,
     config: BcTraining = BcTraining(),
     seed: int = 0,
     progress: bool = True,
@@ -102,7 +103,8 @@ def train_and_save(
     """Train a fresh policy on `episodes` and write a checkpoint folder."""
     torch.manual_seed(seed)
     contract = store.contract
-    policy = GaussianPolicy(PolicyConfig(contract.image_channels, contract.images[0].height, contract.action_dim), contract)
+    sizes = (contract.image_channels, contract.images[0].height, contract.action_dim)
+    policy = GaussianPolicy(network or PolicyConfig(*sizes), contract)
     train_bc(store, episodes, policy, config, seed, progress, description)
     metrics = {"episodes": len(episodes), "training": asdict(config), "std": policy.std.tolist()}
     return policy.save(out, metrics=metrics, seed=seed, data_hashes={"store": store.content_hash})

@@ -12,17 +12,29 @@ from torch import Tensor, nn
 from world4rl_wm.action_encoding import two_hot
 
 
+FREQUENCIES = (0.5, 1.0, 2.0, 4.0)
+"""Of `fourier_features`, in cycles per 2 pi of a normalised value."""
+
+
+def fourier_features(values: Tensor) -> Tensor:
+    """Sines and cosines of ``(..., P)`` values at `FREQUENCIES`: ``(..., P * 2 * len(FREQUENCIES))``."""
+    angles = values.unsqueeze(-1) * values.new_tensor(FREQUENCIES)
+    return torch.cat([angles.sin(), angles.cos()], -1).flatten(-2)
+
+
 @dataclass(frozen=True)
 class DenoiserConfig:
     """Shape of the denoiser.
 
     `history` frames of `image_channels` (3 per camera stream) at `image_size` pixels; `stem` is the space-to-depth
-    factor in front of the U-Net; `widths` are the U-Net's channels from fine to coarse.
+    factor in front of the U-Net; `widths` are the U-Net's channels from fine to coarse. With `proprio_dim` above 0 it is
+    also told where the arm is and where it will be.
     """
 
     image_channels: int
     image_size: int
     action_dim: int
+    proprio_dim: int = 0
     history: int = 4
     bins: int = 21
     stem: int = 2
@@ -42,6 +54,12 @@ class Denoiser(nn.Module):
         self.action_embedding = nn.Sequential(
             nn.Linear(config.history * config.action_dim * config.bins, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
         )
+        if config.proprio_dim:
+            self.proprio_embedding = nn.Sequential(
+                nn.Linear(2 * config.proprio_dim * 2 * len(FREQUENCIES), embedding),
+                nn.SiLU(),
+                nn.Linear(embedding, embedding),
+            )
         self.unet = UNet2DModel(
             sample_size=config.image_size // config.stem,
             in_channels=per_frame * (config.history + 1),
@@ -56,12 +74,22 @@ class Denoiser(nn.Module):
             add_attention=False,
         )
 
-    def forward(self, x: Tensor, c_noise: Tensor, context: Tensor, actions: Tensor) -> Tensor:
-        """Args: x ``(B, C, H, W)``; c_noise ``(B,)``; context ``(B, T, C, H, W)``, oldest first; actions ``(B, T, A)``."""
+    def forward(
+        self, x: Tensor, c_noise: Tensor, context: Tensor, actions: Tensor, proprio: Tensor | None = None
+    ) -> Tensor:
+        """The raw output, ``(B, C, H, W)``.
+
+        Args:
+            x: ``(B, C, H, W)``, the noisy frame; c_noise: ``(B,)``.
+            context: ``(B, T, C, H, W)``, oldest first; actions: ``(B, T, A)`` in [-1, 1].
+            proprio: ``(B, 2, P)``, normalised, now and in the frame to come; needed when the config has it.
+        """
         stem = self.config.stem
         frames = torch.cat([x, context.flatten(1, 2)], dim=1)
         frames = F.pixel_unshuffle(frames, stem).contiguous(memory_format=torch.channels_last)
         condition = self.action_embedding(two_hot(actions, self.config.bins).flatten(1))
+        if proprio is not None:
+            condition = condition + self.proprio_embedding(fourier_features(proprio).flatten(1))
         # the positional embedding expects time steps of the order of hundreds, c_noise = ln(sigma) / 4 is of order one
         out = self.unet(frames, c_noise * 1000.0, class_labels=condition).sample
         return F.pixel_shuffle(out, stem)

@@ -14,11 +14,20 @@ class Dream:
     Attributes:
         context: the last frames, ``(B, T, C, H, W)`` in [-1, 1], oldest first.
         actions: the actions between them, ``(B, T - 1, A)``.
+        proprio: proprioception in the last two frames, ``(B, 2, P)``; estimated from the frames when it is not given.
     """
 
-    def __init__(self, world_model: WorldModel, context: Tensor, actions: Tensor | None = None, seed: int | None = None):
+    def __init__(
+        self,
+        world_model: WorldModel,
+        context: Tensor,
+        actions: Tensor | None = None,
+        seed: int | None = None,
+        proprio: Tensor | None = None,
+    ):
         self.world_model = world_model
         self.context = context
+        self.proprio = world_model.estimate_proprio(context) if proprio is None else proprio
         shape = (len(context), world_model.history - 1, world_model.config.denoiser.action_dim)
         self.actions = torch.zeros(shape, device=context.device) if actions is None else actions
         if tuple(self.actions.shape) != shape:
@@ -33,12 +42,7 @@ class Dream:
     def step(self, action: Tensor) -> Tensor:
         """Do `action` ``(B, A)``; returns the next frame ``(B, C, H, W)``."""
         actions = torch.cat([self.actions, action.unsqueeze(1)], dim=1)
-        frame = self.world_model.predict(self.context, actions, self.generator)
+        frame, self.proprio = self.world_model.step(self.context, actions, self.proprio, self.generator)
         self.context = torch.cat([self.context[:, 1:], frame.unsqueeze(1)], dim=1)
         self.actions = actions[:, 1:]
         return frame
-
-    def put(self, rows: Tensor, frames: Tensor) -> None:
-        """Start the dreams `rows` (bool ``(B,)``) anew at first frames ``(rows, C, H, W)``."""
-        self.context[rows] = frames.unsqueeze(1)
-        self.actions[rows] = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -20,6 +21,18 @@ def to_uint8(frames: Tensor) -> Tensor:
     return ((frames + 1.0) * 127.5).round().clamp(0, 255).to(torch.uint8)
 
 
+@dataclass(frozen=True)
+class Window:
+    """History and next frame: context ``(B, T, C, H, W)`` and target ``(B, C, H, W)`` in [-1, 1], actions ``(B, T, A)``,
+    proprioception in the last two frames ``(B, 2, P)`` and in the next ``(B, P)``."""
+
+    context: Tensor
+    actions: Tensor
+    target: Tensor
+    proprio: Tensor
+    next_proprio: Tensor
+
+
 class FrameWindows:
     """Episodes laid end to end in memory, from which windows of history and future are sliced.
 
@@ -29,6 +42,7 @@ class FrameWindows:
     Attributes:
         frames: uint8 ``(N, C, H, W)``.
         actions: float32 ``(N, A)``; row i leads from frame i to frame i + 1.
+        proprio: float32 ``(N, P)``, as measured.
         current: int64 ``(M,)``, rows that have a successor in their episode.
         remaining: int64 ``(M,)``, how many successors they have.
     """
@@ -37,19 +51,22 @@ class FrameWindows:
         if not len(episodes):
             raise ValueError("no episodes to learn from: collect some, or loosen the selection")
         self.history = history
-        frames, actions, current, remaining = [], [], [], []
+        frames, actions, proprio, current, remaining = [], [], [], [], []
         offset, pad = 0, history - 1
         for episode in episodes:
             pixels = np.asarray(store.frames(episode))
             steps = np.asarray(store.actions(episode), dtype=np.float32)
             frames += [np.repeat(pixels[:1], pad, axis=0), pixels]
             actions += [np.zeros((pad, steps.shape[1]), np.float32), steps, np.zeros((1, steps.shape[1]), np.float32)]
+            measured = np.asarray(store.proprio(episode), dtype=np.float32)
+            proprio += [np.repeat(measured[:1], pad, axis=0), measured]
             first = offset + pad
             current.append(np.arange(first, first + len(steps)))
             remaining.append(np.arange(len(steps), 0, -1))
             offset += pad + len(pixels)
         self.frames = torch.from_numpy(np.concatenate(frames))
         self.actions = torch.from_numpy(np.concatenate(actions))
+        self.proprio = torch.from_numpy(np.concatenate(proprio))
         self.current = torch.from_numpy(np.concatenate(current))
         self.remaining = torch.from_numpy(np.concatenate(remaining))
 
@@ -58,7 +75,13 @@ class FrameWindows:
         length = length or self.history
         return current.unsqueeze(1) + torch.arange(1 - length, 1)
 
-    def window(self, current: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Context ``(B, T, C, H, W)`` and next frame ``(B, C, H, W)`` in [-1, 1], actions ``(B, T, A)``."""
+    def window(self, current: Tensor) -> Window:
+        """The windows whose last frame is at rows `current`."""
         rows = self.past(current)
-        return to_float(self.frames[rows]), self.actions[rows], to_float(self.frames[current + 1])
+        return Window(
+            to_float(self.frames[rows]),
+            self.actions[rows],
+            to_float(self.frames[current + 1]),
+            self.proprio[rows[:, -2:]],
+            self.proprio[current + 1],
+        )

@@ -127,12 +127,14 @@ def train_and_save(
     episodes: Sequence[int],
     held_out: Sequence[int],
     out: Path,
+    network: RewardConfig | None = None,
     config: RewardTraining = RewardTraining(),
     seed: int = 0,
     progress: bool = True,
 ) -> Path:
-    """Train on `episodes`, measure on `held_out`, write a checkpoint folder."""
-    model = RewardModel(RewardConfig(store.contract.image_channels), store.contract)
+    """Train a fresh model on `episodes`, measure on `held_out`, write a checkpoint folder."""
+    torch.manual_seed(seed)
+    model = RewardModel(network or RewardConfig(store.contract.image_channels), store.contract)
     train_reward(labelled_frames(store, episodes), model, config, seed, progress)
     metrics = {"held_out_confusion": confusion(model, labelled_frames(store, held_out)), "training": asdict(config)}
     return model.save(out, metrics=metrics, seed=seed, data_hashes={"store": store.content_hash})

@@ -14,7 +14,7 @@ from torch import Tensor
 from tqdm import tqdm
 from world4rl_data.store import EpisodeStore
 
-from world4rl_wm.frames import FrameWindows
+from world4rl_wm.frames import FrameWindows, Window
 from world4rl_wm.metrics_log import MetricsLog
 from world4rl_wm.training_state import TrainingState
 from world4rl_wm.world_model import WorldModel, WorldModelConfig
@@ -50,26 +50,23 @@ def learning_rate_factor(step: int, config: WorldModelTraining) -> float:
     return 0.1 + 0.45 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
 
-def own_history(model: WorldModel, windows: FrameWindows, current: Tensor, depth: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """A window that ends `depth` steps after `current`, whose newest `depth` frames are the model's own predictions.
-
-    Returns:
-        What is shown, the true context, actions, the next true frame.
-    """
-    shown, actions, _ = windows.window(current)
+def own_history(model: WorldModel, windows: FrameWindows, current: Tensor, depth: int) -> tuple[Tensor, Tensor]:
+    """What the model shows itself `depth` steps after `current`: frames ``(B, T, C, H, W)``, proprioception ``(B, 2, P)``."""
+    start = windows.window(current)
+    shown, proprio = start.context, start.proprio
     model.eval()
     for ahead in range(depth):
-        frame = model.predict(shown, windows.actions[windows.past(current + ahead)])
+        frame, following = model.step(shown, windows.actions[windows.past(current + ahead)], proprio)
         shown = torch.cat([shown[:, 1:], frame.unsqueeze(1)], dim=1)
+        proprio = proprio if following is None else following
     model.train()
-    true_context, actions, target = windows.window(current + depth)
-    return shown, true_context, actions, target
+    return shown, proprio
 
 
 def training_batch(
     model: WorldModel, windows: FrameWindows, config: WorldModelTraining, step: int, generator: torch.Generator
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Draw one batch: (shown context, true context, actions, target)."""
+) -> tuple[Tensor, Window, Tensor]:
+    """Draw one batch: frames shown, the true window, proprioception shown."""
     depth = 0
     if step >= config.steps * (1 - config.rollout_share):
         depth = int(torch.randint(0, config.rollout_steps + 1, (), generator=generator))
@@ -77,14 +74,10 @@ def training_batch(
     if not len(eligible):
         raise ValueError(f"no episode is longer than {depth} steps: lower rollout_steps")
     current = eligible[torch.randint(len(eligible), (config.batch_size,), generator=generator)]
-    if depth:
-        shown, context, actions, target = own_history(model, windows, current, depth)
-    else:
-        context, actions, target = windows.window(current)
-        shown = context
+    window = windows.window(current + depth)
+    shown, proprio = own_history(model, windows, current, depth) if depth else (window.context, window.proprio)
     level = torch.rand(len(current), 1, 1, 1, 1, generator=generator) * config.context_noise
-    shown = shown + level * torch.randn(shown.shape, generator=generator)
-    return shown, context, actions, target
+    return shown + level * torch.randn(shown.shape, generator=generator), window, proprio
 
 
 def train_world_model(
@@ -110,6 +103,8 @@ def train_world_model(
     torch.manual_seed(seed)
     windows = FrameWindows(store, episodes, model_config.denoiser.history)
     model = WorldModel(model_config, store.contract)
+    if model.state_model is not None:
+        model.state_model.fit_scale(windows.proprio[windows.current], windows.proprio[windows.current + 1])
     if start_from is not None:
         model.load_state_dict(WorldModel.load(start_from, contract=store.contract).state_dict())
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
@@ -125,9 +120,9 @@ def train_world_model(
     while state.step < config.steps:
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * learning_rate_factor(state.step, config)
-        shown, context, actions, target = training_batch(model, windows, config, state.step, state.generator)
+        shown, window, proprio = training_batch(model, windows, config, state.step, state.generator)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = model.loss(context, actions, target, shown, config.moving_weight)
+            loss = model.loss(shown, window, proprio, config.moving_weight)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -136,7 +131,7 @@ def train_world_model(
         state.update_average(config.ema_decay)
         bar.update()
         if state.step % 50 == 0:
-            bar.set_postfix(loss=f"{log.write(step=state.step, loss=float(loss))['loss']:.4f}")
+            bar.set_postfix(loss=f"{log.write(step=state.step, loss=float(loss.detach()))['loss']:.4f}")
         if state.step % config.save_every == 0:
             state.save(work / "state.safetensors", fingerprint)
     bar.close()

@@ -14,8 +14,12 @@ from world4rl_wm import edm
 from world4rl_wm.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from world4rl_wm.denoiser import Denoiser, DenoiserConfig
 from world4rl_wm.edm import EdmConfig
+from world4rl_wm.frames import Window
+from world4rl_wm.state_model import StateModel
 
 KIND = "world_model"
+PROPRIO_NOISE = 0.03
+"""Standard deviation of the noise on the proprioception shown in training, in units of its spread."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +43,20 @@ class WorldModelConfig:
 
 
 class WorldModel(nn.Module):
-    """Transition model D of the paper. Frames are float in [-1, 1], streams stacked on channels (C = 3 per camera)."""
+    """Transition model D of the paper. Frames are float in [-1, 1], streams stacked on channels (C = 3 per camera).
+
+    Where the contract has proprioception (P > 0) a `StateModel` carries it along, and the denoiser draws the arm there.
+    """
 
     def __init__(self, config: WorldModelConfig, contract: TaskContract):
         super().__init__()
         self.config = config
         self.contract = contract
-        self.denoiser = Denoiser(config.denoiser)
+        d = config.denoiser
+        self.denoiser = Denoiser(d)
+        self.state_model = (
+            StateModel(d.image_channels, d.image_size, d.proprio_dim, d.action_dim, d.history) if d.proprio_dim else None
+        )
         self.to(memory_format=torch.channels_last)
 
     @property
@@ -56,26 +67,57 @@ class WorldModel(nn.Module):
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
-    def loss(
-        self, context: Tensor, actions: Tensor, target: Tensor, noisy_context: Tensor | None = None, moving_weight: float = 0.0
-    ) -> Tensor:
-        """EDM training loss of the next frame `target` ``(B, C, H, W)``.
+    def loss(self, shown: Tensor, batch: Window, shown_proprio: Tensor, moving_weight: float = 0.0) -> Tensor:
+        """EDM training loss of the next frame, and the state model's.
 
-        `noisy_context` is what the network is shown when it differs from the true context (noise augmentation); the
-        change is always taken from the last frame shown, so that the model learns to undo its own errors.
+        `shown` ``(B, T, C, H, W)`` and `shown_proprio` ``(B, 2, P)`` are what the network sees: the true past with noise,
+        or its own predictions. The change is taken from the last frame shown, so that it learns to undo its own errors.
         `moving_weight` adds weight to pixels that change.
         """
-        shown = context if noisy_context is None else noisy_context
-        x0 = (target - shown[:, -1]) / self.config.change_scale
+        x0 = (batch.target - shown[:, -1]) / self.config.change_scale
         weight = None
         if moving_weight > 0:
-            moving = (target - context[:, -1]).abs().amax(1, keepdim=True)
+            moving = (batch.target - batch.context[:, -1]).abs().amax(1, keepdim=True)
             weight = 1 + moving_weight * (moving / 0.3).clamp(max=1)
-        return edm.training_loss(lambda x, c: self.denoiser(x, c, shown, actions), x0, self.config.edm, weight)
+        told, state_loss = None, x0.new_zeros(())
+        if self.state_model is not None:
+            true = torch.stack([batch.proprio[:, -1], batch.next_proprio], 1)
+            told = self.state_model.normalise(true)
+            told = told + PROPRIO_NOISE * torch.randn_like(told)
+            state_loss = self.state_model.loss(shown[:, -1], shown_proprio, batch.actions, batch.next_proprio)
+        network = self._network(shown, batch.actions, told)
+        return edm.training_loss(network, x0, self.config.edm, weight) + state_loss
+
+    def _network(self, context: Tensor, actions: Tensor, told: Tensor | None) -> edm.Network:
+        return lambda x, c_noise: self.denoiser(x, c_noise, context, actions, told).float()
 
     @torch.no_grad()
+    def estimate_proprio(self, context: Tensor) -> Tensor | None:
+        """Proprioception in the last two frames of ``(B, T, C, H, W)``: ``(B, 2, P)``, None where there is none."""
+        if self.state_model is None:
+            return None
+        return torch.stack([self.state_model.estimate(context[:, -2]), self.state_model.estimate(context[:, -1])], 1)
+
+    @torch.no_grad()
+    def step(
+        self, context: Tensor, actions: Tensor, proprio: Tensor | None, generator: torch.Generator | None = None
+    ) -> tuple[Tensor, Tensor | None]:
+        """As `predict`, carrying proprioception ``(B, 2, P)``; returns the next frame and ``(B, 2, P)`` one step on."""
+        self._check(context, actions)
+        last = context[:, -1]
+        told, following = None, None
+        with torch.autocast(last.device.type, dtype=torch.bfloat16):
+            if self.state_model is not None and proprio is not None:
+                with torch.autocast(last.device.type, enabled=False):  # a millimetre is less than bf16 can say
+                    ahead = self.state_model.predict(last, proprio, actions)
+                following = torch.stack([proprio[:, -1], ahead], 1)
+                told = self.state_model.normalise(following)
+            noise = torch.randn(last.shape, device=last.device, generator=generator)
+            change = edm.sample(self._network(context, actions, told), noise, self.config.edm)
+        return (last + self.config.change_scale * change).clamp(-1, 1), following
+
     def predict(self, context: Tensor, actions: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """The next frame.
+        """The next frame, from pictures and actions alone.
 
         Args:
             context: ``(B, 4, C, H, W)`` in [-1, 1], oldest first.
@@ -86,11 +128,7 @@ class WorldModel(nn.Module):
             ``(B, C, H, W)`` in [-1, 1].
         """
         self._check(context, actions)
-        last = context[:, -1]
-        noise = torch.randn(last.shape, device=last.device, generator=generator)
-        with torch.autocast(last.device.type, dtype=torch.bfloat16):
-            change = edm.sample(lambda x, c: self.denoiser(x, c, context, actions).float(), noise, self.config.edm)
-        return (last + self.config.change_scale * change).clamp(-1, 1)
+        return self.step(context, actions, self.estimate_proprio(context), generator)[0]
 
     def _check(self, context: Tensor, actions: Tensor) -> None:
         d = self.config.denoiser

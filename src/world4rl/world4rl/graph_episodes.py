@@ -1,0 +1,78 @@
+"""Episodes on the ROS graph, over DDS: demonstrations of the scripted operator and deployments of a policy."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+from world4rl_bringup.domain import own_domain
+from world4rl_bringup.graph import graph
+from world4rl_bringup.options import GraphOptions
+from world4rl_bringup.running_graph import RunningGraph
+
+START_S = 90.0
+EPISODE_S = 30.0
+
+
+def run_graph(mode: str, options: GraphOptions, log_dir: Path, progress: bool = True) -> dict[str, Any]:
+    """Run a graph until its episodes are done and return the results file of its operator or deployment node.
+
+    Raises:
+        GraphError: a node died, or the episodes did not finish in time; the message names the log.
+    """
+    results = Path(options.results)
+    results.unlink(missing_ok=True)
+    bar = tqdm(total=options.episodes, desc=f"{mode} over DDS", unit="episode", disable=not progress)
+    with own_domain() as env, RunningGraph(graph(mode, options), log_dir, env) as running:
+        waited = 0.0
+        while not running.wait(1.0):
+            waited += 1.0
+            done = len(_read(results).get("results", []))
+            bar.update(done - bar.n)
+            if waited > START_S + EPISODE_S * options.episodes:
+                raise TimeoutError(f"the graph did not finish its episodes: see {running.log_path}")
+    found = _read(results)
+    bar.update(len(found.get("results", [])) - bar.n)
+    bar.close()
+    if len(found.get("results", [])) < options.episodes:
+        raise RuntimeError(f"only {len(found.get('results', []))} of {options.episodes} episodes: see {log_dir}/graph.log")
+    return found
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text()))
+    except FileNotFoundError:
+        return {}
+
+
+def demonstrate(task: str, episodes: int, first_seed: int, run: Path, progress: bool = True) -> dict[str, Any]:
+    """Record demonstrations of the scripted operator to ``bags/demonstrations``."""
+    options = GraphOptions(
+        task=task,
+        seed=first_seed,
+        lockstep=True,
+        operator=True,
+        episodes=episodes,
+        bags_dir=str(run / "bags" / "demonstrations"),
+        results=str(run / "demonstrations.json"),
+    )
+    return run_graph("sim_arm", options, run / "log" / "demonstrations", progress)
+
+
+def deploy(
+    task: str, policy: Path, episodes: int, first_seed: int, run: Path, progress: bool = True
+) -> dict[str, Any]:
+    """Let a policy act on the graph and record its episodes to ``bags/deployments``."""
+    options = GraphOptions(
+        task=task,
+        seed=first_seed,
+        lockstep=True,
+        policy_checkpoint=str(policy),
+        episodes=episodes,
+        bags_dir=str(run / "bags" / "deployments"),
+        results=str(run / "deployments.json"),
+    )
+    return run_graph("deploy_sim", options, run / "log" / "deployments", progress)

@@ -1,0 +1,340 @@
+"""The whole loop: demonstrations on the graph, learning, dreaming, refinement, deployment, and what came of it.
+
+`STAGES` is the table of contents. Every stage reads what earlier ones wrote into the run folder and writes its own part
+whole or not at all, so that an interrupted run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from world4rl_data.contract import TaskContract
+from world4rl_data.episode import Outcome
+from world4rl_data.store import EpisodeStore
+
+from world4rl.collect import Behaviour, collect, evaluate
+from world4rl.parallel import in_parallel
+from world4rl.seed_ranges import SeedRanges
+from world4rl.settings import Preset
+from world4rl.simulation import contract_for
+from world4rl.stages import Stages
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the loop: a folder, a task, a seed and a preset."""
+
+    path: Path
+    task: str
+    seed: int
+    preset_name: str
+    preset: Preset
+    progress: bool = True
+
+    @cached_property
+    def contract(self) -> TaskContract:
+        return contract_for(self.task)
+
+    @property
+    def seeds(self) -> SeedRanges:
+        return SeedRanges(self.seed)
+
+    def checkpoint(self, name: str) -> Path:
+        return self.path / "checkpoints" / name
+
+    def store(self, name: str) -> EpisodeStore:
+        """An existing store of the run, or a new empty one."""
+        path = self.path / "stores" / name
+        if (path / "index.json").is_file():
+            return EpisodeStore.open(path)
+        return EpisodeStore.create(path, self.contract)
+
+    def write(self, name: str, values: dict[str, Any]) -> None:
+        """Write a JSON file of the run, whole or not at all."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(path.name + ".tmp")
+        temporary.write_text(json.dumps(values, indent=2))
+        temporary.replace(path)
+
+    def read(self, name: str) -> dict[str, Any]:
+        return dict(json.loads((self.path / name).read_text()))
+
+
+def successes(store: EpisodeStore, source: str | None = None) -> list[int]:
+    """Rows of the successful episodes."""
+    return store.select(outcome=Outcome.SUCCESS) if source is None else store.select(source=source, outcome=Outcome.SUCCESS)
+
+
+def demonstrations(run: Run) -> None:
+    """Demonstrations of the scripted operator, over DDS, to bags, to a store."""
+    from world4rl_data.build import build_store
+
+    from world4rl.graph_episodes import demonstrate
+
+    wanted = run.preset.collect.demonstrations
+    demonstrate(run.task, wanted, run.seeds.first("demonstrate"), run.path, run.progress)
+    store = run.path / "stores" / "demonstrations"
+    report = build_store(run.path / "bags" / "demonstrations", store, run.contract, progress=False)
+    if not successes(EpisodeStore.open(store)):
+        raise RuntimeError(f"no demonstration succeeded: {report}. See log/demonstrations/graph.log")
+
+
+def behaviour_cloning(run: Run) -> None:
+    """BC on the demonstrations."""
+    from world4rl_policy.bc import train_and_save
+
+    store, out = run.store("demonstrations"), run.checkpoint("bc")
+    network, config = run.preset.policy_config(run.contract), run.preset.bc.training
+    train_and_save(store, successes(store), out, network, config, run.seed, run.progress)
+
+
+def collect_into(run: Run, store_name: str, behaviour: Behaviour, seeds: range, description: str) -> None:
+    """Collect the episodes of `seeds` that the store does not hold yet."""
+    store = run.store(store_name)
+    have = {(i.seed, i.policy_id) for i in store.infos}
+    policy = "" if behaviour.checkpoint is None else behaviour.checkpoint.name
+    missing = [s for s in seeds if (s, policy) not in have]
+    if missing:
+        with store:
+            episodes = collect(
+                run.task, run.contract, behaviour, missing, run.preset.collect.workers, run.progress, description
+            )
+            for episode in episodes:
+                store.append(episode)
+
+
+def practice(run: Run) -> None:
+    """Roll-outs of the BC policy at several noise levels, and random motion: what the world model learns from."""
+    settings = run.preset.collect
+    levels = settings.policy_noise
+    share = settings.policy_episodes // len(levels)
+    seeds = run.seeds.take("train", share * len(levels))
+    for number, noise in enumerate(levels):
+        part = seeds[number * share : (number + 1) * share]
+        behaviour = Behaviour("policy", noise, run.checkpoint("bc"))
+        collect_into(run, "practice", behaviour, part, f"policy, noise {noise:g}")
+    random = run.seeds.take("random", settings.random_episodes)
+    collect_into(run, "practice", Behaviour("random"), random, "random motion")
+
+
+def start_policy(run: Run) -> None:
+    """The policy that is refined: BC on the demonstrations and on the BC policy's own successes."""
+    from world4rl_policy.bc import train_and_save
+
+    store = training_store(run, "demonstrations", "practice")
+    network, config = run.preset.policy_config(run.contract), run.preset.bc.filtered_training
+    out = run.checkpoint("start")
+    train_and_save(store, successes(store), out, network, config, run.seed, run.progress, "start policy")
+
+
+def training_store(run: Run, *names: str) -> EpisodeStore:
+    """One store with the episodes of several: a join is written once and then opened."""
+    path = run.path / "stores" / "+".join(names)
+    parts = [run.store(name) for name in names]
+    if (path / "index.json").is_file():
+        joined = EpisodeStore.open(path)
+        if len(joined) == sum(len(part) for part in parts):
+            return joined
+    else:
+        joined = EpisodeStore.create(path, run.contract)
+    have = {i.episode_id for i in joined.infos}
+    with joined:
+        for part in parts:
+            for row, info in enumerate(part.infos):
+                if info.episode_id not in have:
+                    joined.append(part.episode(row))
+    return joined
+
+
+def check_episodes(run: Run) -> None:
+    """Fresh episodes of the start policy at the exploration noise of PPO: the replay check's real outcomes."""
+    settings = run.preset.replay_check
+    behaviour = Behaviour("policy", run.preset.ppo.std, run.checkpoint("start"))
+    seeds = run.seeds.take("replay_check", settings.max_episodes)
+    collect_into(run, "check", behaviour, seeds, "fresh episodes")
+
+
+def filtered_bc(run: Run) -> None:
+    """The rival: BC on every successful real episode that any part of this run has seen."""
+    from world4rl_policy.bc import train_and_save
+
+    store = training_store(run, "demonstrations", "practice", "check")
+    network, config = run.preset.policy_config(run.contract), run.preset.bc.filtered_training
+    out = run.checkpoint("filtered_bc")
+    train_and_save(store, successes(store), out, network, config, run.seed, run.progress, "filtered BC")
+
+
+def _train_dreamer(run: Run, name: str, seed: int) -> None:
+    """World model and reward model `name`; the judge differs from the dreamer in seed and in reward episodes."""
+    import torch
+    from world4rl_wm.train_reward import train_and_save
+    from world4rl_wm.train_world_model import train_world_model
+
+    torch.set_num_threads(1)
+    store = training_store(run, "demonstrations", "practice")
+    preset = run.preset
+    everything = list(range(len(store)))
+    held_out = everything[seed % 5 :: 5]
+    learned = sorted(set(everything) - set(held_out))
+    config = preset.reward_config(run.contract)
+    train_and_save(
+        store, learned, held_out, run.checkpoint(f"reward_{name}"), config, preset.reward.training, seed, run.progress
+    )
+    train_world_model(
+        store,
+        everything,
+        preset.world_model_config(run.contract),
+        run.checkpoint(f"world_model_{name}"),
+        preset.world_model.training,
+        seed,
+        run.progress,
+    )
+
+
+def world_models(run: Run) -> None:
+    """Two world models with their reward models, side by side: one to dream in, one to judge by."""
+    training_store(run, "demonstrations", "practice")
+    in_parallel(_train_dreamer, [(run, "a", 1000 + run.seed), (run, "b", 2001 + run.seed)])
+
+
+def dreamer(run: Run, name: str) -> Any:
+    """World model and reward model `name`, loaded."""
+    from world4rl_wm.reward import RewardModel
+    from world4rl_wm.world_model import WorldModel
+
+    from world4rl.refine import Dreamer
+
+    return Dreamer(
+        WorldModel.load(run.checkpoint(f"world_model_{name}")), RewardModel.load(run.checkpoint(f"reward_{name}"))
+    )
+
+
+def replay_check(run: Run) -> None:
+    """Does the dream tell success from failure on the start policy's fresh episodes?"""
+    from world4rl_wm.replay_check import judge, replay
+
+    store = run.store("check")
+    dream = dreamer(run, "a")
+    hits = run.preset.imagination.hits
+    result = replay(dream.world_model, [dream.reward_model], store, range(len(store)), hits, run.seed)
+    check = judge(result.real_success, result.dreamed_success, run.preset.replay_check.limits)
+    run.write("replay_check.json", check.to_dict())
+    _clips(run, store, result)
+    print(f"replay check: TPR {check.tpr:.2f}, FPR {check.fpr:.2f}, {check.reason}")
+
+
+def _clips(run: Run, store: EpisodeStore, result: Any, each: int = 2) -> None:
+    """Films of real and dreamed episodes: successes and failures, told truly and not."""
+    from world4rl.video import side_by_side
+
+    real, dreamed = result.real_success, result.dreamed_success
+    kinds = {
+        "success-dreamed-as-success": real & dreamed,
+        "failure-dreamed-as-failure": ~real & ~dreamed,
+        "failure-dreamed-as-success": ~real & dreamed,
+        "success-dreamed-as-failure": real & ~dreamed,
+    }
+    for kind, rows in kinds.items():
+        for number, row in enumerate(rows.nonzero().squeeze(1).tolist()[:each]):
+            length = int(result.lengths[row]) + 1
+            side_by_side(
+                store.frames(row),
+                result.frames[row, :length].numpy(),
+                run.path / "clips" / f"{kind}-{number + 1}.mp4",
+                result.probability[row, :length].tolist(),
+                fps=run.contract.control_rate_hz,
+            )
+
+
+def refinement(run: Run) -> None:
+    """PPO in the dream, the checkpoint chosen by the judge."""
+    from world4rl_policy.actor_critic import GaussianPolicy
+    from world4rl_wm.replay_check import ReplayCheck
+
+    from world4rl.refine import first_frames, refine, save_refinement
+
+    values = run.read("replay_check.json")
+    check = ReplayCheck(**{k: v for k, v in values.items() if k in ReplayCheck.__dataclass_fields__})
+    practice_store, check_store = training_store(run, "demonstrations", "practice"), run.store("check")
+    real = training_store(run, "demonstrations", "practice", "check")
+    config = run.preset.refine_config()
+    result = refine(
+        GaussianPolicy.load(run.checkpoint("start")),
+        check,
+        dreamer(run, "a"),
+        dreamer(run, "b"),
+        first_frames(practice_store, range(len(practice_store))),
+        first_frames(check_store, range(len(check_store))),
+        (real, successes(real)),
+        run.path / "refine",
+        config,
+        run.seed,
+        run.progress,
+    )
+    save_refinement(result, run.checkpoint("refined"), config, run.seed)
+    run.write("refinement.json", result.to_dict())
+    print(f"refinement: iteration {result.iteration} kept ({result.reason})")
+
+
+def evaluation(run: Run) -> None:
+    """Every policy on the same held-out start states, by its mean action."""
+    settings = run.preset.evaluation
+    seeds = run.seeds.take("evaluate", settings.episodes)
+    for name in ("bc", "filtered_bc", "start", "refined"):
+        file = f"evaluation/{name}.json"
+        if not (run.path / file).is_file():
+            workers = run.preset.collect.workers
+            found = evaluate(run.task, run.contract, run.checkpoint(name), seeds, 0.0, workers, run.progress)
+            run.write(file, found.to_dict())
+
+
+def deployment(run: Run) -> None:
+    """The refined policy acts on the graph, over DDS, and is recorded."""
+    from world4rl.graph_episodes import deploy
+
+    episodes = run.preset.evaluation.graph_episodes
+    found = deploy(run.task, run.checkpoint("refined"), episodes, run.seeds.first("deploy"), run.path, run.progress)
+    rows = found["results"]
+    columns = {"seeds": "seed", "success": "success", "steps": "steps"}
+    run.write("evaluation/graph.json", {name: [row[key] for row in rows] for name, key in columns.items()})
+
+
+def report(run: Run) -> None:
+    """summary.json and report.html."""
+    from world4rl.report import build_report
+    from world4rl.summary import summarise
+
+    run.write("summary.json", summarise(run))
+    build_report(run.path)
+
+
+STAGES: dict[str, tuple[Callable[[Run], None], float]] = {
+    "demonstrations": (demonstrations, 25),
+    "behaviour cloning": (behaviour_cloning, 10),
+    "practice": (practice, 50),
+    "start policy": (start_policy, 20),
+    "fresh episodes": (check_episodes, 35),
+    "filtered BC": (filtered_bc, 20),
+    "world models": (world_models, 480),
+    "replay check": (replay_check, 15),
+    "refinement": (refinement, 200),
+    "evaluation": (evaluation, 70),
+    "deployment": (deployment, 60),
+    "report": (report, 5),
+}
+"""Stage, what it does, and its usual seconds with the preset `tiny` on 2 cores."""
+
+
+def run_pipeline(run: Run) -> Path:
+    """Do all stages that this run has not done yet; returns the report."""
+    stages = Stages(run.path, {name: seconds for name, (_, seconds) in STAGES.items()})
+    for name, (work, _) in STAGES.items():
+        stages.run(name, lambda work=work: work(run))  # type: ignore[misc]
+    run.write("summary.json", run.read("summary.json") | {"wall_s": stages.wall_s})
+    return run.path / "report.html"

@@ -1,0 +1,181 @@
+"""Refinement: PPO in imagination, its checkpoint chosen by models that it was never optimised against."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+from world4rl_data.store import EpisodeStore
+from world4rl_policy.actor_critic import GaussianPolicy
+from world4rl_policy.bc import Demonstrations
+from world4rl_policy.ppo import Ppo, PpoConfig, start_kl
+from world4rl_wm.imagination_env import ImaginationConfig, ImaginationEnv
+from world4rl_wm.metrics_log import MetricsLog
+from world4rl_wm.replay_check import ReplayCheck
+from world4rl_wm.reward import RewardModel
+from world4rl_wm.world_model import WorldModel
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How the checkpoint is chosen: every `every` iterations `episodes` dreams of the judge, from start frames of its own.
+
+    A checkpoint must beat the start policy there by `margin` and stay within `max_start_kl` of it; otherwise the start
+    policy is kept.
+    """
+
+    every: int = 10
+    episodes: int = 128
+    margin: float = 0.02
+    max_start_kl: float = 5.0
+
+
+@dataclass(frozen=True)
+class Caution:
+    """Factors on PPO's policy learning rate and BC term where the replay check asks for caution."""
+
+    learning_rate: float = 0.5
+    bc_coefficient: float = 2.0
+
+
+@dataclass(frozen=True)
+class RefineConfig:
+    """All settings of a refinement."""
+
+    ppo: PpoConfig = field(default_factory=PpoConfig)
+    imagination: ImaginationConfig = field(default_factory=ImaginationConfig)
+    selection: Selection = field(default_factory=Selection)
+    caution: Caution = field(default_factory=Caution)
+
+
+@dataclass(frozen=True)
+class Dreamer:
+    """A world model with the reward model that judges its dreams."""
+
+    world_model: WorldModel
+    reward_model: RewardModel
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What came out: which iteration was kept (0: the start policy), and how it did in the judge's dreams."""
+
+    policy: GaussianPolicy
+    iteration: int
+    imagined_start: float
+    imagined_refined: float
+    judged_start: float
+    judged_refined: float
+    start_kl: float
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        values = {k: v for k, v in vars(self).items() if k != "policy"}
+        return values | {"kept_start_policy": self.iteration == 0}
+
+
+@torch.no_grad()
+def dreamed_success(policy: GaussianPolicy, dreamer: Dreamer, start_frames: Tensor, config: ImaginationConfig) -> float:
+    """Success of the policy's mean actions in dreams from every one of `start_frames` ``(N, C, H, W)`` uint8."""
+    config = replace(config, num_envs=len(start_frames))
+    env = ImaginationEnv([dreamer.world_model], [dreamer.reward_model], start_frames, config)
+    observation, _ = env.reset(seed=0, rows=torch.arange(len(start_frames)))
+    success = torch.zeros(len(start_frames), dtype=torch.bool)
+    for _ in range(config.horizon):
+        observation, _, terminated, _, _ = env.step(policy.act(observation))
+        success |= terminated
+    return float(success.float().mean())
+
+
+def first_frames(store: EpisodeStore, episodes: Sequence[int]) -> Tensor:
+    """First frames of the episodes, uint8 ``(N, C, H, W)``."""
+    return torch.stack([torch.from_numpy(store.frames(e)[0].copy()) for e in episodes])
+
+
+def cautious(config: RefineConfig) -> RefineConfig:
+    """Smaller steps and a stronger BC term, for a dream that is only half true."""
+    ppo = replace(
+        config.ppo,
+        policy_learning_rate=config.ppo.policy_learning_rate * config.caution.learning_rate,
+        bc_coefficient=config.ppo.bc_coefficient * config.caution.bc_coefficient,
+    )
+    return replace(config, ppo=ppo)
+
+
+def refine(
+    start: GaussianPolicy,
+    check: ReplayCheck,
+    dream: Dreamer,
+    judge: Dreamer,
+    start_frames: Tensor,
+    judge_frames: Tensor,
+    successes: tuple[EpisodeStore, Sequence[int]],
+    out: Path,
+    config: RefineConfig = RefineConfig(),
+    seed: int = 0,
+    progress: bool = True,
+) -> Refinement:
+    """Refine `start` in `dream` as far as `judge` confirms it.
+
+    Args:
+        check: the replay check of `dream`; where it refuses, the start policy is kept.
+        start_frames, judge_frames: uint8 ``(N, C, H, W)``, disjoint.
+        successes: real successful episodes for the BC term.
+        out: folder for metrics.jsonl.
+    """
+    log = MetricsLog(out / "metrics.jsonl", step=-1)
+    judge_frames = judge_frames[: config.selection.episodes]
+    imagined_start = dreamed_success(start, dream, start_frames[: config.selection.episodes], config.imagination)
+    judged_start = dreamed_success(start, judge, judge_frames, config.imagination)
+    log.write(iteration=0, judged_success=judged_start, start_kl=0.0, imagined_mean_success=imagined_start)
+    kept = Refinement(start, 0, imagined_start, imagined_start, judged_start, judged_start, 0.0, check.reason)
+    if not check.passed:
+        return kept
+    if check.verdict == "refine_cautiously":
+        config = cautious(config)
+    policy = copy.deepcopy(start).requires_grad_(True)
+    env = ImaginationEnv([dream.world_model], [dream.reward_model], start_frames, config.imagination)
+    generator = torch.Generator().manual_seed(seed + 1)
+    demonstrations = Demonstrations(*successes, policy.history)
+    ppo = Ppo(policy, env, config.ppo, lambda size: demonstrations.sample(size, generator), seed)
+    reference, _ = demonstrations.sample(256, torch.Generator().manual_seed(seed))
+    best = kept
+    threshold = judged_start + config.selection.margin
+    reason = "no checkpoint was better than the start policy in the judge's dreams"
+    bar = tqdm(range(config.ppo.iterations), desc="PPO in imagination", unit="iteration", disable=not progress)
+    for iteration in bar:
+        row = ppo.iterate()
+        if (iteration + 1) % config.selection.every == 0:
+            kl = start_kl(policy, start, reference, config.ppo.std)
+            judged = dreamed_success(policy, judge, judge_frames, config.imagination)
+            row |= {"judged_success": judged, "start_kl": kl}
+            if kl > config.selection.max_start_kl:
+                log.write(**row)
+                reason = f"stopped: the policy has gone too far from the start (KL {kl:.2f})"
+                break
+            if judged >= threshold:
+                threshold = judged + 1e-9
+                imagined = dreamed_success(policy, dream, start_frames[: config.selection.episodes], config.imagination)
+                chosen = copy.deepcopy(policy).eval().requires_grad_(False)
+                chosen_reason = "best in the judge's dreams"
+                best = Refinement(
+                    chosen, iteration + 1, imagined_start, imagined, judged_start, judged, kl, chosen_reason
+                )
+        log.write(**row)
+        bar.set_postfix(imagined=f"{row['imagined_success']:.2f}", judged=f"{best.judged_refined:.2f}")
+    bar.close()
+    return best if best.iteration else replace(best, reason=reason)
+
+
+def save_refinement(result: Refinement, out: Path, config: RefineConfig, seed: int) -> Path:
+    """Write the chosen policy as a checkpoint folder that tells how it was made."""
+    metrics = result.to_dict() | {"config": json.loads(json.dumps(asdict(config)))}
+    return result.policy.save(out, metrics=metrics, seed=seed)
+

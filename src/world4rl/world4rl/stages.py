@@ -1,0 +1,68 @@
+"""Stages of a run: each is done once, timed, announced with an estimate, and skipped when the run goes on later."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+
+FILE = "stages.json"
+
+
+class Stages:
+    """Progress of a run, kept in ``stages.json``; `expected` names the stages in order with their usual seconds."""
+
+    def __init__(self, run: Path, expected: Mapping[str, float], announce: Callable[[str], None] = print):
+        self._path = run / FILE
+        self._expected = dict(expected)
+        self._announce = announce
+        self._known: dict[str, dict[str, float | bool]] = {}
+        if self._path.is_file():
+            self._known = json.loads(self._path.read_text())
+
+    def done(self, name: str) -> bool:
+        return bool(self._known.get(name, {}).get("done", False))
+
+    @property
+    def wall_s(self) -> dict[str, float]:
+        """Seconds spent per stage, interrupted attempts included."""
+        return {name: float(values["wall_s"]) for name, values in self._known.items()}
+
+    def run(self, name: str, work: Callable[[], object]) -> None:
+        """Do `work` unless this run has done it before."""
+        position = f"[{list(self._expected).index(name) + 1}/{len(self._expected)}] {name}"
+        if self.done(name):
+            self._announce(f"{position}: done before")
+            return
+        left = self.remaining_s()
+        ending = (datetime.now() + timedelta(seconds=left)).strftime("%H:%M")
+        self._announce(
+            f"{position}: about {_minutes(self._expected[name])}; the run ends in about {_minutes(left)}, at {ending}"
+        )
+        before = float(self._known.get(name, {}).get("wall_s", 0.0))
+        started = time.monotonic()
+        finished = False
+        try:
+            work()
+            finished = True
+        finally:
+            self._note(name, before + time.monotonic() - started, finished)
+
+    def remaining_s(self) -> float:
+        """Expected seconds of the stages not done yet, corrected by how fast this machine has been so far."""
+        done = [n for n in self._expected if self.done(n)]
+        expected = sum(self._expected[n] for n in done)
+        pace = sum(self.wall_s[n] for n in done) / expected if expected > 30 else 1.0
+        return pace * sum(s for n, s in self._expected.items() if not self.done(n))
+
+    def _note(self, name: str, wall_s: float, done: bool) -> None:
+        self._known[name] = {"wall_s": round(wall_s, 2), "done": done}
+        temporary = self._path.with_suffix(".tmp")
+        temporary.write_text(json.dumps(self._known, indent=2))
+        temporary.replace(self._path)
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"

@@ -1,0 +1,94 @@
+"""summary.json: what a run found, with intervals, and one sentence that claims no more than that."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from world4rl_policy.statistics import compare, wilson_interval
+
+if TYPE_CHECKING:
+    from world4rl.pipeline import Run
+
+POLICIES = ("bc", "filtered_bc", "start", "refined")
+PAIRS = {"refined_vs_bc": ("bc", "refined"), "refined_vs_filtered_bc": ("filtered_bc", "refined")}
+PAIRS |= {"refined_vs_start": ("start", "refined"), "filtered_bc_vs_bc": ("bc", "filtered_bc")}
+PACKAGES = ("torch", "diffusers", "numpy", "mujoco", "gym-hil", "ros-rclpy")
+
+
+def summarise(run: Run) -> dict[str, Any]:
+    """Read the run folder's parts and put them together."""
+    found = {name: run.read(f"evaluation/{name}.json")["success"] for name in POLICIES}
+    graph = run.read("evaluation/graph.json")["success"]
+    pairs = {name: compare(found[a], found[b]).to_dict() for name, (a, b) in PAIRS.items()}
+    refinement, check = run.read("refinement.json"), run.read("replay_check.json")
+    stores = {name: len(run.store(name)) for name in ("demonstrations", "practice", "check")}
+    rates = {f"{name}_success": float(np.mean(success)) for name, success in found.items()}
+    intervals = {name: wilson_interval(sum(success), len(success)) for name, success in found.items()}
+    differences = {name.replace("_vs_", "_minus_"): pair["ci95"] for name, pair in pairs.items()}
+    return {
+        "task": run.task,
+        "seed": run.seed,
+        "preset": run.preset_name,
+        **rates,
+        "episodes": len(found["bc"]),
+        "ci95": intervals | differences,
+        "paired": pairs,
+        "imagined_success": {"start": refinement["imagined_start"], "refined": refinement["imagined_refined"]},
+        "judged_success": {"start": refinement["judged_start"], "refined": refinement["judged_refined"]},
+        "refinement": refinement,
+        "replay_check": check,
+        "reward_confusion": reward_confusion(run),
+        "graph": {
+            "episodes": len(graph),
+            "success": float(np.mean(graph)),
+            "ci95": wilson_interval(sum(graph), len(graph)),
+        },
+        "demonstrations": stores["demonstrations"],
+        "real_episodes": sum(stores.values()),
+        "seed_ranges": run.seeds.to_dict(),
+        "lamp": run.task == "press_button",
+        "machine": {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()},
+        "versions": {name: _version(name) for name in PACKAGES},
+        "conclusion": conclusion(rates, pairs, refinement, check, len(found["bc"])),
+    }
+
+
+def reward_confusion(run: Run) -> dict[str, int]:
+    """The reward model's verdicts on real frames that neither it nor the world model has seen."""
+    from world4rl_wm.reward import RewardModel
+    from world4rl_wm.train_reward import confusion, labelled_frames
+
+    store = run.store("check")
+    return confusion(RewardModel.load(run.checkpoint("reward_a")), labelled_frames(store, range(len(store))))
+
+
+def conclusion(
+    rates: dict[str, float], pairs: dict[str, Any], refinement: dict[str, Any], check: dict[str, Any], episodes: int
+) -> str:
+    """One sentence: refined against BC and filtered BC, and whether the dream added anything."""
+    if refinement["kept_start_policy"]:
+        done = "The dream was not trusted, so the start policy was kept"
+        why = f" ({refinement['reason']})"
+    else:
+        done, why = "Refined in imagination", ""
+    text = f"{done}{why}: success {rates['refined_success']:.1%} against {rates['bc_success']:.1%} for BC"
+    text += f" and {rates['filtered_bc_success']:.1%} for filtered BC, over {episodes} held-out start states"
+    low, high = pairs["refined_vs_filtered_bc"]["ci95"]
+    if low > 0:
+        text += "; the gain over filtered BC is beyond chance"
+    elif high < 0:
+        text += "; filtered BC is better beyond chance"
+    else:
+        text += "; between refined and filtered BC the difference is within chance"
+    return text + "."
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"
