@@ -94,9 +94,8 @@ def made_run(run: Path) -> Path:
         "refine": 185.0,
         "deploy": 90.0,
     }
-    (run / "stages.json").write_text(
-        json.dumps({name: {"wall_s": seconds, "done": True} for name, seconds in stages.items()})
-    )
+    done = {name: {"wall_s": seconds, "done": True} for name, seconds in stages.items()}
+    (run / "stages.json").write_text(json.dumps(done))
     (run / "config.yaml").write_text("preset: tiny\nseed: 0\n")
     loss = [{"step": s, "loss": 0.9 * math.exp(-s / 600) + 0.08 + 0.01 * rng.random()} for s in range(50, 2501, 50)]
     _rows(run / "checkpoints/world_model_a.training/metrics.jsonl", loss)
@@ -203,9 +202,11 @@ def test_unfinished_run_says_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "evaluation" / "bc.json").write_text(
         json.dumps({"seeds": [1, 2, 3, 4], "success": [1, 1, 0, 1], "steps": [5] * 4})
     )
-    (tmp_path / "stages.json").write_text(json.dumps({"collect": {"wall_s": 3.0}}))
+    (tmp_path / "stages.json").write_text(
+        json.dumps({"collect": {"wall_s": 3.0, "done": True}, "bc": {"wall_s": 1.0, "done": False}})
+    )
     page = Page(build_report(tmp_path).read_text())
-    assert "not finished. Stages done so far: collect" in page.text
+    assert "not finished. Stages done so far: collect." in page.text
     assert "75 %" in page.text and "4 episodes" in page.text
     for missing in (
         "No paired comparison",

@@ -145,7 +145,9 @@ def _pair(values: Any) -> tuple[float, float] | None:
 
 
 def _stages(run: Path, summary: dict[str, Any]) -> dict[str, float]:
-    stages = {name: float(entry["wall_s"]) for name, entry in _json(run / "stages.json").items()}
+    """Seconds of the finished stages, in order."""
+    entries = _json(run / "stages.json")
+    stages = {name: float(entry["wall_s"]) for name, entry in entries.items() if entry.get("done", True)}
     return stages or {name: float(s) for name, s in (summary.get("wall_s") or {}).items()}
 
 
