@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from launch.action import Action
 from launch.actions import (
@@ -37,10 +40,10 @@ def launch_description(mode: str) -> LaunchDescription:
     return LaunchDescription([*actions, OpaqueFunction(function=_resolve, args=[mode])])
 
 
-def node_actions(spec: NodeSpec, autostart: bool) -> list[Action]:
-    """The node's action, and for a lifecycle node the handlers that configure and activate it."""
+def node_arguments(spec: NodeSpec) -> dict[str, Any]:
+    """The spec as arguments of ``launch_ros``'s Node."""
     inline = [dict(spec.parameters)] if spec.parameters else []
-    kwargs = {
+    return {
         "package": spec.package,
         "executable": spec.executable,
         "name": spec.name,
@@ -54,10 +57,33 @@ def node_actions(spec: NodeSpec, autostart: bool) -> list[Action]:
         # The same rule as the runner's: a node that ends by itself ends the graph.
         "on_exit": [Shutdown(reason=f"node {spec.name} ended")],
     }
-    if not spec.lifecycle:
-        return [Node(**kwargs)]
-    node = LifecycleNode(**kwargs)
-    return [node, *(_autostart(node) if autostart else [])]
+
+
+def lifecycle_actions(
+    spec: NodeSpec, autostart: bool, on_active: Callable[[LaunchContext], list[Action]]
+) -> list[Action]:
+    """A lifecycle node. With ``autostart``: configured when its process starts, activated when configuring succeeded.
+
+    Not activated again after a later deactivation by hand. ``on_active`` gives the actions that follow each activation.
+    """
+    node = LifecycleNode(**node_arguments(spec))
+    if not autostart:
+        return [node]
+    configure = OnProcessStart(target_action=node, on_start=[_change(node, Transition.TRANSITION_CONFIGURE)])
+    activate = OnStateTransition(
+        target_lifecycle_node=node,
+        start_state="configuring",
+        goal_state="inactive",
+        entities=[_change(node, Transition.TRANSITION_ACTIVATE)],
+    )
+    active = OnStateTransition(
+        target_lifecycle_node=node,
+        start_state="activating",
+        goal_state="active",
+        entities=[OpaqueFunction(function=on_active)],
+    )
+    # The handlers stand before the node's process starts.
+    return [*(RegisterEventHandler(handler) for handler in (configure, activate, active)), node]
 
 
 def _declare(name: str) -> DeclareLaunchArgument:
@@ -71,19 +97,6 @@ def _change(node: LifecycleNode, transition: int) -> EmitEvent:
     return EmitEvent(event=ChangeState(lifecycle_node_matcher=matches_action(node), transition_id=transition))
 
 
-def _autostart(node: LifecycleNode) -> list[Action]:
-    """Configure when the process starts, activate when configuring has succeeded (not after a later deactivation)."""
-    configure = OnProcessStart(target_action=node, on_start=[_change(node, Transition.TRANSITION_CONFIGURE)])
-    activate = OnStateTransition(
-        target_lifecycle_node=node,
-        start_state="configuring",
-        goal_state="inactive",
-        entities=[_change(node, Transition.TRANSITION_ACTIVATE)],
-    )
-    # Both handlers must stand before the node's process starts: register them first.
-    return [RegisterEventHandler(configure), RegisterEventHandler(activate)]
-
-
 def _resolve(context: LaunchContext, mode: str) -> list[Action]:
     given = dict(context.launch_configurations)
     options = parse_options({name: given[name] for name in MODES[mode].options})
@@ -94,10 +107,30 @@ def _resolve(context: LaunchContext, mode: str) -> list[Action]:
     actions: list[Action] = [LogInfo(msg=f"{mode} has no argument {name}: ignored") for name in unknown]
     if mode == "real_arm":
         actions += _robot_side(options)
-    for spec in graph(mode, options):
-        node, *handlers = node_actions(spec, options.autostart)
-        actions += [*handlers, node]
+    specs = graph(mode, options)
+    waiting = {spec.name for spec in specs if spec.lifecycle and options.autostart}
+    jobs = [Node(**node_arguments(spec)) for spec in specs if spec.finishes]
+    for spec in specs:
+        if spec.lifecycle:
+            actions += lifecycle_actions(spec, options.autostart, _JobStart(waiting, spec.name, jobs))
+        elif not (spec.finishes and waiting):
+            actions.append(Node(**node_arguments(spec)))
     return actions
+
+
+@dataclass(frozen=True)
+class _JobStart:
+    """Starts the nodes that have a job to finish when the last of the lifecycle nodes has become active."""
+
+    waiting: set[str]
+    name: str
+    jobs: list[Node]
+
+    def __call__(self, context: LaunchContext) -> list[Action]:
+        if self.name not in self.waiting:  # activated once more by hand
+            return []
+        self.waiting.remove(self.name)
+        return [] if self.waiting else list(self.jobs)
 
 
 def _robot_side(options: GraphOptions) -> list[Action]:

@@ -30,10 +30,11 @@ class RunningGraph:
     """Context manager around the processes of a graph.
 
     Entering starts one process per node, waits until all are in the ROS graph and, with ``autostart``, configures and
-    activates the lifecycle nodes. A node that ends by itself ends the whole graph; unless its job was done,
-    :meth:`check` and leaving the context then raise :class:`GraphError` with its name and exit code. ``log_dir`` gets
-    ``graph.log`` (every line with the node's name in front), the inline parameters and the nodes' own ROS logs. ``env``
-    is the nodes' environment (default: this process's), ``echo`` copies the log to stdout.
+    activates the lifecycle nodes; nodes with a job to finish start after that. A node that ends by itself ends the
+    whole graph; unless its job was done, :meth:`check` and leaving the context then raise :class:`GraphError` with its
+    name and exit code. ``log_dir`` gets ``graph.log`` (every line with the node's name in front), the inline parameters
+    and the nodes' own ROS logs. ``env`` is the nodes' environment (default: this process's), ``echo`` copies the log
+    to stdout.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class RunningGraph:
         names = [spec.full_name for spec in specs]
         if len(set(names)) != len(names):
             raise ValueError(f"two nodes of the graph have the same name: {sorted(names)}")
-        self.specs = list(specs)
+        self.specs = sorted(specs, key=lambda spec: spec.finishes)  # a job starts when what it works with is active
         self.log_dir = Path(log_dir).resolve()
         self.log_path = self.log_dir / "graph.log"
         self.failure: GraphError | None = None
@@ -70,11 +71,14 @@ class RunningGraph:
         self._log = self.log_path.open("a", encoding="utf-8")
         self._guard = OrphanGuard()
         try:
-            for spec in self.specs:
+            services = [spec for spec in self.specs if not spec.finishes]
+            for spec in services:
                 self._start(spec)
-            self._monitor = threading.Thread(target=self._watch, name="graph-health", daemon=True)
-            self._monitor.start()
-            self._await_up()
+            threading.Thread(target=self._watch, name="graph-health", daemon=True).start()
+            self._await_up(services)
+            for spec in self.specs[len(services) :]:
+                if not self._stopping.is_set():
+                    self._start(spec)
         except BaseException:
             self._close()
             raise
@@ -135,9 +139,9 @@ class RunningGraph:
         self._processes.append(process)
         self._guard.watch(process.pid)
 
-    def _await_up(self) -> None:
-        plain = [s.full_name for s in self.specs if not (s.lifecycle and self._autostart)]
-        managed = [s.full_name for s in self.specs if s.lifecycle and self._autostart]
+    def _await_up(self, specs: Sequence[NodeSpec]) -> None:
+        managed = [s.full_name for s in specs if s.lifecycle and self._autostart]
+        plain = [s.full_name for s in specs if s.full_name not in managed]
         command = [sys.executable, "-m", "world4rl_bringup.lifecycle", "--timeout", str(self._start_timeout_s)]
         command += ["--expect", *plain, "--activate", *managed]
         helper = NodeProcess(_AUTOSTART, command, self._env, self._write)
