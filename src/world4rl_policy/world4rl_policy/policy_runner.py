@@ -21,8 +21,11 @@ class PolicyFailure(RuntimeError):
 
 @dataclass(frozen=True)
 class RunnerConfig:
-    """`deterministic`: the mean action instead of a sample. Frames further apart than `max_gap_periods` control periods
-    are not one motion: the memory then starts anew. Statistics cover the last `window` actions."""
+    """How a policy is run.
+
+    `deterministic`: the mean action instead of a sample. Frames further apart than `max_gap_periods` control periods
+    are not one motion: the memory then starts anew. Statistics cover the last `window` actions.
+    """
 
     deterministic: bool = True
     max_gap_periods: float = 3.0
@@ -68,9 +71,8 @@ class PolicyRunner:
         except Exception as error:
             raise PolicyFailure(f"the policy failed ({type(error).__name__}: {error})") from error
         if action.shape != (self.policy.contract.action_dim,) or not np.isfinite(action).all():
-            raise PolicyFailure(
-                f"the policy gave {action}; {self.policy.contract.action_dim} finite numbers are needed"
-            )
+            needed = self.policy.contract.action_dim
+            raise PolicyFailure(f"the policy gave {action}, but {needed} finite numbers are needed")
         self._stamps.append(observation.stamp_ns)
         self._latencies.append(1e3 * (time.monotonic() - arrived_s))
         return action.astype(np.float32).clip(-1, 1)
