@@ -59,6 +59,11 @@ def test_stop_note_may_say_when_success_was_seen(tmp_path):
     assert bag_to_episode(path, PRESS).success_index == 3
 
 
+@pytest.mark.parametrize("note", ["seed=-7", '{"seed": -7}', "ann, seed: -7"])
+def test_seed_is_read_from_the_note(tmp_path, note):
+    assert make_recorder(tmp_path).start("press", 0, note=note).seed == -7
+
+
 def test_requests_out_of_turn_are_refused(tmp_path):
     recorder = make_recorder(tmp_path)
     with pytest.raises(RecorderError, match="start_episode first"):

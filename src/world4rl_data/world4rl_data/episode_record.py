@@ -39,8 +39,8 @@ class EpisodeRecord:
 
     @property
     def seed(self) -> int | None:
-        """Start state's seed, where the note says `seed=<number>`."""
-        match = re.search(r"\bseed=(-?\d+)", self.note)
+        """Start state's seed, where the note gives one: `seed=7` or `{"seed": 7}`."""
+        match = re.search(r"\bseed\b[\"']?\s*[=:]\s*(-?\d+)", self.note)
         return int(match[1]) if match else None
 
     def reported_success_ns(self, asked_ns: int) -> int:

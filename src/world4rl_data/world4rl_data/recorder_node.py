@@ -6,10 +6,7 @@ namespace): start_episode, stop_episode, discard_episode. Publishes ~/status (re
 
 from __future__ import annotations
 
-import importlib
 import time
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,21 +16,19 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
 from std_srvs.srv import Trigger
 
 from world4rl_interfaces.msg import EpisodeStatus
 from world4rl_interfaces.srv import StartEpisode, StopEpisode
 
-from .bag_writer import BagTopic
 from .contract import ContractError, TaskContract
 from .episode import Outcome
-from .message_definition import DefinitionError, message_definition
-from .recorder import EpisodeRecorder, RecorderConfig, RecorderError, subscription_qos
+from .recorder import EpisodeRecorder, RecorderConfig, RecorderError
+from .topic_taps_node import Tap, TopicTaps
 
 _ACTION_TYPE = "world4rl_interfaces/msg/Action"
-_DEPTH = 1000
 
 _PARAMETERS = {
     "contract": ("franka_sim", "Task contract: name of a shipped one or path of a YAML file."),
@@ -49,21 +44,6 @@ _PARAMETERS = {
 }
 
 
-@dataclass
-class _Tap:
-    """One recorded topic and what is known of it."""
-
-    name: str
-    type: str = ""  # empty: taken from the graph
-    observed: bool = False  # part of the observation: must be alive before an episode starts
-    trouble: str = "has no publisher"
-    topic: BagTopic | None = None
-    subscription: Any = None
-    qos: tuple[bool, bool] = (True, False)
-    seen_at: float = field(default=float("-inf"))  # monotonic [s]
-    latest: tuple[int, bytes] | None = None
-
-
 class RecorderNode(LifecycleNode):
     """Thin ROS shell around `EpisodeRecorder`."""
 
@@ -72,7 +52,7 @@ class RecorderNode(LifecycleNode):
         for name, (default, description) in _PARAMETERS.items():
             self.declare_parameter(name, default, ParameterDescriptor(description=description))
         self._recorder: EpisodeRecorder | None = None
-        self._taps: dict[str, _Tap] = {}
+        self._taps: TopicTaps | None = None
         self._owned: list[tuple[Any, Any]] = []  # (destroy function, entity) made on configure and activate
         self._active = False
         self._stopping = False
@@ -113,14 +93,14 @@ class RecorderNode(LifecycleNode):
     def on_activate(self, state: State) -> TransitionCallbackReturn:
         assert self._recorder is not None
         contract = self._recorder.contract
-        taps = [_Tap(name, kind, observed=True) for name, kind in contract.observation_topics.items()]
-        taps += [_Tap(name, _ACTION_TYPE) for name in (contract.action_topic, contract.executed_action_topic)]
-        taps += [_Tap(self.resolve_topic_name(name)) for name in self._value("extra_topics") if name]
-        self._taps = {tap.name: tap for tap in reversed(taps)}  # the contract's own entry wins
-        for name in (contract.action_topic, contract.executed_action_topic):
-            self._subscribe(self._taps[name], (True, False), "")  # before the publisher comes: no first action is lost
-        self._look_for_publishers()
-        for period, callback in ((0.25, self._look_for_publishers), (1.0, self._watch)):
+        taps = [Tap(name, kind, observed=True) for name, kind in contract.observation_topics.items()]
+        taps += [
+            Tap(contract.executed_action_topic, _ACTION_TYPE, awaited=True),
+            Tap(contract.action_topic, _ACTION_TYPE),
+        ]
+        taps += [Tap(self.resolve_topic_name(name)) for name in self._value("extra_topics") if name]
+        self._taps = TopicTaps(self, taps, self._recorder.push)
+        for period, callback in ((0.25, self._taps.look_for_publishers), (1.0, self._watch)):
             self._owned.append((self.destroy_timer, self.create_timer(period, callback, clock=self._steady)))
         self._active = True
         self._publish_status()
@@ -129,10 +109,9 @@ class RecorderNode(LifecycleNode):
     def on_deactivate(self, state: State) -> TransitionCallbackReturn:
         self.interrupt("the recorder was deactivated")
         self._active = False
-        for tap in self._taps.values():
-            if tap.subscription is not None:
-                self.destroy_subscription(tap.subscription)
-        self._taps = {}
+        if self._taps is not None:
+            self._taps.close()
+        self._taps = None
         self._release(self.destroy_timer)
         return super().on_deactivate(state)
 
@@ -171,7 +150,7 @@ class RecorderNode(LifecycleNode):
             self.get_logger().error(f"no episode started: {error}")
             response.success, response.message = False, str(error)
             return response
-        for tap in self._taps.values():  # what is known at the start: the first action may come before the next message
+        for tap in self._taps or ():  # what is known at the start: the first action may come before the next message
             if tap.latest is not None and tap.topic is not None and (tap.observed or tap.qos[1]):
                 recorder.push(tap.topic, *tap.latest)
         response.success, response.episode_id, response.uri = True, record.episode_id, str(recorder.uri)
@@ -221,24 +200,12 @@ class RecorderNode(LifecycleNode):
     async def _wait_for_topics(self) -> None:
         """Return once every topic of the observation is alive; raise RecorderError naming those that stay silent."""
         deadline = time.monotonic() + self._value("start_timeout_s")
-        while silent := self._silent():
+        while silent := self._taps.silent(self._value("silence_s")) if self._taps else []:
             if time.monotonic() > deadline:
                 raise RecorderError("nothing to record on: " + "; ".join(silent))
             await self._sleep(0.05)
         if self._now() == 0:
             raise RecorderError("the clock stands at zero: use_sim_time is set, but nobody publishes /clock")
-
-    def _silent(self) -> list[str]:
-        limit = self._value("silence_s")
-        executed = self._require_active().contract.executed_action_topic
-        silent = []
-        for tap in self._taps.values():
-            age = time.monotonic() - tap.seen_at
-            if tap.trouble and (tap.observed or tap.name == executed):
-                silent.append(f"{tap.name} {tap.trouble}")
-            elif tap.observed and age > limit:
-                silent.append(f"{tap.name} has a publisher, but no message came for {min(age, 999):.1f} s")
-        return silent
 
     async def _sleep(self, seconds: float) -> None:
         """Wait on the steady clock while other callbacks run."""
@@ -250,64 +217,6 @@ class RecorderNode(LifecycleNode):
             await done
         finally:
             self.destroy_timer(timer)
-
-    # -- topics --------------------------------------------------------------------------------------------------
-
-    def _look_for_publishers(self) -> None:
-        """Subscribe to topics whose publishers have come, with QoS that all of them offer."""
-        for tap in self._taps.values():
-            infos = self.get_publishers_info_by_topic(tap.name)
-            if not infos:
-                tap.trouble = "has no publisher"
-                continue
-            tap.type = tap.type or infos[0].topic_type
-            other = sorted({i.topic_type for i in infos} - {tap.type})
-            if other:
-                tap.trouble = f"is published as {', '.join(other)}, expected {tap.type}"
-                continue
-            qos = subscription_qos(
-                [
-                    (
-                        i.qos_profile.reliability == ReliabilityPolicy.RELIABLE,
-                        i.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL,
-                    )
-                    for i in infos
-                ]
-            )
-            tap.trouble = ""
-            if tap.subscription is None or tap.qos != qos:
-                self._subscribe(tap, qos, str(getattr(infos[0], "topic_type_hash", "")))
-
-    def _subscribe(self, tap: _Tap, qos: tuple[bool, bool], type_hash: str) -> None:
-        """(Re)subscribe to raw bytes; on failure `tap.trouble` says why."""
-        reliable, latched = qos
-        try:
-            package, kind, name = tap.type.split("/")
-            message_class = getattr(importlib.import_module(f"{package}.{kind}"), name)
-            definition = message_definition(tap.type)
-        except (ImportError, AttributeError, DefinitionError) as error:
-            tap.trouble = f"has type {tap.type}, which is not installed here ({error})"
-            self.get_logger().warning(f"{tap.name} {tap.trouble}", throttle_duration_sec=30.0)
-            return
-        if tap.subscription is not None:
-            self.destroy_subscription(tap.subscription)
-        profile = QoSProfile(
-            depth=_DEPTH,
-            reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-            durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
-        )
-        tap.topic = BagTopic(tap.name, tap.type, definition, reliable, latched, type_hash=type_hash)
-        tap.qos = qos
-        tap.subscription = self.create_subscription(
-            message_class, tap.name, partial(self._on_message, tap), profile, raw=True
-        )
-
-    def _on_message(self, tap: _Tap, data: bytes) -> None:
-        now_ns = self._now()
-        tap.seen_at = time.monotonic()
-        tap.latest = (now_ns, data)
-        if self._recorder is not None and tap.topic is not None:
-            self._recorder.push(tap.topic, now_ns, data)
 
     # -- the rest ------------------------------------------------------------------------------------------------
 

@@ -12,14 +12,17 @@ import json
 import os
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import numpy as np
 
 from .contract import TaskContract
 from .episode import Episode, Outcome
+from .store_rows import EpisodeInfo, arrays_of, info_of, layout, row_bytes
+
+__all__ = ["EpisodeInfo", "EpisodeStore", "StoreError"]
 
 FORMAT = "world4rl-store-1"
 _INDEX = "index.json"
@@ -28,23 +31,6 @@ _FLUSH_S = 1.0  # the index is rewritten at most this often while appending
 
 class StoreError(RuntimeError):
     """A store that cannot be opened or written; the message says what to do."""
-
-
-@dataclass(frozen=True)
-class EpisodeInfo:
-    """What the index knows of one episode. `length` is T (actions); its rows are start .. start + length inclusive."""
-
-    episode_id: str
-    start: int
-    length: int
-    task: str
-    source: str
-    outcome: Outcome
-    success_index: int | None
-    seed: int | None
-    policy_id: str
-    uri: str
-    digest: str
 
 
 class EpisodeStore:
@@ -56,7 +42,7 @@ class EpisodeStore:
         self.contract = contract
         self.infos = infos
         self._rows = sum(i.length + 1 for i in infos)
-        self._layout = _layout(contract)
+        self._layout = layout(contract)
         self._files: dict[str, IO[bytes]] = {}
         self._maps: dict[str, np.ndarray] = {}
         self._lock: IO[bytes] | None = None
@@ -93,7 +79,7 @@ class EpisodeStore:
         infos = [EpisodeInfo(**{**e, "outcome": Outcome(e["outcome"])}) for e in index["episodes"]]
         store = cls(path, TaskContract.from_dict(index["contract"]), infos)
         for name, (dtype, shape) in store._layout.items():
-            needed = store._rows * _row_bytes(dtype, shape)
+            needed = store._rows * row_bytes(dtype, shape)
             found = (path / f"{name}.bin").stat().st_size if (path / f"{name}.bin").exists() else 0
             if found < needed:
                 raise StoreError(
@@ -110,11 +96,11 @@ class EpisodeStore:
             raise StoreError(f"episode {episode.episode_id} is already in {self.path}; give each episode its own id")
         self._open_for_writing()
         digest = hashlib.sha256()
-        for name, rows in _arrays(episode).items():
+        for name, rows in arrays_of(episode).items():
             block = rows.astype(self._layout[name][0], copy=False).tobytes()
             digest.update(name.encode() + block)
             self._files[name].write(block)
-        self.infos.append(_info(episode, self._rows, uri, digest.hexdigest()))
+        self.infos.append(info_of(episode, self._rows, uri, digest.hexdigest()))
         self._rows += len(episode) + 1
         self._dirty = True
         if time.monotonic() - self._flushed_at > _FLUSH_S:
@@ -256,7 +242,7 @@ class EpisodeStore:
         self._lock = lock
         for name, (dtype, shape) in self._layout.items():
             file = (self.path / f"{name}.bin").open("ab")
-            file.truncate(self._rows * _row_bytes(dtype, shape))  # drops what a crash left beyond the index
+            file.truncate(self._rows * row_bytes(dtype, shape))  # drops what a crash left beyond the index
             self._files[name] = file
 
     def _write_index(self) -> None:
@@ -269,46 +255,3 @@ class EpisodeStore:
         temporary = self.path / f"{_INDEX}.{os.getpid()}.tmp"
         temporary.write_text(json.dumps(index))
         os.replace(temporary, self.path / _INDEX)
-
-
-def _layout(contract: TaskContract) -> dict[str, tuple[np.dtype[Any], tuple[int, ...]]]:
-    """Array name -> dtype and shape of one row."""
-    layout: dict[str, tuple[np.dtype[Any], tuple[int, ...]]] = {
-        f"images_{s.name}": (np.dtype(np.uint8), (s.height, s.width, 3)) for s in contract.images
-    }
-    layout["actions"] = (np.dtype("<f4"), (contract.action_dim,))
-    layout["proprio"] = (np.dtype("<f4"), (contract.proprio_dim,))
-    layout["stamps"] = (np.dtype("<i8"), ())
-    layout["sources"] = (np.dtype(np.uint8), ())
-    return layout
-
-
-def _row_bytes(dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
-    return int(dtype.itemsize * np.prod(shape, dtype=int))
-
-
-def _arrays(episode: Episode) -> dict[str, np.ndarray]:
-    """The episode's arrays with T + 1 rows each, by the names of the layout."""
-    padding = np.zeros((1, episode.actions.shape[1]), np.float32)
-    arrays = {f"images_{name}": frames for name, frames in episode.images.items()}
-    arrays["actions"] = np.concatenate([episode.actions, padding])
-    arrays["proprio"] = episode.proprio
-    arrays["stamps"] = episode.stamps
-    arrays["sources"] = np.concatenate([episode.action_sources, np.zeros(1, np.uint8)])
-    return arrays
-
-
-def _info(episode: Episode, start: int, uri: str, digest: str) -> EpisodeInfo:
-    return EpisodeInfo(
-        episode_id=episode.episode_id,
-        start=start,
-        length=len(episode),
-        task=episode.task,
-        source=episode.source,
-        outcome=Outcome(episode.outcome),
-        success_index=episode.success_index,
-        seed=episode.seed,
-        policy_id=episode.policy_id,
-        uri=uri,
-        digest=digest,
-    )
