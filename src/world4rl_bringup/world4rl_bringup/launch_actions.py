@@ -55,8 +55,13 @@ def node_arguments(spec: NodeSpec) -> dict[str, Any]:
         "output": "both",
         "emulate_tty": True,
         # The same rule as the runner's: a node that ends by itself ends the graph.
-        "on_exit": [Shutdown(reason=f"node {spec.name} ended")],
+        "on_exit": [OpaqueFunction(function=_end_graph, args=[spec.name])],
     }
+
+
+def _end_graph(context: LaunchContext, name: str) -> list[Action]:
+    """End everything, once: a second Shutdown event while the nodes are ending is an error in launch_ros."""
+    return [] if context.is_shutdown else [Shutdown(reason=f"node {name} ended by itself")]
 
 
 def lifecycle_actions(
