@@ -11,7 +11,7 @@ import yaml
 
 from world4rl_data.contract import ContractError, ContractMismatch, TaskContract, contract_names
 from world4rl_data.episode import ActionSource, Episode, EpisodeError, Outcome, episode_source
-from world4rl_data.image import ImageError, decode_image, prepare
+from world4rl_data.image import ImageError, cv_bridge_works, decode_image, prepare
 from world4rl_data.store import EpisodeStore, StoreError
 
 PRESS = TaskContract.load("franka_sim_press")
@@ -135,6 +135,17 @@ def test_decode_honours_channel_order_and_row_padding(encoding, pixel):
     row = bytes(pixel * 2) + b"\xff" * 5
     rgb = decode_image(encoding, 2, 2, len(row), row * 2)
     assert rgb.shape == (2, 2, 3) and (rgb == [1, 2, 3]).all()
+
+
+@pytest.mark.parametrize("encoding", ["rgb8", "bgr8", "rgba8", "bgra8", "mono8"])
+def test_our_decoder_agrees_with_cv_bridge(encoding, monkeypatch):
+    if not cv_bridge_works():
+        pytest.skip("cv_bridge is not installed here, or was built for another NumPy")
+    channels = {"rgba8": 4, "bgra8": 4, "mono8": 1}.get(encoding, 3)
+    data = np.random.default_rng(0).integers(0, 256, 4 * 5 * channels, dtype=np.uint8).tobytes()
+    ours = decode_image(encoding, 4, 5, 5 * channels, data)
+    monkeypatch.setattr("world4rl_data.image._LAYOUTS", {})
+    np.testing.assert_array_equal(decode_image(encoding, 4, 5, 5 * channels, data), ours)
 
 
 def test_image_errors_name_the_mend():

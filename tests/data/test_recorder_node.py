@@ -15,6 +15,7 @@ import pytest
 import rclpy
 from builtin_interfaces.msg import Time
 from geometry_msgs.msg import PoseStamped
+from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -125,11 +126,14 @@ def start_recorder(robot: Robot, bags: Path) -> subprocess.Popen:
     options = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value}")]
     command = [sys.executable, "-m", "world4rl_data.recorder_node", "--ros-args", "-r", "__ns:=/world4rl", *options]
     process = subprocess.Popen(command)
-    for transition in (1, 3):  # configure, activate
-        request = ChangeState.Request()
-        request.transition.id = transition
-        assert robot.call(ChangeState, "/world4rl/recorder/change_state", request, 30.0).success
+    for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
+        assert change_state(robot, transition)
     return process
+
+
+def change_state(robot: Robot, transition: int) -> bool:
+    request = ChangeState.Request(transition=Transition(id=transition))
+    return robot.call(ChangeState, "/world4rl/recorder/change_state", request, 30.0).success
 
 
 @pytest.fixture(scope="module")
@@ -200,6 +204,19 @@ def test_silent_camera_is_named_and_nothing_is_left_behind(robot, bags):
     assert set(bags.iterdir()) == before
     assert robot.start(task="press").success  # and the next good call works
     assert robot.stop(Outcome.UNLABELLED).success
+
+
+def test_deactivation_closes_the_episode_and_activation_records_again(robot, bags):
+    started = robot.start(task="press")
+    assert started.success, started.message
+    assert change_state(robot, Transition.TRANSITION_DEACTIVATE)
+    with EpisodeBag(started.uri) as bag:
+        assert bag.record.outcome == Outcome.INTERRUPTED
+    refused = robot.start(task="press")
+    assert not refused.success and "not active" in refused.message
+    assert change_state(robot, Transition.TRANSITION_ACTIVATE)
+    assert robot.start(task="press").success
+    assert robot.stop(Outcome.FAILURE).success
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
