@@ -21,8 +21,6 @@ setup(
         "numpy",
         "opencv-python-headless",
         "PyYAML",
-        "scipy",
-        "tensorboard",
         "torch",
         "tqdm",
         "tyro",

@@ -16,7 +16,6 @@ setup(
         (f"share/{package_name}/params", sorted(glob("params/*.yaml"))),
     ],
     install_requires=[
-        "world4rl_data",
         "PyYAML",
     ],
     python_requires=">=3.10",

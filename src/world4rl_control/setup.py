@@ -13,8 +13,6 @@ setup(
     install_requires=[
         "world4rl_data",
         "numpy",
-        "scipy",
-        "PyYAML",
     ],
     python_requires=">=3.10",
     zip_safe=False,

@@ -13,10 +13,7 @@ setup(
     install_requires=[
         "world4rl_data",
         "world4rl_wm",
-        "gymnasium",
         "numpy",
-        "PyYAML",
-        "safetensors",
         "scipy",
         "torch",
         "tqdm",

@@ -13,8 +13,6 @@ setup(
     install_requires=[
         "world4rl_data",
         "numpy",
-        "scipy",
-        "PyYAML",
         "mujoco",
         "gymnasium",
     ],

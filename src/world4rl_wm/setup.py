@@ -12,7 +12,6 @@ setup(
     ],
     install_requires=[
         "world4rl_data",
-        "accelerate",
         "diffusers",
         "gymnasium",
         "numpy",
