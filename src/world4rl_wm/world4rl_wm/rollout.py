@@ -63,7 +63,11 @@ def imagine(
     dream = Dream(world_model, context, context_actions, seed)
     frames, probabilities, spread, done = [], [], [], []
     for step in range(horizon):
-        action = actions[:, step] if policy is None else policy.act(dream.context[:, -policy.history :])
+        if actions is not None:
+            action = actions[:, step]
+        else:
+            assert policy is not None  # checked above
+            action = policy.act(dream.context[:, -policy.history :])
         frame = dream.step(action)
         frames.append(to_uint8(frame))
         probabilities.append(reward_model.probability(frame))
