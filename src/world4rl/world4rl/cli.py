@@ -1,0 +1,89 @@
+"""The `world4rl` command: finds the command that the words name, reads its options, and turns known errors into one line."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from world4rl.commands.registry import COMMANDS, find
+
+DEBUG = "WORLD4RL_DEBUG"
+_SPOKEN = (ValueError, RuntimeError, OSError, LookupError)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0; 1 where the command found faults; 2 for bad input; 130 after Ctrl-C.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    found = find(words)
+    if found is None:
+        return _help(words)
+    name, command = found
+    try:
+        if name == ("run",):  # the graph's options are defined once, in world4rl_bringup
+            from world4rl.commands.run import run_words
+
+            return run_words(words[1:])
+        import tyro
+
+        function = command.load()
+        prog = " ".join(("world4rl", *name))
+        config = (tyro.conf.FlagCreatePairsOff,)
+        return int(tyro.cli(function, prog=prog, args=words[len(name) :], config=config) or 0)
+    except KeyboardInterrupt:
+        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        return 130
+    except Exception as error:
+        if os.environ.get(DEBUG) or not is_spoken(error):
+            raise
+        print(f"world4rl {' '.join(name)}: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+
+
+def is_spoken(error: Exception) -> bool:
+    """Whether the error is one of this project's own sentences, or the system's about a file; else it is a fault of ours."""
+    if type(error).__module__.split(".")[0].startswith("world4rl"):
+        return True
+    if isinstance(
+        error, FileNotFoundError | PermissionError | FileExistsError | NotADirectoryError | IsADirectoryError
+    ):
+        return True
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    raised_in = "" if trace is None else str(trace.tb_frame.f_globals.get("__name__", ""))
+    return (
+        isinstance(error, _SPOKEN) and raised_in.startswith("world4rl") and not isinstance(error, KeyError | IndexError)
+    )
+
+
+def _help(words: list[str]) -> int:
+    """The list of commands, or of a group's; for words that name none, what they could have been, on stderr."""
+    if words == ["--version"]:
+        from importlib.metadata import version
+
+        print(version("world4rl"))
+        return 0
+    group = {name: command for name, command in COMMANDS.items() if words and name[0] == words[0]}
+    rest = words[1:] if group else words
+    if rest and rest[0] not in ("-h", "--help", "help"):
+        known = ", ".join(" ".join(name) for name in group or COMMANDS)
+        print(
+            f"world4rl: no command '{' '.join(words[: len(words) - len(rest) + 1])}': use one of {known}",
+            file=sys.stderr,
+        )
+        return 2
+    print("usage: world4rl COMMAND [OPTIONS]\n\nLearn in a world model of the robot, on a ROS graph.\n\ncommands:")
+    for name, command in (group or COMMANDS).items():
+        print(f"  {' '.join(name):<20} {command.summary}")
+    print("\n`world4rl COMMAND --help` shows a command's options, their units and defaults.")
+    print(f"The same command again goes on where it was. {DEBUG}=1 shows tracebacks.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""`world4rl collect`: episodes in the simulator."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from world4rl.commands.common import CommandError, SeedOption
+
+if TYPE_CHECKING:
+    from world4rl_data.store import EpisodeStore
+
+PURPOSE = {"expert": "demonstrate", "policy": "train", "random": "random"}
+
+
+def collect(
+    out: Path,
+    task: str,
+    behaviour: Literal["expert", "policy", "random"] = "expert",
+    episodes: int = 50,
+    noise: float = 0.1,
+    policy: Path | None = None,
+    seed: SeedOption = 0,
+    first: int | None = None,
+    workers: int = 2,
+) -> None:
+    """Collect episodes through the same safety gate and task contract as on the graph, into a training store.
+
+    Episodes that the store holds already are not collected again; several calls may fill one store.
+
+    Args:
+        out: Store to write; made where there is none.
+        task: Scene of the simulated arm: press_button, push_cube or lift_cube.
+        behaviour: Who acts: the scripted expert, a policy, or random motion.
+        episodes: Number of episodes.
+        noise: Standard deviation of the noise on each action [action units, 1 = a full step]; unused by random motion.
+        policy: Checkpoint folder; needed with --behaviour policy.
+        first: First start state (simulator seed); None takes the range that run --seed sets apart for this.
+        workers: Processes.
+    """
+    from world4rl.collect import Behaviour
+    from world4rl.collect import collect as collect_episodes
+    from world4rl.record import checkpoint_digest, note
+    from world4rl.seed_ranges import SeedRanges
+    from world4rl.simulation import contract_for
+    from world4rl_data.episode import Outcome
+
+    if (behaviour == "policy") != (policy is not None):
+        raise CommandError("give --policy with --behaviour policy, and only then")
+    if episodes < 1 or workers < 1 or noise < 0:
+        raise CommandError("--episodes and --workers must be at least 1, --noise at least 0")
+    contract = contract_for(task)
+    start = SeedRanges(seed).first(PURPOSE[behaviour]) if first is None else first
+    digest = "" if policy is None else checkpoint_digest(policy)
+    store = open_store(out, contract)
+    require_same_policy(out, policy, digest)
+    acting = Behaviour(behaviour, 0.0 if behaviour == "random" else noise, policy)
+    name = "" if policy is None else policy.name
+    have = {i.episode_id for i in store.infos}
+    missing = [s for s in range(start, start + episodes) if f"{behaviour}-{name}-{acting.noise:g}-{s}" not in have]
+    successes = 0
+    with store:
+        for episode in collect_episodes(task, contract, acting, missing, workers) if missing else ():
+            store.append(episode)
+            successes += episode.outcome == Outcome.SUCCESS
+    results = {
+        "collected": len(missing),
+        "successful": successes,
+        "before": episodes - len(missing),
+        "in_store": len(store),
+    }
+    settings = {
+        "task": task,
+        "behaviour": behaviour,
+        "noise": acting.noise,
+        "policy": str(policy or ""),
+        "digest": digest,
+    }
+    note(out, "collect", settings | {"first": start, "episodes": episodes}, seed, results)
+    print(f"{out}: {len(missing)} episodes collected, {successes} of them successful; {len(store)} in the store")
+
+
+def open_store(out: Path, contract: object) -> EpisodeStore:
+    """The store at `out`, made where there is none; one of another contract is refused."""
+    from world4rl_data.contract import TaskContract
+    from world4rl_data.store import EpisodeStore
+
+    assert isinstance(contract, TaskContract)
+    if not (out / "index.json").is_file():
+        return EpisodeStore.create(out, contract)
+    store = EpisodeStore.open(out)
+    contract.require_same(store.contract, f"store {out}")
+    return store
+
+
+def require_same_policy(out: Path, policy: Path | None, digest: str) -> None:
+    """Episodes carry their policy's folder name only, so that one name must not mean two policies in a store."""
+    from world4rl.record import noted
+
+    for row in noted(out):
+        before = row["settings"]
+        if policy and Path(before.get("policy", "")).name == policy.name and before.get("digest") != digest:
+            raise CommandError(f"{out} holds episodes of another policy named '{policy.name}': use another --out")

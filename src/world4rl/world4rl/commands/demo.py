@@ -1,0 +1,58 @@
+"""`world4rl demo`: the whole loop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from world4rl.commands.common import CommandError, Overrides, PresetOption, SeedOption
+
+CONFIG = "config.yaml"
+
+
+def demo(
+    run: Path = Path("runs/demo"),
+    task: str = "push_cube",
+    preset: PresetOption = "tiny",
+    seed: SeedOption = 0,
+    settings: Overrides = (),
+) -> None:
+    """Record demonstrations on the ROS graph, learn, dream, refine, deploy on the graph, evaluate, report.
+
+    Interrupted, the same command goes on with the stage that it was in.
+
+    Args:
+        run: Folder of the run; report.html and summary.json end up there.
+        task: Scene of the simulated arm: press_button, push_cube or lift_cube.
+    """
+    from world4rl.pipeline import Run, run_pipeline
+    from world4rl.presets import load_preset, preset_values
+    from world4rl.simulation import contract_for
+
+    values = load_preset(preset, settings)
+    contract_for(task)  # an unknown task is refused before anything is written
+    require_config(run, {"task": task, "seed": seed, "preset": preset, "settings": preset_values(values)})
+    print(f"{task}, seed {seed}, preset {preset}: {values.description}")
+    print(f"report: {run_pipeline(Run(run, task, seed, preset, values))}")
+
+
+def require_config(run: Path, config: dict[str, Any]) -> None:
+    """Write the run's config.yaml, or hold it against what is there.
+
+    Raises:
+        CommandError: the folder holds a run of other settings.
+    """
+    import yaml
+
+    from world4rl.record import differences
+
+    path = run / CONFIG
+    if path.is_file():
+        changed = differences(yaml.safe_load(path.read_text()), config)
+        if changed:
+            raise CommandError(
+                f"{run} holds a run of other settings ({'; '.join(changed[:4])}): give another --run, or remove it"
+            )
+        return
+    run.mkdir(parents=True, exist_ok=True)
+    path.write_text(yaml.safe_dump(config, sort_keys=False))

@@ -1,0 +1,89 @@
+"""`world4rl evaluate`: success of a policy in the simulator."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from world4rl.commands.common import CommandError, SeedOption, existing
+
+PART = 50  # episodes between two savings
+
+
+def evaluate(
+    policy: Path,
+    out: Path | None = None,
+    task: str | None = None,
+    episodes: int = 200,
+    noise: float = 0.0,
+    seed: SeedOption = 0,
+    first: int | None = None,
+    workers: int = 2,
+) -> None:
+    """Let a policy act by its mean from held-out start states and print its success with the 95 % interval.
+
+    Two policies evaluated with the same start states can be compared pair by pair. Interrupted, it goes on.
+
+    Args:
+        policy: Checkpoint folder.
+        out: JSON file with seeds, success and steps; None writes POLICY.evaluation.json.
+        task: Scene: press_button, push_cube or lift_cube; None takes the one of the policy's contract.
+        episodes: Number of start states.
+        noise: Standard deviation of noise added to each action [action units, 1 = a full step].
+        first: First start state (simulator seed); None takes the range that run --seed sets apart for evaluation.
+        workers: Processes.
+    """
+    from world4rl.collect import evaluate as evaluate_policy
+    from world4rl.record import Record, checkpoint_digest
+    from world4rl.seed_ranges import SeedRanges
+    from world4rl_data.contract import TaskContract
+    from world4rl_policy.statistics import wilson_interval
+
+    if episodes < 1 or workers < 1 or noise < 0:
+        raise CommandError("--episodes and --workers must be at least 1, --noise at least 0")
+    digest = checkpoint_digest(existing(policy, "policy"))
+    contract = TaskContract.load(policy / "contract.yaml")
+    task = task or task_of(contract.name)
+    start = SeedRanges(seed).first("evaluate") if first is None else first
+    out = out or policy.with_name(policy.name + ".evaluation.json")
+    settings = {
+        "policy": str(policy),
+        "digest": digest,
+        "task": task,
+        "noise": noise,
+        "first": start,
+        "episodes": episodes,
+    }
+    record = Record(out.with_suffix(".run"), "evaluate", settings, seed)
+    found: dict[str, list] = {"seeds": [], "success": [], "steps": []}
+    if out.is_file():
+        found = json.loads(out.read_text())
+    while len(found["seeds"]) < episodes:
+        begin = start + len(found["seeds"])
+        seeds = range(begin, min(begin + PART, start + episodes))
+        part = evaluate_policy(task, contract, policy, seeds, noise, workers).to_dict()
+        found = {key: found[key] + part[key] for key in found}
+        record.metric(episodes=len(found["seeds"]), successes=sum(found["success"]))
+        temporary = out.with_name(f".{out.name}.tmp")
+        temporary.write_text(json.dumps(found))
+        temporary.replace(out)
+    record.finish()
+    successes = sum(found["success"])
+    low, high = wilson_interval(successes, episodes)
+    print(f"{policy}: {successes} of {episodes} ({successes / episodes:.1%}, 95 % {low:.1%} to {high:.1%}); {out}")
+
+
+def task_of(contract: str) -> str:
+    """The simulated task of a contract's name.
+
+    Raises:
+        CommandError: no simulated task has this contract.
+    """
+    from world4rl.simulation import CONTRACTS
+
+    for task, name in CONTRACTS.items():
+        if name == contract:
+            return task
+    raise CommandError(
+        f"contract '{contract}' belongs to no simulated task: give --task, one of {', '.join(CONTRACTS)}"
+    )

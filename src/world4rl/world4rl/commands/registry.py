@@ -1,0 +1,46 @@
+"""Every command, by its words: where its function is and one line on what it does."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """`target` is ``module:function`` below ``world4rl.commands``; it is imported only when the command is called."""
+
+    target: str
+    summary: str
+
+    def load(self) -> Callable[..., int | None]:
+        module, function = self.target.split(":")
+        loaded: Callable[..., int | None] = getattr(importlib.import_module(f"world4rl.commands.{module}"), function)
+        return loaded
+
+
+COMMANDS: dict[tuple[str, ...], Command] = {
+    ("demo",): Command("demo:demo", "the whole loop: record, learn, dream, refine, deploy, report"),
+    ("collect",): Command("collect:collect", "episodes in the simulator, by expert, policy or random motion"),
+    ("dataset", "build"): Command("dataset:build", "recorded bags to a training store"),
+    ("dataset", "info"): Command("dataset:info", "what a store holds"),
+    ("dataset", "validate"): Command("dataset:validate", "faults of recorded bags or of a store"),
+    ("train", "world-model"): Command("train:world_model", "the diffusion world model, from all episodes"),
+    ("train", "reward"): Command("train:reward", "the reward model, from labelled episodes"),
+    ("train", "bc"): Command("train:bc", "a policy by behaviour cloning, plain or filtered"),
+    ("refine",): Command("refine:refine", "PPO in imagination, after the replay check"),
+    ("evaluate",): Command("evaluate:evaluate", "success of a policy in the simulator, with its interval"),
+    ("imagine",): Command("imagine:imagine", "a film of real next to imagined frames"),
+    ("run",): Command("run:run", "the ROS graph of a mode: sim_arm, real_arm, record, ..."),
+    ("report",): Command("report:report", "one HTML page about a run folder"),
+}
+
+
+def find(words: list[str]) -> tuple[tuple[str, ...], Command] | None:
+    """The command that the first words name."""
+    for length in (2, 1):
+        name = tuple(words[:length])
+        if len(name) == length and name in COMMANDS:
+            return name, COMMANDS[name]
+    return None

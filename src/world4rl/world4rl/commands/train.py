@@ -1,0 +1,133 @@
+"""`world4rl train`: world model, reward model, behaviour cloning."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from world4rl.commands.common import CommandError, Overrides, PresetOption, SeedOption
+
+if TYPE_CHECKING:
+    from world4rl.record import Record
+    from world4rl.settings import Preset
+    from world4rl_data.store import EpisodeStore
+
+HELD_OUT = 5  # every fifth episode measures the reward model
+
+
+def world_model(
+    store: Path,
+    out: Path,
+    start_from: Path | None = None,
+    preset: PresetOption = "tiny",
+    seed: SeedOption = 0,
+    settings: Overrides = (),
+) -> None:
+    """Train the diffusion world model on all episodes of a store. Interrupted, it goes on from its last saved step.
+
+    Args:
+        store: Training store.
+        out: Checkpoint folder to write; settings, state and loss by step go to OUT.training.
+        start_from: World-model checkpoint to start from; None starts from random weights.
+    """
+    from world4rl_wm.train_world_model import train_world_model
+
+    values, data = _load(store, preset, settings)
+    record = _record(out, "train world-model", values.world_model, data, seed, start_from=str(start_from))
+    if not _done(record, out):
+        config, training = values.world_model_config(data.contract), values.world_model.training
+        train_world_model(data, range(len(data)), config, out, training, seed, start_from=start_from)
+        _finish(record, out)
+
+
+def reward(
+    store: Path, out: Path, preset: PresetOption = "tiny", seed: SeedOption = 0, settings: Overrides = ()
+) -> None:
+    """Train the reward model on the labelled episodes of a store; every fifth episode is held out to measure it.
+
+    Args:
+        store: Training store.
+        out: Checkpoint folder to write; settings and metrics go to OUT.training.
+    """
+    from world4rl_data.episode import Outcome
+    from world4rl_wm.train_reward import train_and_save
+
+    values, data = _load(store, preset, settings)
+    record = _record(out, "train reward", values.reward, data, seed)
+    if not _done(record, out):
+        labelled = data.select(outcome=(Outcome.SUCCESS, Outcome.FAILURE))
+        held_out = labelled[seed % HELD_OUT :: HELD_OUT]
+        learned = sorted(set(labelled) - set(held_out))
+        config = values.reward_config(data.contract)
+        train_and_save(data, learned, held_out, out, config, values.reward.training, seed)
+        _finish(record, out)
+
+
+def bc(
+    store: Path,
+    out: Path,
+    filtered: bool = False,
+    episodes: int | None = None,
+    preset: PresetOption = "tiny",
+    seed: SeedOption = 0,
+    settings: Overrides = (),
+) -> None:
+    """Train a policy by behaviour cloning: on the demonstrations that did not fail, or on every success (filtered).
+
+    Args:
+        store: Training store.
+        out: Checkpoint folder to write; settings and metrics go to OUT.training.
+        filtered: Learn from every successful episode, the policy's own included.
+        episodes: Learn from this many episodes, the first ones; None takes all.
+    """
+    from world4rl_data.episode import Outcome
+    from world4rl_policy.bc import train_and_save
+
+    values, data = _load(store, preset, settings)
+    if filtered:
+        chosen = data.select(outcome=Outcome.SUCCESS)
+    else:
+        chosen = data.select(source=("expert", "intervention"), outcome=(Outcome.SUCCESS, Outcome.UNLABELLED))
+    chosen = chosen[:episodes]
+    if not chosen:
+        raise CommandError(f"{store} holds no {'success' if filtered else 'demonstration'} to learn from")
+    record = _record(out, "train bc", values.bc, data, seed, filtered=filtered, episodes=episodes)
+    if not _done(record, out):
+        training = values.bc.filtered_training if filtered else values.bc.training
+        name = "filtered BC" if filtered else "BC"
+        train_and_save(data, chosen, out, values.policy_config(data.contract), training, seed, description=name)
+        _finish(record, out)
+
+
+def _load(store: Path, preset: str, overrides: tuple[str, ...]) -> tuple[Preset, EpisodeStore]:
+    from world4rl.presets import load_preset
+    from world4rl_data.store import EpisodeStore
+
+    values, data = load_preset(preset, overrides), EpisodeStore.open(store)
+    if not len(data):
+        raise CommandError(f"{store} holds no episodes: collect or record some first")
+    return values, data
+
+
+def _record(out: Path, command: str, section: Any, data: EpisodeStore, seed: int, **more: Any) -> Record:
+    from dataclasses import asdict
+
+    from world4rl.record import Record
+
+    settings = {"store": str(data.path), "content_hash": data.content_hash, **more, "preset": asdict(section)}
+    return Record(out.with_name(out.name + ".training"), command, settings, seed)
+
+
+def _done(record: Record, out: Path) -> bool:
+    if record.finished and out.is_dir():
+        print(f"{out} is there already, made by the same command")
+        return True
+    return False
+
+
+def _finish(record: Record, out: Path) -> None:
+    metrics = json.loads((out / "metrics.json").read_text())
+    record.metric(event="result", **{k: v for k, v in metrics.items() if k != "training"})
+    record.finish()
+    print(f"{out}: {', '.join(f'{k} {v}' for k, v in metrics.items() if k != 'training')}")

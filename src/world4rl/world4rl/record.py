@@ -1,0 +1,96 @@
+"""What a command leaves beside its output: settings, seed, versions and metrics; and whether it has been done before."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from world4rl.commands.common import CommandError
+
+COMMAND, METRICS, HISTORY = "command.yaml", "metrics.jsonl", "commands.jsonl"
+
+
+class Record:
+    """The record of a command that makes one result, in a folder beside it.
+
+    ``command.yaml`` holds command, settings, seed and provenance; ``metrics.jsonl`` what was measured.
+    """
+
+    def __init__(self, folder: Path, command: str, settings: Mapping[str, Any], seed: int | None):
+        """Open the record, or go on with that of the same command.
+
+        Raises:
+            CommandError: the folder belongs to another command or other settings.
+        """
+        self.folder = folder
+        asked = {"command": command, "seed": seed, "settings": json.loads(json.dumps(dict(settings), default=str))}
+        path = folder / COMMAND
+        if path.is_file():
+            self._values = yaml.safe_load(path.read_text())
+            changed = differences({k: self._values.get(k) for k in asked}, asked)
+            if changed:
+                raise CommandError(
+                    f"{folder} holds a result of other settings ({'; '.join(changed[:4])}): "
+                    "give another --out, or remove it to start over"
+                )
+            return
+        from world4rl_wm.checkpoint import provenance
+
+        folder.mkdir(parents=True, exist_ok=True)
+        self._values = asked | {"finished": False, "provenance": provenance(seed, {})}
+        self._write()
+
+    @property
+    def finished(self) -> bool:
+        return bool(self._values.get("finished"))
+
+    def metric(self, **row: Any) -> None:
+        """Add a row to metrics.jsonl."""
+        with (self.folder / METRICS).open("a") as file:
+            file.write(json.dumps(row, default=str) + "\n")
+
+    def finish(self) -> None:
+        """Note that the result is complete: the same command again has nothing to do."""
+        self._values["finished"] = True
+        self._write()
+
+    def _write(self) -> None:
+        temporary = self.folder / f".{COMMAND}.tmp"
+        temporary.write_text(yaml.safe_dump(self._values, sort_keys=False))
+        temporary.replace(self.folder / COMMAND)
+
+
+def note(folder: Path, command: str, settings: Mapping[str, Any], seed: int | None, results: Mapping[str, Any]) -> None:
+    """Add a line to ``commands.jsonl`` of a folder that grows by several commands, such as a store."""
+    from world4rl_wm.checkpoint import provenance
+
+    row = {"command": command, "seed": seed, "settings": dict(settings), "results": dict(results)}
+    with (folder / HISTORY).open("a") as file:
+        file.write(json.dumps(row | {"provenance": provenance(seed, {})}, default=str) + "\n")
+
+
+def noted(folder: Path) -> list[dict[str, Any]]:
+    """The lines of ``commands.jsonl``, oldest first."""
+    path = folder / HISTORY
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
+
+
+def differences(old: Any, new: Any, where: str = "") -> list[str]:
+    """``preset.ppo.clip: 0.2 there, 0.1 asked`` for every value that differs."""
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        keys = list(old) + [k for k in new if k not in old]
+        return [line for k in keys for line in differences(old.get(k), new.get(k), f"{where}.{k}".strip("."))]
+    return [] if old == new else [f"{where}: {old} there, {new} asked"]
+
+
+def checkpoint_digest(path: Path) -> str:
+    """16 hex digits that change with a checkpoint's weights."""
+    weights = path / "model.safetensors"
+    if not weights.is_file():
+        raise CommandError(f"{path} is no checkpoint: give the folder that `world4rl train` wrote")
+    return hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
