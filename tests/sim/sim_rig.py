@@ -33,7 +33,7 @@ FINGERS = "/franka_gripper/joint_states"
 
 @contextmanager
 def node_process(module: str, log: Path, **parameters: Any) -> Iterator[subprocess.Popen[bytes]]:
-    """A node as a process of its own in namespace /world4rl; shut down with SIGINT, which must end it cleanly."""
+    """A node as a process of its own in namespace /world4rl; ended with SIGINT, and killed where that does not help."""
     words = [sys.executable, "-m", module, "--ros-args", "-r", "__ns:=/world4rl"]
     for name, value in parameters.items():
         words += ["-p", f"{name}:={str(value).lower() if isinstance(value, bool) else value}"]

@@ -32,11 +32,18 @@ from .operator import EpisodeMonitor, EpisodeResult, Scene, results_summary
 from .scene_reader_node import SceneReader
 from .tasks import make_task
 
+_ATTEMPTS = 3
+_STALL_S = 10.0  # wall time without an executed action after which an episode has broken off
+_SLICE_S = 0.5
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
 class EpisodeError(RuntimeError):
     """The graph did not do what an episode needs; the text says which node and what to mend."""
+
+
+class EpisodeBroken(EpisodeError):
+    """An episode that stopped half-way, of a kind that may go well the next time."""
 
 
 class EpisodeNode(Node):
@@ -80,11 +87,22 @@ class EpisodeNode(Node):
     def run(self) -> None:
         """All episodes, then the summary. Raises EpisodeError."""
         for index in range(self.episodes):
-            result = self.run_episode(self.first_seed + index)
+            result = self._try_episode(self.first_seed + index)
             self.results.append(result)
             of = f"episode {index + 1} of {self.episodes}, seed {result.seed}"
             self.get_logger().info(f"{of}: {result.outcome} after {result.steps} actions")
             self._report("running" if index + 1 < self.episodes else "done")
+
+    def _try_episode(self, seed: int) -> EpisodeResult:
+        """An episode that breaks off (a message lost, a node that hung) is begun again, at most twice."""
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return self.run_episode(seed)
+            except EpisodeBroken as error:
+                if not rclpy.ok():
+                    raise
+                self.get_logger().warning(f"episode with seed {seed} broke off, begun again: {error}")
+        return self.run_episode(seed)
 
     def run_episode(self, seed: int) -> EpisodeResult:
         """One episode from a seed to its label."""
@@ -92,12 +110,10 @@ class EpisodeNode(Node):
         before_ns = self._scenes.newest_ns
         self.call(self._reset, ResetArm.Request(seed=seed))
         self._fresh_scene(before_ns)
-        self.call(self._enable_gate, SetBool.Request(data=True))
+        self.call_patiently(self._enable_gate, SetBool.Request(data=True))
         uri = ""
         if self._record:
-            request = StartEpisode.Request(
-                task=self.task.name, operator_id=self.operator_id, note=json.dumps({"seed": seed})
-            )
+            request = StartEpisode.Request(task=self.task.name, operator_id=self.operator_id, note=f"seed={seed}")
             uri = self.call_patiently(self._start, request).uri
         try:
             outcome = self._act(seed)
@@ -116,7 +132,7 @@ class EpisodeNode(Node):
         scene = self._fresh_scene(self._fresh_scene(self._scenes.newest_ns).stamp_ns)
         self._monitor = EpisodeMonitor(self.task.horizon)
         self.begin(seed)
-        steps, steps_ns = 0, scene.stamp_ns
+        steps, moved_at = 0, time.monotonic()
         try:
             while True:
                 outcome = self._monitor.saw(scene)
@@ -124,46 +140,62 @@ class EpisodeNode(Node):
                     return outcome
                 self.on_scene(scene)
                 if self._monitor.steps != steps:
-                    steps, steps_ns = self._monitor.steps, scene.stamp_ns
-                elif scene.stamp_ns - steps_ns > self._timeout_s * 1e9:
+                    steps, moved_at = self._monitor.steps, time.monotonic()
+                elif time.monotonic() - moved_at > _STALL_S:
                     raise EpisodeError(
-                        f"no action was executed for {self._timeout_s} s: see the status topics of arm_gate and policy"
+                        f"no action was executed for {_STALL_S} s: see arm_gate/status and policy/status"
                     )
                 scene = self._fresh_scene(scene.stamp_ns)
         finally:
             self.end()
 
     def _fresh_scene(self, after_ns: int) -> Scene:
-        scene = self._scenes.wait(after_ns, self._timeout_s)
+        found: list[Scene | None] = []
+
+        def look(seconds: float) -> bool:
+            found.append(self._scenes.wait(after_ns, seconds))
+            return found[-1] is not None
+
+        scene = found[-1] if self._wait(look) else None
         if scene is None:
-            raise EpisodeError(f"no scene from sim_arm for {self._timeout_s} s: is the node running?")
+            raise EpisodeBroken(f"no scene from sim_arm for {self._timeout_s} s: is the node running?")
         return scene
+
+    def _wait(self, wait: Callable[[float], bool]) -> bool:
+        """Waits up to `timeout_s` in slices that notice a shutdown; `wait(seconds)` says whether it came."""
+        end = time.monotonic() + self._timeout_s
+        while time.monotonic() < end:
+            if not rclpy.ok():
+                raise EpisodeError("ROS was shut down")
+            if wait(_SLICE_S):
+                return True
+        return False
 
     def _on_executed(self, message: Action) -> None:
         self._monitor.executed(message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec)
 
     def call(self, client: Client, request: Any) -> Any:
         """Calls a service from the main thread; raises EpisodeError unless it answers with success."""
-        if not client.wait_for_service(timeout_sec=self._timeout_s):
+        if not self._wait(lambda seconds: client.wait_for_service(timeout_sec=seconds)):
             raise EpisodeError(f"service {client.srv_name} is not there after {self._timeout_s} s: start its node")
         answered = threading.Event()
         future = client.call_async(request)
         future.add_done_callback(lambda _: answered.set())
-        if not answered.wait(self._timeout_s):
-            raise EpisodeError(f"service {client.srv_name} did not answer within {self._timeout_s} s")
+        if not self._wait(answered.wait):
+            raise EpisodeBroken(f"service {client.srv_name} did not answer within {self._timeout_s} s")
         response = future.result()
         if not response.success:
             raise EpisodeError(f"service {client.srv_name} refused: {response.message}")
         return response
 
     def call_patiently(self, client: Client, request: Any) -> Any:
-        """As `call`, but in the first episode a refusal is asked again: the graph may still be activating its nodes."""
+        """As `call`, but a refusal is asked again: a node may still be starting, or wait for its first messages."""
         end = time.monotonic() + self._timeout_s
         while True:
             try:
                 return self.call(client, request)
             except EpisodeError:
-                if self.results or time.monotonic() > end:
+                if time.monotonic() > end or not rclpy.ok():
                     raise
                 time.sleep(0.2)
 

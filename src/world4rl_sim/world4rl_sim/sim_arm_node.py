@@ -121,7 +121,8 @@ def main(args: list[str] | None = None) -> None:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except (ValueError, RuntimeError) as error:
-        sys.exit(f"sim_arm: {error}")
+        if rclpy.ok():  # else: a shutdown in the middle of a tick
+            sys.exit(f"sim_arm: {error}")
     finally:
         if node is not None:
             node.arm.close()
