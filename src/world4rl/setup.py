@@ -30,7 +30,7 @@ setup(
     author="World4RL maintainers",
     maintainer="World4RL maintainers",
     maintainer_email="maintainers@world4rl.example.org",
-    description="The world4rl command and the pipeline: record, learn, dream, refine, deploy.",
+    description="The world4rl command and the pipeline that strings the stages of World4RL together.",
     license="Apache-2.0",
     entry_points={
         "console_scripts": [

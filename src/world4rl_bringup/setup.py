@@ -23,6 +23,6 @@ setup(
     author="World4RL maintainers",
     maintainer="World4RL maintainers",
     maintainer_email="maintainers@world4rl.example.org",
-    description="The World4RL graph as data, its launch and parameter files, and a runner for machines without launch.",
+    description="The World4RL graph as data, launch and parameter files, and a runner without launch.",
     license="Apache-2.0",
 )

@@ -19,7 +19,7 @@ setup(
     author="World4RL maintainers",
     maintainer="World4RL maintainers",
     maintainer_email="maintainers@world4rl.example.org",
-    description="Everything between a normalised action and an arm in World4RL: safety gate, command arbitration, exploration.",
+    description="Everything between a normalised action and an arm in World4RL: the safety gate and its node.",
     license="Apache-2.0",
     entry_points={
         "console_scripts": [

@@ -21,7 +21,7 @@ setup(
     author="World4RL maintainers",
     maintainer="World4RL maintainers",
     maintainer_email="maintainers@world4rl.example.org",
-    description="Stand-ins for reality in World4RL: a simulated Franka arm with franka_ros2's interfaces, table-top tasks and scripted experts.",
+    description="Stand-ins for reality in World4RL: a simulated Franka arm, table-top tasks, scripted experts.",
     license="Apache-2.0",
     entry_points={
         "console_scripts": [

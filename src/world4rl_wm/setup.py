@@ -27,7 +27,7 @@ setup(
     author="World4RL maintainers",
     maintainer="World4RL maintainers",
     maintainer_email="maintainers@world4rl.example.org",
-    description="The diffusion world model of World4RL: action encoding, denoiser, reward model, imagination and its node.",
+    description="The diffusion world model of World4RL, its reward model, imagination and their node.",
     license="Apache-2.0",
     entry_points={
         "console_scripts": [

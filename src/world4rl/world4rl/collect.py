@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from tqdm import tqdm
-from world4rl_data.contract import TaskContract
-from world4rl_data.episode import ActionSource, Episode, Outcome
 
 from world4rl.simulation import make_env
+from world4rl_data.contract import TaskContract
+from world4rl_data.episode import ActionSource, Episode, Outcome
 
 if TYPE_CHECKING:
     from world4rl_sim.env import SimEnv
@@ -71,6 +71,7 @@ def _random(contract: TaskContract, seed: int) -> Controller:
 @lru_cache(maxsize=4)
 def _load_policy(path: str, _written_ns: int) -> Any:
     import torch
+
     from world4rl_policy.actor_critic import GaussianPolicy
 
     torch.set_num_threads(1)
@@ -79,6 +80,7 @@ def _load_policy(path: str, _written_ns: int) -> Any:
 
 def _policy(contract: TaskContract, behaviour: Behaviour, rng: np.random.Generator) -> Controller:
     import torch
+
     from world4rl_wm.frames import to_float
 
     if behaviour.checkpoint is None:

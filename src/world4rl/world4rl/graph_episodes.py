@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
+
 from world4rl_bringup.domain import own_domain
 from world4rl_bringup.graph import graph
 from world4rl_bringup.options import GraphOptions
@@ -37,7 +38,9 @@ def run_graph(mode: str, options: GraphOptions, log_dir: Path, progress: bool = 
     bar.update(len(found.get("results", [])) - bar.n)
     bar.close()
     if len(found.get("results", [])) < options.episodes:
-        raise RuntimeError(f"only {len(found.get('results', []))} of {options.episodes} episodes: see {log_dir}/graph.log")
+        raise RuntimeError(
+            f"only {len(found.get('results', []))} of {options.episodes} episodes: see {log_dir}/graph.log"
+        )
     return found
 
 
@@ -62,9 +65,7 @@ def demonstrate(task: str, episodes: int, first_seed: int, run: Path, progress: 
     return run_graph("sim_arm", options, run / "log" / "demonstrations", progress)
 
 
-def deploy(
-    task: str, policy: Path, episodes: int, first_seed: int, run: Path, progress: bool = True
-) -> dict[str, Any]:
+def deploy(task: str, policy: Path, episodes: int, first_seed: int, run: Path, progress: bool = True) -> dict[str, Any]:
     """Let a policy act on the graph and record its episodes to ``bags/deployments``."""
     options = GraphOptions(
         task=task,

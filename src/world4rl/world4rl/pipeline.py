@@ -255,9 +255,10 @@ def _clips(run: Run, store: EpisodeStore, result: Any, each: int = 2) -> None:
 def refinement(run: Run) -> None:
     """PPO in the dream, the checkpoint chosen by the judge."""
     from world4rl_policy.actor_critic import GaussianPolicy
+    from world4rl_wm.frames import StartStates
     from world4rl_wm.replay_check import ReplayCheck
 
-    from world4rl.refine import first_frames, refine, save_refinement
+    from world4rl.refine import refine, save_refinement
 
     values = run.read("replay_check.json")
     check = ReplayCheck(**{k: v for k, v in values.items() if k in ReplayCheck.__dataclass_fields__})
@@ -269,8 +270,8 @@ def refinement(run: Run) -> None:
         check,
         dreamer(run, "a"),
         dreamer(run, "b"),
-        first_frames(practice_store, range(len(practice_store))),
-        first_frames(check_store, range(len(check_store))),
+        StartStates.of(practice_store, range(len(practice_store))),
+        StartStates.of(check_store, range(len(check_store))),
         (real, successes(real)),
         run.path / "refine",
         config,

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_policy.bc import Demonstrations
 from world4rl_policy.ppo import Ppo, PpoConfig, start_kl
+from world4rl_wm.frames import StartStates
 from world4rl_wm.imagination_env import ImaginationConfig, ImaginationEnv
 from world4rl_wm.metrics_log import MetricsLog
 from world4rl_wm.replay_check import ReplayCheck
@@ -82,21 +82,16 @@ class Refinement:
 
 
 @torch.no_grad()
-def dreamed_success(policy: GaussianPolicy, dreamer: Dreamer, start_frames: Tensor, config: ImaginationConfig) -> float:
-    """Success of the policy's mean actions in dreams from every one of `start_frames` ``(N, C, H, W)`` uint8."""
-    config = replace(config, num_envs=len(start_frames))
-    env = ImaginationEnv([dreamer.world_model], [dreamer.reward_model], start_frames, config)
-    observation, _ = env.reset(seed=0, rows=torch.arange(len(start_frames)))
-    success = torch.zeros(len(start_frames), dtype=torch.bool)
+def dreamed_success(policy: GaussianPolicy, dreamer: Dreamer, starts: StartStates, config: ImaginationConfig) -> float:
+    """Success of the policy's mean actions in dreams from every one of `starts`."""
+    config = replace(config, num_envs=len(starts))
+    env = ImaginationEnv([dreamer.world_model], [dreamer.reward_model], starts, config)
+    observation, _ = env.reset(seed=0, rows=torch.arange(len(starts)))
+    success = torch.zeros(len(starts), dtype=torch.bool)
     for _ in range(config.horizon):
         observation, _, terminated, _, _ = env.step(policy.act(observation))
         success |= terminated
     return float(success.float().mean())
-
-
-def first_frames(store: EpisodeStore, episodes: Sequence[int]) -> Tensor:
-    """First frames of the episodes, uint8 ``(N, C, H, W)``."""
-    return torch.stack([torch.from_numpy(store.frames(e)[0].copy()) for e in episodes])
 
 
 def cautious(config: RefineConfig) -> RefineConfig:
@@ -114,8 +109,8 @@ def refine(
     check: ReplayCheck,
     dream: Dreamer,
     judge: Dreamer,
-    start_frames: Tensor,
-    judge_frames: Tensor,
+    starts: StartStates,
+    judge_starts: StartStates,
     successes: tuple[EpisodeStore, Sequence[int]],
     out: Path,
     config: RefineConfig = RefineConfig(),
@@ -126,14 +121,14 @@ def refine(
 
     Args:
         check: the replay check of `dream`; where it refuses, the start policy is kept.
-        start_frames, judge_frames: uint8 ``(N, C, H, W)``, disjoint.
+        starts, judge_starts: where dreams begin; disjoint.
         successes: real successful episodes for the BC term.
         out: folder for metrics.jsonl.
     """
     log = MetricsLog(out / "metrics.jsonl", step=-1)
-    judge_frames = judge_frames[: config.selection.episodes]
-    imagined_start = dreamed_success(start, dream, start_frames[: config.selection.episodes], config.imagination)
-    judged_start = dreamed_success(start, judge, judge_frames, config.imagination)
+    judge_starts = judge_starts[: config.selection.episodes]
+    imagined_start = dreamed_success(start, dream, starts[: config.selection.episodes], config.imagination)
+    judged_start = dreamed_success(start, judge, judge_starts, config.imagination)
     log.write(iteration=0, judged_success=judged_start, start_kl=0.0, imagined_mean_success=imagined_start)
     kept = Refinement(start, 0, imagined_start, imagined_start, judged_start, judged_start, 0.0, check.reason)
     if not check.passed:
@@ -141,7 +136,7 @@ def refine(
     if check.verdict == "refine_cautiously":
         config = cautious(config)
     policy = copy.deepcopy(start).requires_grad_(True)
-    env = ImaginationEnv([dream.world_model], [dream.reward_model], start_frames, config.imagination)
+    env = ImaginationEnv([dream.world_model], [dream.reward_model], starts, config.imagination)
     generator = torch.Generator().manual_seed(seed + 1)
     demonstrations = Demonstrations(*successes, policy.history)
     ppo = Ppo(policy, env, config.ppo, lambda size: demonstrations.sample(size, generator), seed)
@@ -154,7 +149,7 @@ def refine(
         row = ppo.iterate()
         if (iteration + 1) % config.selection.every == 0:
             kl = start_kl(policy, start, reference, config.ppo.std)
-            judged = dreamed_success(policy, judge, judge_frames, config.imagination)
+            judged = dreamed_success(policy, judge, judge_starts, config.imagination)
             row |= {"judged_success": judged, "start_kl": kl}
             if kl > config.selection.max_start_kl:
                 log.write(**row)
@@ -162,7 +157,7 @@ def refine(
                 break
             if judged >= threshold:
                 threshold = judged + 1e-9
-                imagined = dreamed_success(policy, dream, start_frames[: config.selection.episodes], config.imagination)
+                imagined = dreamed_success(policy, dream, starts[: config.selection.episodes], config.imagination)
                 chosen = copy.deepcopy(policy).eval().requires_grad_(False)
                 chosen_reason = "best in the judge's dreams"
                 best = Refinement(

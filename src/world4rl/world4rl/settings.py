@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from world4rl.refine import Caution, RefineConfig, Selection
 from world4rl_data.contract import TaskContract
 from world4rl_policy.actor_critic import PolicyConfig
 from world4rl_policy.bc import BcTraining
@@ -17,8 +18,6 @@ from world4rl_wm.reward import RewardConfig
 from world4rl_wm.train_reward import RewardTraining
 from world4rl_wm.train_world_model import WorldModelTraining
 from world4rl_wm.world_model import WorldModelConfig
-
-from world4rl.refine import Caution, RefineConfig, Selection
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
 from world4rl_policy.statistics import compare, wilson_interval
 
 if TYPE_CHECKING:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal
+
 from world4rl_data.contract import TaskContract
 from world4rl_wm.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 
@@ -96,7 +97,9 @@ class GaussianPolicy(nn.Module):
         try:
             policy.load_state_dict(checkpoint.weights)
         except RuntimeError as error:
-            raise CheckpointError(f"{path}: weights do not fit config.yaml ({error}); train or copy it again.") from error
+            raise CheckpointError(
+                f"{path}: weights do not fit config.yaml ({error}); train or copy it again."
+            ) from error
         return policy.to(device).eval()
 
 

@@ -10,10 +10,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
-from world4rl_data.store import EpisodeStore
-from world4rl_wm.frames import FrameWindows, to_float
 
+from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy, PolicyConfig
+from world4rl_wm.frames import FrameWindows, to_float
 
 
 @dataclass(frozen=True)

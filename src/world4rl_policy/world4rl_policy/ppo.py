@@ -72,7 +72,9 @@ class RolloutBatch:
         return float(self.rewards.sum(0).clamp(max=1).mean())
 
 
-def collect(env: VectorEnv, policy: GaussianPolicy, value: ValueFunction, config: PpoConfig, generator: torch.Generator) -> RolloutBatch:
+def collect(
+    env: VectorEnv, policy: GaussianPolicy, value: ValueFunction, config: PpoConfig, generator: torch.Generator
+) -> RolloutBatch:
     """Run the policy with exploration noise for one batch of episodes."""
     std = torch.full_like(policy.std, config.std)
     observation, _ = env.reset(seed=int(torch.randint(2**31, (), generator=generator)))
@@ -85,7 +87,15 @@ def collect(env: VectorEnv, policy: GaussianPolicy, value: ValueFunction, config
             action = distribution.mean + std * noise
             following, reward, terminated, _, _ = env.step(action)
             steps.append(
-                (observation, action, distribution.log_prob(action).sum(-1), reward, value(observation), terminated, alive)
+                (
+                    observation,
+                    action,
+                    distribution.log_prob(action).sum(-1),
+                    reward,
+                    value(observation),
+                    terminated,
+                    alive,
+                )
             )
             alive = alive & ~terminated
             observation = following
@@ -144,15 +154,32 @@ class Ppo:
         batch = collect(self.env, self.policy, self.value, config, self.generator)
         advantage, returns = generalized_advantage(batch, config.gamma, config.gae_lambda)
         valid = batch.valid
-        data = (batch.observations[valid], batch.actions[valid], batch.log_prob[valid], advantage[valid], returns[valid])
+        data = (
+            batch.observations[valid],
+            batch.actions[valid],
+            batch.log_prob[valid],
+            advantage[valid],
+            returns[valid],
+        )
         warming_up = self.iteration < config.value_warm_up
         log = self._update(*data, policy_too=not warming_up)
         explained = 1 - (returns[valid] - batch.values[valid]).var() / returns[valid].var().clamp(min=1e-8)
         self.iteration += 1
-        return {"iteration": self.iteration, "imagined_success": batch.success, "explained_variance": float(explained), **log}
+        return {
+            "iteration": self.iteration,
+            "imagined_success": batch.success,
+            "explained_variance": float(explained),
+            **log,
+        }
 
     def _update(
-        self, observations: Tensor, actions: Tensor, log_prob: Tensor, advantage: Tensor, returns: Tensor, policy_too: bool
+        self,
+        observations: Tensor,
+        actions: Tensor,
+        log_prob: Tensor,
+        advantage: Tensor,
+        returns: Tensor,
+        policy_too: bool,
     ) -> dict[str, float]:
         config, size = self.config, len(actions)
         totals = {"policy_loss": 0.0, "value_loss": 0.0, "approx_kl": 0.0, "clip_fraction": 0.0, "bc_loss": 0.0}
@@ -174,7 +201,9 @@ class Ppo:
                 if kl > config.target_kl:
                     stop = True
                     continue
-                gain = torch.min(ratio * advantage[rows], ratio.clamp(1 - config.clip, 1 + config.clip) * advantage[rows])
+                gain = torch.min(
+                    ratio * advantage[rows], ratio.clamp(1 - config.clip, 1 + config.clip) * advantage[rows]
+                )
                 bc_loss = self._bc_loss()
                 entropy = distribution.entropy().sum(-1).mean()
                 policy_loss = -gain.mean() + config.bc_coefficient * bc_loss - config.entropy_coefficient * entropy

@@ -17,6 +17,7 @@ import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+
 from world4rl_data.contract import TaskContract
 
 WEIGHTS, CONFIG, CONTRACT = "model.safetensors", "config.yaml", "contract.yaml"
@@ -101,7 +102,9 @@ def load_checkpoint(path: Path | str, kind: str, contract: TaskContract | None =
     path = Path(path)
     missing = [name for name in (WEIGHTS, CONFIG, CONTRACT) if not (path / name).is_file()]
     if missing:
-        raise CheckpointError(f"{path} is no checkpoint: {', '.join(missing)} missing. Give the folder that training wrote.")
+        raise CheckpointError(
+            f"{path} is no checkpoint: {', '.join(missing)} missing. Give the folder that training wrote."
+        )
     try:
         config = yaml.safe_load((path / CONFIG).read_text())
         weights = load_file(path / WEIGHTS)

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 
 from world4rl_wm.action_encoding import two_hot
 
-
 FREQUENCIES = (0.5, 1.0, 2.0, 4.0)
 """Of `fourier_features`, in cycles per 2 pi of a normalised value."""
 
@@ -52,7 +51,9 @@ class Denoiser(nn.Module):
         per_frame = config.image_channels * config.stem**2
         embedding = 4 * config.widths[0]
         self.action_embedding = nn.Sequential(
-            nn.Linear(config.history * config.action_dim * config.bins, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
+            nn.Linear(config.history * config.action_dim * config.bins, embedding),
+            nn.SiLU(),
+            nn.Linear(embedding, embedding),
         )
         if config.proprio_dim:
             self.proprio_embedding = nn.Sequential(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from world4rl_wm.frames import StartStates, to_float
 from world4rl_wm.world_model import WorldModel
 
 
@@ -35,9 +36,14 @@ class Dream:
         self.generator = None if seed is None else torch.Generator(context.device).manual_seed(seed)
 
     @classmethod
-    def from_first_frames(cls, world_model: WorldModel, frames: Tensor, seed: int | None = None) -> Dream:
-        """Start at an episode's first frame ``(B, C, H, W)``: it is repeated, and nothing has been done yet."""
-        return cls(world_model, frames.unsqueeze(1).repeat(1, world_model.history, 1, 1, 1), seed=seed)
+    def from_start(cls, world_model: WorldModel, start: StartStates, seed: int | None = None) -> Dream:
+        """Start where episodes begin: the first frame is repeated, and nothing has been done yet."""
+        device = world_model.device
+        context = to_float(start.frames).to(device).unsqueeze(1).repeat(1, world_model.history, 1, 1, 1)
+        proprio = None
+        if world_model.state_model is not None:
+            proprio = start.proprio.to(device).unsqueeze(1).repeat(1, 2, 1)
+        return cls(world_model, context, seed=seed, proprio=proprio)
 
     def step(self, action: Tensor) -> Tensor:
         """Do `action` ``(B, A)``; returns the next frame ``(B, C, H, W)``."""

@@ -47,7 +47,11 @@ def denoise(network: Network, x: Tensor, sigma: Tensor, config: EdmConfig) -> Te
 
 
 def training_loss(
-    network: Network, x0: Tensor, config: EdmConfig, weight: Tensor | None = None, generator: torch.Generator | None = None
+    network: Network,
+    x0: Tensor,
+    config: EdmConfig,
+    weight: Tensor | None = None,
+    generator: torch.Generator | None = None,
 ) -> Tensor:
     """``|| F - (x0 - c_skip x) / c_out ||^2`` averaged; `weight` ``(B, 1 or C, H, W)`` stresses pixels."""
     noise_level = torch.randn(len(x0), device=x0.device, generator=generator)

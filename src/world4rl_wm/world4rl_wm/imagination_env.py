@@ -11,7 +11,7 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from world4rl_wm.dream import Dream
-from world4rl_wm.frames import to_float
+from world4rl_wm.frames import StartStates
 from world4rl_wm.reward import RewardModel
 from world4rl_wm.world_model import WorldModel
 
@@ -33,19 +33,19 @@ class ImaginationEnv:
     models the dreams are dealt out evenly among them; with several reward models *all* must agree on a success.
 
     Observations are float ``(num_envs, observed_frames, C, H, W)`` in [-1, 1]. Episodes start at random rows of
-    `start_frames`, uint8 ``(N, C, H, W)``: first frames of real episodes. There is no autoreset: all dreams of a batch
+    `starts`: beginnings of real episodes. There is no autoreset: all dreams of a batch
     run in step, and `reset` starts the next batch; steps after an episode's end are masked by the caller.
     """
 
     def __init__(
-        self, world_models: list[WorldModel], reward_models: list[RewardModel], start_frames: Tensor, config: ImaginationConfig
+        self, world_models: list[WorldModel], reward_models: list[RewardModel], starts: StartStates, config: ImaginationConfig
     ):
         if config.num_envs % len(world_models):
             raise ValueError(f"num_envs {config.num_envs} must be a multiple of the {len(world_models)} world models")
         self.config = config
         self.num_envs = config.num_envs
         self.world_models, self.reward_models = world_models, reward_models
-        self.start_frames = start_frames
+        self.starts = starts
         denoiser = world_models[0].config.denoiser
         pixels = (config.observed_frames, denoiser.image_channels, denoiser.image_size, denoiser.image_size)
         self.single_observation_space = spaces.Box(-1.0, 1.0, pixels, np.float32)
@@ -56,20 +56,20 @@ class ImaginationEnv:
         self._dreams: list[Dream] = []
 
     def reset(self, *, seed: int | None = None, rows: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Start a batch of dreams, at `rows` of the start frames or at random ones."""
+        """Start a batch of dreams, at `rows` of the start states or at random ones."""
         if seed is not None:
             self._generator.manual_seed(seed)
         if rows is None:
-            rows = torch.randint(len(self.start_frames), (self.num_envs,), generator=self._generator)
-        frames = to_float(self.start_frames[rows]).to(self.world_models[0].device)
+            rows = torch.randint(len(self.starts), (self.num_envs,), generator=self._generator)
+        parts = self.starts[rows].split(self.num_envs // len(self.world_models))
         noise_seed = int(torch.randint(2**31, (), generator=self._generator))
-        parts = frames.chunk(len(self.world_models))
         self._dreams = [
-            Dream.from_first_frames(model, part, noise_seed + i)
+            Dream.from_start(model, part, noise_seed + i)
             for i, (model, part) in enumerate(zip(self.world_models, parts, strict=True))
         ]
-        self._streak = torch.zeros(self.num_envs, dtype=torch.long, device=frames.device)
-        self._alive = torch.ones(self.num_envs, dtype=torch.bool, device=frames.device)
+        device = self.world_models[0].device
+        self._streak = torch.zeros(self.num_envs, dtype=torch.long, device=device)
+        self._alive = torch.ones(self.num_envs, dtype=torch.bool, device=device)
         self._step = 0
         return self._observation(), {"start": rows}
 

@@ -6,6 +6,7 @@ from importlib.metadata import entry_points
 from typing import Protocol, runtime_checkable
 
 from torch import Tensor
+
 from world4rl_data.contract import TaskContract
 
 

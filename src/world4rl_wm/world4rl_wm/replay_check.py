@@ -14,7 +14,7 @@ from world4rl_data.episode import Outcome
 from world4rl_data.store import EpisodeStore
 
 from world4rl_wm.dream import Dream
-from world4rl_wm.frames import to_float, to_uint8
+from world4rl_wm.frames import StartStates, to_uint8
 from world4rl_wm.reward import RewardModel
 from world4rl_wm.world_model import WorldModel
 
@@ -90,12 +90,12 @@ def replay(
     """Dream the episodes again, open loop, and judge the dreams with the reward models (all must agree)."""
     lengths = torch.tensor([store.infos[e].length for e in episodes])
     longest = int(lengths.max())
-    first = torch.stack([torch.from_numpy(np.array(store.frames(e)[0])) for e in episodes])
+    starts = StartStates.of(store, episodes)
     actions = torch.zeros(len(episodes), longest, store.contract.action_dim)
     for row, episode in enumerate(episodes):
         actions[row, : lengths[row]] = torch.from_numpy(np.array(store.actions(episode)))
-    frames, probabilities = [first], [torch.zeros(len(episodes))]
-    dreams = [Dream.from_first_frames(world_model, to_float(part), seed + i) for i, part in enumerate(first.split(batch))]
+    frames, probabilities = [starts.frames], [torch.zeros(len(episodes))]
+    dreams = [Dream.from_start(world_model, part, seed + i) for i, part in enumerate(starts.split(batch))]
     for step in range(longest):
         parts = actions[:, step].split(batch)
         following = torch.cat([dream.step(part) for dream, part in zip(dreams, parts, strict=True)])

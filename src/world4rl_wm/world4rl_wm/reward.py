@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from world4rl_data.contract import TaskContract
 
+from world4rl_data.contract import TaskContract
 from world4rl_wm.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 
 KIND = "reward_model"
@@ -67,12 +67,16 @@ class RewardModel(nn.Module):
         return save_checkpoint(path, KIND, self.state_dict(), asdict(self.config), self.contract, **meta)
 
     @classmethod
-    def load(cls, path: Path | str, device: str | torch.device = "cpu", contract: TaskContract | None = None) -> RewardModel:
+    def load(
+        cls, path: Path | str, device: str | torch.device = "cpu", contract: TaskContract | None = None
+    ) -> RewardModel:
         """Read a checkpoint folder for inference: frozen and in evaluation mode."""
         checkpoint = load_checkpoint(path, KIND, contract)
         model = cls(RewardConfig(**checkpoint.config), checkpoint.contract)
         try:
             model.load_state_dict(checkpoint.weights)
         except RuntimeError as error:
-            raise CheckpointError(f"{path}: weights do not fit config.yaml ({error}); train or copy it again.") from error
+            raise CheckpointError(
+                f"{path}: weights do not fit config.yaml ({error}); train or copy it again."
+            ) from error
         return model.to(device).eval().requires_grad_(False)

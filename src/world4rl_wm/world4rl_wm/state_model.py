@@ -6,8 +6,23 @@ millimetre and its motion under an action is simple, so it is modelled apart fro
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
+
+from world4rl_wm.frames import FrameWindows
+
+
+@dataclass(frozen=True)
+class StateTraining:
+    """Optimisation of the state model; `noise` is the largest standard deviation of noise on its frames."""
+
+    steps: int = 600
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    noise: float = 0.1
 
 
 class StateModel(nn.Module):
@@ -17,7 +32,9 @@ class StateModel(nn.Module):
     prediction also looks at the last frame, because what blocks the arm is seen there.
     """
 
-    def __init__(self, image_channels: int, image_size: int, proprio_dim: int, action_dim: int, history: int, width: int = 128):
+    def __init__(
+        self, image_channels: int, image_size: int, proprio_dim: int, action_dim: int, history: int, width: int = 128
+    ):
         super().__init__()
         self.register_buffer("mean", torch.zeros(proprio_dim))
         self.register_buffer("std", torch.ones(proprio_dim))
@@ -61,8 +78,25 @@ class StateModel(nn.Module):
         known = torch.cat([self.encoder(frame), self.normalise(last), velocity, actions.flatten(1)], dim=1)
         return last + self.change_std * self.dynamics(known)
 
-    def loss(self, frame: Tensor, proprio: Tensor, actions: Tensor, following: Tensor) -> Tensor:
-        """Squared errors of estimate and prediction, each in units of its own scale."""
-        estimate = ((self.estimate(frame) - proprio[:, -1]) / self.std).square().mean()
-        prediction = ((self.predict(frame, proprio, actions) - following) / self.change_std).square().mean()
-        return estimate + prediction
+
+def train_state_model(
+    model: StateModel, windows: FrameWindows, config: StateTraining, seed: int = 0, progress: bool = True
+) -> None:
+    """Fit estimate and prediction by squared error, each in units of its own scale; leaves the model frozen."""
+    model.fit_scale(windows.proprio[windows.current], windows.proprio[windows.current + 1])
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.steps, pct_start=0.1)
+    for _ in tqdm(range(config.steps), desc="state model", disable=not progress, unit="step"):
+        batch = windows.window(windows.current[torch.randint(len(windows.current), (config.batch_size,), generator=generator)])
+        level = torch.rand(config.batch_size, 1, 1, 1, generator=generator) * config.noise
+        frame = batch.context[:, -1]
+        frame = frame + level * torch.randn(frame.shape, generator=generator)
+        estimate = (model.estimate(frame) - batch.proprio[:, -1]) / model.std
+        prediction = (model.predict(frame, batch.proprio, batch.actions) - batch.next_proprio) / model.change_std
+        loss = estimate.square().mean() + prediction.square().mean()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    model.requires_grad_(False)

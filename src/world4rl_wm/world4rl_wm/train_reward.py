@@ -10,9 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
+
 from world4rl_data.episode import Outcome
 from world4rl_data.store import EpisodeStore
-
 from world4rl_wm.frames import to_float
 from world4rl_wm.reward import RewardConfig, RewardModel
 
@@ -90,7 +90,9 @@ def train_reward(
     torch.manual_seed(seed)
     positive, negative = data.success.nonzero().squeeze(1), (~data.success).nonzero().squeeze(1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.steps, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.learning_rate, total_steps=config.steps, pct_start=0.1
+    )
     labels = torch.cat([torch.ones(config.positives), torch.zeros(config.negatives)])
     model.train()
     for _ in tqdm(range(config.steps), desc=description, disable=not progress, unit="step"):

@@ -6,16 +6,17 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import torch
 from torch import Tensor
 from tqdm import tqdm
-from world4rl_data.store import EpisodeStore
 
+from world4rl_data.store import EpisodeStore
 from world4rl_wm.frames import FrameWindows, Window
 from world4rl_wm.metrics_log import MetricsLog
+from world4rl_wm.state_model import StateTraining, train_state_model
 from world4rl_wm.training_state import TrainingState
 from world4rl_wm.world_model import WorldModel, WorldModelConfig
 
@@ -40,6 +41,7 @@ class WorldModelTraining:
     rollout_share: float = 0.25
     rollout_steps: int = 3
     save_every: int = 250
+    state: StateTraining = field(default_factory=StateTraining)
 
 
 def learning_rate_factor(step: int, config: WorldModelTraining) -> float:
@@ -50,8 +52,8 @@ def learning_rate_factor(step: int, config: WorldModelTraining) -> float:
     return 0.1 + 0.45 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
 
-def own_history(model: WorldModel, windows: FrameWindows, current: Tensor, depth: int) -> tuple[Tensor, Tensor]:
-    """What the model shows itself `depth` steps after `current`: frames ``(B, T, C, H, W)``, proprioception ``(B, 2, P)``."""
+def own_history(model: WorldModel, windows: FrameWindows, current: Tensor, depth: int) -> Tensor:
+    """The past ``(B, T, C, H, W)`` that the model has dreamed for itself `depth` steps after `current`."""
     start = windows.window(current)
     shown, proprio = start.context, start.proprio
     model.eval()
@@ -60,13 +62,13 @@ def own_history(model: WorldModel, windows: FrameWindows, current: Tensor, depth
         shown = torch.cat([shown[:, 1:], frame.unsqueeze(1)], dim=1)
         proprio = proprio if following is None else following
     model.train()
-    return shown, proprio
+    return shown
 
 
 def training_batch(
     model: WorldModel, windows: FrameWindows, config: WorldModelTraining, step: int, generator: torch.Generator
-) -> tuple[Tensor, Window, Tensor]:
-    """Draw one batch: frames shown, the true window, proprioception shown."""
+) -> tuple[Tensor, Window]:
+    """Draw one batch: the past that is shown, and the true window."""
     depth = 0
     if step >= config.steps * (1 - config.rollout_share):
         depth = int(torch.randint(0, config.rollout_steps + 1, (), generator=generator))
@@ -75,9 +77,9 @@ def training_batch(
         raise ValueError(f"no episode is longer than {depth} steps: lower rollout_steps")
     current = eligible[torch.randint(len(eligible), (config.batch_size,), generator=generator)]
     window = windows.window(current + depth)
-    shown, proprio = own_history(model, windows, current, depth) if depth else (window.context, window.proprio)
+    shown = own_history(model, windows, current, depth) if depth else window.context
     level = torch.rand(len(current), 1, 1, 1, 1, generator=generator) * config.context_noise
-    return shown + level * torch.randn(shown.shape, generator=generator), window, proprio
+    return shown + level * torch.randn(shown.shape, generator=generator), window
 
 
 def train_world_model(
@@ -103,8 +105,6 @@ def train_world_model(
     torch.manual_seed(seed)
     windows = FrameWindows(store, episodes, model_config.denoiser.history)
     model = WorldModel(model_config, store.contract)
-    if model.state_model is not None:
-        model.state_model.fit_scale(windows.proprio[windows.current], windows.proprio[windows.current + 1])
     if start_from is not None:
         model.load_state_dict(WorldModel.load(start_from, contract=store.contract).state_dict())
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
@@ -113,16 +113,20 @@ def train_world_model(
     work.mkdir(parents=True, exist_ok=True)
     identity = [asdict(config), model_config.to_dict(), seed, list(episodes), store.content_hash, str(start_from)]
     fingerprint = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
-    state.restore(work / "state.safetensors", fingerprint)
+    resumed = state.restore(work / "state.safetensors", fingerprint)
+    if model.state_model is not None:
+        if not resumed:
+            train_state_model(model.state_model, windows, config.state, seed, progress)
+        model.state_model.requires_grad_(False)
     log = MetricsLog(work / "metrics.jsonl", state.step)
     model.train()
     bar = tqdm(total=config.steps, initial=state.step, desc="world model", disable=not progress, unit="step")
     while state.step < config.steps:
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * learning_rate_factor(state.step, config)
-        shown, window, proprio = training_batch(model, windows, config, state.step, state.generator)
+        shown, window = training_batch(model, windows, config, state.step, state.generator)
         with torch.autocast("cpu", dtype=torch.bfloat16):
-            loss = model.loss(shown, window, proprio, config.moving_weight)
+            loss = model.loss(shown, window, config.moving_weight)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -135,5 +139,9 @@ def train_world_model(
         if state.step % config.save_every == 0:
             state.save(work / "state.safetensors", fingerprint)
     bar.close()
-    metrics = {"steps": state.step, "parameters": sum(p.numel() for p in model.parameters()), "final_loss": float(log.last("loss"))}
+    metrics = {
+        "steps": state.step,
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "final_loss": float(log.last("loss")),
+    }
     return model.save(out, state.average, metrics=metrics, seed=seed, data_hashes={"store": store.content_hash})

@@ -8,8 +8,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from world4rl_data.contract import TaskContract
 
+from world4rl_data.contract import TaskContract
 from world4rl_wm import edm
 from world4rl_wm.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from world4rl_wm.denoiser import Denoiser, DenoiserConfig
@@ -55,7 +55,9 @@ class WorldModel(nn.Module):
         d = config.denoiser
         self.denoiser = Denoiser(d)
         self.state_model = (
-            StateModel(d.image_channels, d.image_size, d.proprio_dim, d.action_dim, d.history) if d.proprio_dim else None
+            StateModel(d.image_channels, d.image_size, d.proprio_dim, d.action_dim, d.history)
+            if d.proprio_dim
+            else None
         )
         self.to(memory_format=torch.channels_last)
 
@@ -67,26 +69,25 @@ class WorldModel(nn.Module):
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
-    def loss(self, shown: Tensor, batch: Window, shown_proprio: Tensor, moving_weight: float = 0.0) -> Tensor:
-        """EDM training loss of the next frame, and the state model's.
+    def loss(self, shown: Tensor, batch: Window, moving_weight: float = 0.0) -> Tensor:
+        """EDM training loss of the next frame.
 
-        `shown` ``(B, T, C, H, W)`` and `shown_proprio` ``(B, 2, P)`` are what the network sees: the true past with noise,
-        or its own predictions. The change is taken from the last frame shown, so that it learns to undo its own errors.
-        `moving_weight` adds weight to pixels that change.
+        `shown` ``(B, T, C, H, W)`` is the past that the network sees: the true one with noise, or its own predictions. The
+        change is taken from the last frame shown, so that it learns to undo its own errors. `moving_weight` adds weight to
+        pixels that change.
         """
         x0 = (batch.target - shown[:, -1]) / self.config.change_scale
         weight = None
         if moving_weight > 0:
             moving = (batch.target - batch.context[:, -1]).abs().amax(1, keepdim=True)
             weight = 1 + moving_weight * (moving / 0.3).clamp(max=1)
-        told, state_loss = None, x0.new_zeros(())
+        told = None
         if self.state_model is not None:
             true = torch.stack([batch.proprio[:, -1], batch.next_proprio], 1)
             told = self.state_model.normalise(true)
             told = told + PROPRIO_NOISE * torch.randn_like(told)
-            state_loss = self.state_model.loss(shown[:, -1], shown_proprio, batch.actions, batch.next_proprio)
         network = self._network(shown, batch.actions, told)
-        return edm.training_loss(network, x0, self.config.edm, weight) + state_loss
+        return edm.training_loss(network, x0, self.config.edm, weight)
 
     def _network(self, context: Tensor, actions: Tensor, told: Tensor | None) -> edm.Network:
         return lambda x, c_noise: self.denoiser(x, c_noise, context, actions, told).float()
@@ -136,19 +137,25 @@ class WorldModel(nn.Module):
         if context.dim() != 5 or tuple(context.shape[1:]) != frame:
             raise ValueError(f"context must be (B, {', '.join(map(str, frame))}), got {tuple(context.shape)}")
         if tuple(actions.shape) != (len(context), d.history, d.action_dim):
-            raise ValueError(f"actions must be ({len(context)}, {d.history}, {d.action_dim}), got {tuple(actions.shape)}")
+            raise ValueError(
+                f"actions must be ({len(context)}, {d.history}, {d.action_dim}), got {tuple(actions.shape)}"
+            )
 
     def save(self, path: Path | str, weights: dict[str, Tensor] | None = None, **meta: Any) -> Path:
         """Write a checkpoint folder; `meta` goes to `save_checkpoint` (metrics, seed, data_hashes)."""
         return save_checkpoint(path, KIND, weights or self.state_dict(), self.config.to_dict(), self.contract, **meta)
 
     @classmethod
-    def load(cls, path: Path | str, device: str | torch.device = "cpu", contract: TaskContract | None = None) -> WorldModel:
+    def load(
+        cls, path: Path | str, device: str | torch.device = "cpu", contract: TaskContract | None = None
+    ) -> WorldModel:
         """Read a checkpoint folder for inference: frozen and in evaluation mode."""
         checkpoint = load_checkpoint(path, KIND, contract)
         model = cls(WorldModelConfig.from_dict(checkpoint.config), checkpoint.contract)
         try:
             model.load_state_dict(checkpoint.weights)
         except RuntimeError as error:
-            raise CheckpointError(f"{path}: weights do not fit config.yaml ({error}); train or copy it again.") from error
+            raise CheckpointError(
+                f"{path}: weights do not fit config.yaml ({error}); train or copy it again."
+            ) from error
         return model.to(device).eval().requires_grad_(False)
