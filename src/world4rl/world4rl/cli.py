@@ -1,4 +1,4 @@
-"""The `world4rl` command: finds the command that the words name, reads its options, and turns known errors into one line."""
+"""The `world4rl` command: finds the command that the words name, reads its options, says known errors in one line."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from world4rl.commands.registry import COMMANDS, find
 
 DEBUG = "WORLD4RL_DEBUG"
 _SPOKEN = (ValueError, RuntimeError, OSError, LookupError)
+_ABOUT_FILES = (FileNotFoundError, PermissionError, FileExistsError, NotADirectoryError, IsADirectoryError)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,20 +46,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def is_spoken(error: Exception) -> bool:
-    """Whether the error is one of this project's own sentences, or the system's about a file; else it is a fault of ours."""
+    """Whether the error is a sentence of this project or the system's about a file; anything else is a fault of ours."""
     if type(error).__module__.split(".")[0].startswith("world4rl"):
         return True
-    if isinstance(
-        error, FileNotFoundError | PermissionError | FileExistsError | NotADirectoryError | IsADirectoryError
-    ):
+    if isinstance(error, _ABOUT_FILES):
         return True
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     raised_in = "" if trace is None else str(trace.tb_frame.f_globals.get("__name__", ""))
-    return (
-        isinstance(error, _SPOKEN) and raised_in.startswith("world4rl") and not isinstance(error, KeyError | IndexError)
-    )
+    deliberate = isinstance(error, _SPOKEN) and not isinstance(error, KeyError | IndexError)
+    return deliberate and raised_in.startswith("world4rl")
 
 
 def _help(words: list[str]) -> int:
@@ -72,10 +70,8 @@ def _help(words: list[str]) -> int:
     rest = words[1:] if group else words
     if rest and rest[0] not in ("-h", "--help", "help"):
         known = ", ".join(" ".join(name) for name in group or COMMANDS)
-        print(
-            f"world4rl: no command '{' '.join(words[: len(words) - len(rest) + 1])}': use one of {known}",
-            file=sys.stderr,
-        )
+        asked = " ".join([*words[:1], *rest[:1]] if group else rest[:1])
+        print(f"world4rl: no command '{asked}': use one of {known}", file=sys.stderr)
         return 2
     print("usage: world4rl COMMAND [OPTIONS]\n\nLearn in a world model of the robot, on a ROS graph.\n\ncommands:")
     for name, command in (group or COMMANDS).items():

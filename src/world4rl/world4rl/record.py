@@ -1,4 +1,4 @@
-"""What a command leaves beside its output: settings, seed, versions and metrics; and whether it has been done before."""
+"""What a command leaves beside its output: settings, seed, versions and metrics; and whether it was done before."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The commands of `world4rl`, one file per group. Modules here import nothing heavy: torch and mujoco come inside the functions."""
+"""The commands of `world4rl`, one file per group. torch and mujoco are imported inside the functions: `--help` is quick."""

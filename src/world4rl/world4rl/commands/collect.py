@@ -63,20 +63,9 @@ def collect(
         for episode in collect_episodes(task, contract, acting, missing, workers) if missing else ():
             store.append(episode)
             successes += episode.outcome == Outcome.SUCCESS
-    results = {
-        "collected": len(missing),
-        "successful": successes,
-        "before": episodes - len(missing),
-        "in_store": len(store),
-    }
-    settings = {
-        "task": task,
-        "behaviour": behaviour,
-        "noise": acting.noise,
-        "policy": str(policy or ""),
-        "digest": digest,
-    }
-    note(out, "collect", settings | {"first": start, "episodes": episodes}, seed, results)
+    settings = {"task": task, "behaviour": behaviour, "noise": acting.noise, "first": start, "episodes": episodes}
+    settings |= {"policy": str(policy or ""), "digest": digest}
+    note(out, "collect", settings, seed, {"collected": len(missing), "successful": successes, "in_store": len(store)})
     print(f"{out}: {len(missing)} episodes collected, {successes} of them successful; {len(store)} in the store")
 
 

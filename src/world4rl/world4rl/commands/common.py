@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 
@@ -33,11 +32,3 @@ def existing(path: Path, what: str) -> Path:
     if not path.exists():
         raise CommandError(f"{what} {path} does not exist")
     return path
-
-
-def one_line(values: Mapping[str, Any]) -> str:
-    """``a 1, b 0.25`` for a terminal."""
-    return ", ".join(
-        f"{k.replace('_', ' ')} {v:.4g}" if isinstance(v, float) else f"{k.replace('_', ' ')} {v}"
-        for k, v in values.items()
-    )

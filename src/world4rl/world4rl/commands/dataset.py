@@ -32,9 +32,7 @@ def build(bags: Annotated[Path, tyro.conf.Positional], out: Path, contract: str 
     print(report)
 
 
-def info(
-    store: Annotated[Path, tyro.conf.Positional], json: Annotated[bool, tyro.conf.arg(name="json")] = False
-) -> None:
+def info(store: Annotated[Path, tyro.conf.Positional], json: bool = False) -> None:
     """Print what a store holds: episodes by source and outcome, lengths, actions, hashes.
 
     Args:
@@ -51,7 +49,7 @@ def info(
 
 
 def validate(path: Annotated[Path, tyro.conf.Positional], contract: str | None = None) -> int:
-    """Look every bag below PATH over, or every episode of a store, and print all faults. Exit code 1 where there are errors.
+    """Look over every bag below PATH, or every episode of a store, and print all faults. Exit code 1 for errors.
 
     Args:
         path: Folder of bags, one bag, or a store.

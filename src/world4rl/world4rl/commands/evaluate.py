@@ -46,15 +46,8 @@ def evaluate(
     task = task or task_of(contract.name)
     start = SeedRanges(seed).first("evaluate") if first is None else first
     out = out or policy.with_name(policy.name + ".evaluation.json")
-    settings = {
-        "policy": str(policy),
-        "digest": digest,
-        "task": task,
-        "noise": noise,
-        "first": start,
-        "episodes": episodes,
-    }
-    record = Record(out.with_suffix(".run"), "evaluate", settings, seed)
+    settings = {"policy": str(policy), "digest": digest, "task": task, "noise": noise, "first": start}
+    record = Record(out.with_suffix(".run"), "evaluate", settings | {"episodes": episodes}, seed)
     found: dict[str, list] = {"seeds": [], "success": [], "steps": []}
     if out.is_file():
         found = json.loads(out.read_text())
@@ -84,6 +77,5 @@ def task_of(contract: str) -> str:
     for task, name in CONTRACTS.items():
         if name == contract:
             return task
-    raise CommandError(
-        f"contract '{contract}' belongs to no simulated task: give --task, one of {', '.join(CONTRACTS)}"
-    )
+    known = ", ".join(CONTRACTS)
+    raise CommandError(f"contract '{contract}' belongs to no simulated task: give --task, one of {known}")

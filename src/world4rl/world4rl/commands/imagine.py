@@ -39,6 +39,8 @@ def imagine(
         steps: Length of the dream [control periods]; None goes to the end of the episode.
         policy: Policy checkpoint that acts in the dream; None repeats the real actions.
     """
+    import numpy as np
+
     from world4rl.record import Record
     from world4rl.video import side_by_side
     from world4rl_data.store import EpisodeStore
@@ -62,15 +64,12 @@ def imagine(
     probability = rollout.success_probability[0].tolist()
     first = real[:1]  # both sides begin with the frame that the dream starts from
     now = float(judge.probability(context[:, -1])[0])
-    import numpy as np
-
     side_by_side(real, np.concatenate([first, frames]), out, [now, *probability], data.contract.control_rate_hz)
     for step, value in enumerate(probability, start + 1):
         record.metric(step=step, success_probability=value)
     record.finish()
-    print(
-        f"{out}: {steps} imagined steps of {data.infos[episode].episode_id}, last success probability {probability[-1]:.2f}"
-    )
+    name = data.infos[episode].episode_id
+    print(f"{out}: {steps} imagined steps of {name}, last success probability {probability[-1]:.2f}")
 
 
 def require_part(data: EpisodeStore, episode: int, start: int, steps: int | None, free: bool) -> int:
@@ -92,7 +91,7 @@ def require_part(data: EpisodeStore, episode: int, start: int, steps: int | None
 
 
 def context_of(data: EpisodeStore, episode: int, start: int, steps: int, history: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Context ``(1, history, C, H, W)`` and its actions ``(1, history - 1, A)``, and the following actions ``(1, steps, A)``.
+    """Context ``(1, history, C, H, W)``, its actions ``(1, history - 1, A)``, following actions ``(1, steps, A)``.
 
     Before the episode's first frame that frame is repeated, with zero actions.
     """

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from world4rl.commands.common import CommandError, Overrides, PresetOption, SeedOption
+
+if TYPE_CHECKING:
+    from world4rl.refine import Refinement
+    from world4rl.settings import Preset
+    from world4rl_data.store import EpisodeStore
 
 
 def refine(
@@ -39,48 +45,60 @@ def refine(
     from dataclasses import asdict
 
     from world4rl.presets import load_preset
-    from world4rl.record import Record
-    from world4rl.refine import Dreamer, first_frames, save_refinement
+    from world4rl.record import Record, checkpoint_digest
+    from world4rl.refine import save_refinement
+    from world4rl_data.store import EpisodeStore
+
+    values = load_preset(preset, settings)
+    config = values.refine_config()
+    real, fresh = EpisodeStore.open(store), EpisodeStore.open(check)
+    real.contract.require_same(fresh.contract, f"store {check}")
+    names = {"policy": policy, "world_model": world_model, "reward": reward}
+    names |= {"judge_world_model": judge_world_model, "judge_reward": judge_reward}
+    asked: dict[str, Any] = {name: f"{path} {checkpoint_digest(path)}" for name, path in names.items()}
+    asked |= {"store": real.content_hash, "check": fresh.content_hash, "config": asdict(config)}
+    work = out.with_name(out.name + ".training")
+    record = Record(work, "refine", asked | {"limits": asdict(values.replay_check.limits)}, seed)
+    if record.finished and out.is_dir():
+        print(f"{out} is there already, made by the same command")
+        return
+    result = _refine(names, real, fresh, work, values, seed)
+    save_refinement(result, out, config, seed)
+    record.finish()
+    print(f"{out}: iteration {result.iteration} kept ({result.reason})")
+    print(f"success in the judge's dreams: {result.judged_start:.2f} before, {result.judged_refined:.2f} now")
+
+
+def _refine(
+    names: dict[str, Path], real: EpisodeStore, fresh: EpisodeStore, work: Path, values: Preset, seed: int
+) -> Refinement:
+    """Load the models, do the replay check, refine."""
+    from world4rl.refine import Dreamer, first_frames
     from world4rl.refine import refine as refine_policy
     from world4rl_data.episode import Outcome
-    from world4rl_data.store import EpisodeStore
     from world4rl_policy.actor_critic import GaussianPolicy
     from world4rl_wm.replay_check import judge, replay
     from world4rl_wm.reward import RewardModel
     from world4rl_wm.world_model import WorldModel
 
-    values = load_preset(preset, settings)
-    config = values.refine_config()
-    real, fresh = EpisodeStore.open(store), EpisodeStore.open(check)
-    contract = real.contract
-    contract.require_same(fresh.contract, f"store {check}")
+    config, contract = values.refine_config(), real.contract
     successes = real.select(outcome=Outcome.SUCCESS)
-    if not successes or not len(fresh):
-        raise CommandError(f"{store if not successes else check} holds no {'success' if not successes else 'episode'}")
-    start = GaussianPolicy.load(policy, contract=contract)
-    dream = Dreamer(WorldModel.load(world_model, contract=contract), RewardModel.load(reward, contract=contract))
-    judges = Dreamer(
-        WorldModel.load(judge_world_model, contract=contract), RewardModel.load(judge_reward, contract=contract)
+    if not successes:
+        raise CommandError(f"{real.path} holds no success: the BC term needs some")
+    if not len(fresh):
+        raise CommandError(f"{fresh.path} holds no episodes: collect some with the start policy")
+    start = GaussianPolicy.load(names["policy"], contract=contract)
+    dream, judges = (
+        Dreamer(
+            WorldModel.load(names[f"{who}world_model"], contract=contract),
+            RewardModel.load(names[f"{who}reward"], contract=contract),
+        )
+        for who in ("", "judge_")
     )
-    names = {"policy": policy, "world_model": world_model, "reward": reward, "judge_world_model": judge_world_model}
-    asked = {k: str(v) for k, v in names.items()} | {
-        "judge_reward": str(judge_reward),
-        "limits": asdict(values.replay_check),
-    }
-    asked |= {"store": real.content_hash, "check": fresh.content_hash, "config": asdict(config)}
-    work = out.with_name(out.name + ".training")
-    record = Record(work, "refine", asked, seed)
-    if record.finished and out.is_dir():
-        print(f"{out} is there already, made by the same command")
-        return
-    played = replay(dream.world_model, [dream.reward_model], fresh, range(len(fresh)), config.imagination.hits, seed)
-    verdict = judge(played.real_success, played.dreamed_success, values.replay_check.limits)
-    (work / "replay_check.json").write_text(json.dumps(verdict.to_dict(), indent=2))
-    print(f"replay check: TPR {verdict.tpr:.2f}, FPR {verdict.fpr:.2f}, {verdict.reason}")
-    starts, judge_starts = first_frames(real, range(len(real))), first_frames(fresh, range(len(fresh)))
-    result = refine_policy(start, verdict, dream, judges, starts, judge_starts, (real, successes), work, config, seed)
-    save_refinement(result, out, config, seed)
-    record.finish()
-    print(
-        f"{out}: iteration {result.iteration} kept ({result.reason}); judged {result.judged_start:.2f} -> {result.judged_refined:.2f}"
-    )
+    hits = config.imagination.hits
+    played = replay(dream.world_model, [dream.reward_model], fresh, range(len(fresh)), hits, seed)
+    check = judge(played.real_success, played.dreamed_success, values.replay_check.limits)
+    (work / "replay_check.json").write_text(json.dumps(check.to_dict(), indent=2))
+    print(f"replay check: TPR {check.tpr:.2f}, FPR {check.fpr:.2f}, {check.reason}")
+    frames = first_frames(real, range(len(real))), first_frames(fresh, range(len(fresh)))
+    return refine_policy(start, check, dream, judges, *frames, (real, successes), work, config, seed)
