@@ -125,7 +125,7 @@ NETWORKS: dict[str, type] = {
 """Mappings in a preset that are these dataclasses without the fields of `CONTRACT_DECIDES`."""
 
 
-def _sizes(contract: TaskContract) -> dict[str, int]:
+def _sizes(contract: TaskContract) -> dict[str, Any]:
     return {
         "image_channels": contract.image_channels,
         "image_size": contract.images[0].height,

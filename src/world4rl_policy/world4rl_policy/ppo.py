@@ -100,7 +100,8 @@ def collect(
             alive = alive & ~terminated
             observation = following
         last_value = value(observation)
-    return RolloutBatch(*(torch.stack(column) for column in zip(*steps, strict=True)), last_value)
+    columns = [torch.stack(column) for column in zip(*steps, strict=True)]
+    return RolloutBatch(*[*columns, last_value])
 
 
 def generalized_advantage(batch: RolloutBatch, gamma: float, gae_lambda: float) -> tuple[Tensor, Tensor]:

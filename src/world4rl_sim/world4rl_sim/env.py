@@ -20,12 +20,27 @@ from .tasks import Task
 class GateResult(Protocol):
     """What the gate makes of one action."""
 
-    target_position: np.ndarray  # (3,) m
-    target_quat: np.ndarray  # (4,) xyzw
-    gripper: Any  # "open", "close" or None for no change
-    executed: np.ndarray  # float32 (A,)
-    accepted: bool
-    reason: str
+    @property
+    def target_position(self) -> np.ndarray:
+        """(3,) m"""
+
+    @property
+    def target_quat(self) -> np.ndarray:
+        """(4,) xyzw"""
+
+    @property
+    def gripper(self) -> Any:
+        """ "open", "close", or None for no change"""
+
+    @property
+    def executed(self) -> np.ndarray:
+        """float32 (A,)"""
+
+    @property
+    def accepted(self) -> bool: ...
+
+    @property
+    def reason(self) -> str: ...
 
 
 class Gate(Protocol):
@@ -66,6 +81,7 @@ class SimEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
                 f"{1 / self.arm.config.control_period_s:g} Hz: set control_rate_hz to that"
             )
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (contract.action_dim,), np.float32)
+        images: dict[str, gymnasium.Space[Any]]
         images = {s.name: gymnasium.spaces.Box(0, 255, (s.height, s.width, 3), np.uint8) for s in contract.images}
         proprio = gymnasium.spaces.Box(-np.inf, np.inf, (contract.proprio_dim,), np.float32)
         self.observation_space = gymnasium.spaces.Dict({"images": gymnasium.spaces.Dict(images), "proprio": proprio})

@@ -15,11 +15,22 @@ Pose = tuple[np.ndarray, np.ndarray]  # position xyz [m], orientation quaternion
 class Task(Protocol):
     """One task: what stands on the table, how it is laid out from a seed, when it is done."""
 
-    name: str
-    horizon: int  # control periods in an episode
-    gripper_start: Literal["open", "closed"]
-    tool_start_low: tuple[float, float, float]  # box of random tool positions at the start of an episode [m]
-    tool_start_high: tuple[float, float, float]
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def horizon(self) -> int:
+        """Control periods in an episode."""
+
+    @property
+    def gripper_start(self) -> Literal["open", "closed"]: ...
+
+    @property
+    def tool_start_low(self) -> tuple[float, float, float]:
+        """Low corner of the box of random tool positions at the start of an episode [m]."""
+
+    @property
+    def tool_start_high(self) -> tuple[float, float, float]: ...
 
     def add_objects(self, spec: Any) -> None:
         """Adds the task's bodies to a mujoco.MjSpec."""
