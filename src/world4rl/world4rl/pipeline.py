@@ -171,29 +171,38 @@ def filtered_bc(run: Run) -> None:
 
 
 def _train_dreamer(run: Run, name: str, seed: int) -> None:
-    """World model and reward model `name`; the judge differs from the dreamer in seed and in reward episodes."""
+    """World model `name`, and the reward model that reads its dreams: it learns from real frames and, where most is to
+    be learned, from real episodes dreamed again with what really came of them."""
     import torch
-    from world4rl_wm.train_reward import train_and_save
+    from world4rl_wm.replay import labelled_dreams, replay
+    from world4rl_wm.train_reward import labelled_frames, train_and_save
     from world4rl_wm.train_world_model import train_world_model
+    from world4rl_wm.world_model import WorldModel
 
     torch.set_num_threads(1)
-    store = training_store(run, "demonstrations", "practice")
-    preset = run.preset
-    everything = list(range(len(store)))
-    held_out = everything[seed % 5 :: 5]
-    learned = sorted(set(everything) - set(held_out))
-    config = preset.reward_config(run.contract)
-    train_and_save(
-        store, learned, held_out, run.checkpoint(f"reward_{name}"), config, preset.reward.training, seed, run.progress
-    )
-    train_world_model(
+    store, preset = training_store(run, "demonstrations", "practice"), run.preset
+    episodes = list(range(len(store)))
+    path = train_world_model(
         store,
-        everything,
+        episodes,
         preset.world_model_config(run.contract),
         run.checkpoint(f"world_model_{name}"),
         preset.world_model.training,
         seed,
         run.progress,
+    )
+    dreams = labelled_dreams(replay(WorldModel.load(path), store, episodes, seed))
+    held_out = run.store("check")
+    train_and_save(
+        labelled_frames(store, episodes) + dreams,
+        labelled_frames(held_out, range(len(held_out))),
+        run.contract,
+        run.checkpoint(f"reward_{name}"),
+        preset.reward_config(run.contract),
+        preset.reward.training,
+        seed,
+        run.progress,
+        {"store": store.content_hash},
     )
 
 
@@ -217,23 +226,23 @@ def dreamer(run: Run, name: str) -> Any:
 
 def replay_check(run: Run) -> None:
     """Does the dream tell success from failure on the start policy's fresh episodes?"""
-    from world4rl_wm.replay_check import judge, replay
+    from world4rl_wm.replay import replay, verdicts
+    from world4rl_wm.replay_check import judge
 
-    store = run.store("check")
-    dream = dreamer(run, "a")
-    hits = run.preset.imagination.hits
-    result = replay(dream.world_model, [dream.reward_model], store, range(len(store)), hits, run.seed)
-    check = judge(result.real_success, result.dreamed_success, run.preset.replay_check.limits)
+    store, dream = run.store("check"), dreamer(run, "a")
+    dreamed = replay(dream.world_model, store, range(len(store)), run.seed)
+    probability, success = verdicts(dreamed, dream.reward_model, run.preset.imagination.hits)
+    check = judge(dreamed.real_success, success, run.preset.replay_check.limits)
     run.write("replay_check.json", check.to_dict())
-    _clips(run, store, result)
+    _clips(run, store, dreamed, probability, success)
     print(f"replay check: TPR {check.tpr:.2f}, FPR {check.fpr:.2f}, {check.reason}")
 
 
-def _clips(run: Run, store: EpisodeStore, result: Any, each: int = 2) -> None:
+def _clips(run: Run, store: EpisodeStore, replayed: Any, probability: Any, dreamed: Any, each: int = 2) -> None:
     """Films of real and dreamed episodes: successes and failures, told truly and not."""
     from world4rl.video import side_by_side
 
-    real, dreamed = result.real_success, result.dreamed_success
+    real = replayed.real_success
     kinds = {
         "success-dreamed-as-success": real & dreamed,
         "failure-dreamed-as-failure": ~real & ~dreamed,
@@ -242,12 +251,12 @@ def _clips(run: Run, store: EpisodeStore, result: Any, each: int = 2) -> None:
     }
     for kind, rows in kinds.items():
         for number, row in enumerate(rows.nonzero().squeeze(1).tolist()[:each]):
-            length = int(result.lengths[row]) + 1
+            length = int(replayed.lengths[row]) + 1
             side_by_side(
                 store.frames(row),
-                result.frames[row, :length].numpy(),
+                replayed.frames[row, :length].numpy(),
                 run.path / "clips" / f"{kind}-{number + 1}.mp4",
-                result.probability[row, :length].tolist(),
+                probability[row, :length].tolist(),
                 fps=run.contract.control_rate_hz,
             )
 

@@ -85,3 +85,31 @@ class FrameWindows:
             self.proprio[rows[:, -2:]],
             self.proprio[current + 1],
         )
+
+
+@dataclass(frozen=True)
+class StartStates:
+    """Where episodes begin: first frames uint8 ``(N, C, H, W)`` and the proprioception measured there ``(N, P)``."""
+
+    frames: Tensor
+    proprio: Tensor
+
+    @classmethod
+    def of(cls, store: EpisodeStore, episodes: Sequence[int]) -> StartStates:
+        """The beginnings of stored episodes."""
+        frames = np.stack([store.frames(e)[0] for e in episodes])
+        proprio = np.stack([store.proprio(e)[0] for e in episodes]).astype(np.float32)
+        return cls(torch.from_numpy(frames), torch.from_numpy(proprio))
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def __getitem__(self, rows: Tensor | slice) -> StartStates:
+        return StartStates(self.frames[rows], self.proprio[rows])
+
+    def split(self, size: int) -> list[StartStates]:
+        """Pieces of at most `size`."""
+        return [StartStates(f, p) for f, p in zip(self.frames.split(size), self.proprio.split(size), strict=True)]
+
+    def __add__(self, other: StartStates) -> StartStates:
+        return StartStates(torch.cat([self.frames, other.frames]), torch.cat([self.proprio, other.proprio]))

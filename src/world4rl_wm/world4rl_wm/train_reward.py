@@ -11,9 +11,11 @@ import torch.nn.functional as F
 from torch import Tensor
 from tqdm import tqdm
 
+from world4rl_data.contract import TaskContract
 from world4rl_data.episode import Outcome
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.frames import to_float
+from world4rl_wm.metrics_log import MetricsLog
 from world4rl_wm.reward import RewardConfig, RewardModel
 
 
@@ -84,8 +86,12 @@ def train_reward(
     seed: int = 0,
     progress: bool = True,
     description: str = "reward model",
+    log: MetricsLog | None = None,
 ) -> RewardModel:
-    """Fit `model` by binary cross-entropy with both classes in fixed shares; returns it in evaluation mode."""
+    """Fit `model` by binary cross-entropy with both classes in fixed shares; returns it in evaluation mode.
+
+    `log` gets the loss every 50 steps.
+    """
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
     positive, negative = data.success.nonzero().squeeze(1), (~data.success).nonzero().squeeze(1)
@@ -95,7 +101,7 @@ def train_reward(
     )
     labels = torch.cat([torch.ones(config.positives), torch.zeros(config.negatives)])
     model.train()
-    for _ in tqdm(range(config.steps), desc=description, disable=not progress, unit="step"):
+    for step in tqdm(range(1, config.steps + 1), desc=description, disable=not progress, unit="step"):
         rows = torch.cat(
             [
                 positive[torch.randint(len(positive), (config.positives,), generator=generator)],
@@ -108,6 +114,8 @@ def train_reward(
         loss.backward()
         optimizer.step()
         schedule.step()
+        if log is not None and step % 50 == 0:
+            log.write(step=step, loss=float(loss.detach()))
     return model.eval()
 
 
@@ -125,18 +133,19 @@ def confusion(model: RewardModel, data: LabelledFrames, batch: int = 512) -> dic
 
 
 def train_and_save(
-    store: EpisodeStore,
-    episodes: Sequence[int],
-    held_out: Sequence[int],
+    learned: LabelledFrames,
+    held_out: LabelledFrames,
+    contract: TaskContract,
     out: Path,
     network: RewardConfig | None = None,
     config: RewardTraining = RewardTraining(),
     seed: int = 0,
     progress: bool = True,
+    data_hashes: dict[str, str] | None = None,
 ) -> Path:
-    """Train a fresh model on `episodes`, measure on `held_out`, write a checkpoint folder."""
+    """Train a fresh model on `learned`, measure on `held_out`, write a checkpoint folder."""
     torch.manual_seed(seed)
-    model = RewardModel(network or RewardConfig(store.contract.image_channels), store.contract)
-    train_reward(labelled_frames(store, episodes), model, config, seed, progress)
-    metrics = {"held_out_confusion": confusion(model, labelled_frames(store, held_out)), "training": asdict(config)}
-    return model.save(out, metrics=metrics, seed=seed, data_hashes={"store": store.content_hash})
+    model = RewardModel(network or RewardConfig(contract.image_channels), contract)
+    train_reward(learned, model, config, seed, progress)
+    metrics = {"held_out_confusion": confusion(model, held_out), "training": asdict(config)}
+    return model.save(out, metrics=metrics, seed=seed, data_hashes=data_hashes)

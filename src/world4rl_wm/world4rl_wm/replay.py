@@ -1,0 +1,87 @@
+"""Real episodes dreamed again from their first frame with their own actions, and what a reward model makes of that."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from world4rl_data.episode import Outcome
+from world4rl_data.store import EpisodeStore
+
+from world4rl_wm.dream import Dream
+from world4rl_wm.frames import StartStates, to_float, to_uint8
+from world4rl_wm.reward import RewardModel
+from world4rl_wm.train_reward import LabelledFrames
+from world4rl_wm.world_model import WorldModel
+
+
+@dataclass(frozen=True)
+class Replay:
+    """E episodes of at most T steps, dreamed open loop.
+
+    `frames` uint8 ``(E, T + 1, C, H, W)``, the first one real; `lengths` ``(E,)`` steps; `real_success` bool ``(E,)``;
+    `success_index` ``(E,)``, first successful frame in reality, -1 where there is none.
+    """
+
+    frames: Tensor
+    lengths: Tensor
+    real_success: Tensor
+    success_index: Tensor
+
+    @property
+    def inside(self) -> Tensor:
+        """bool ``(E, T + 1)``: dreamed frames within the real episode's length; the first frame is not dreamed."""
+        step = torch.arange(self.frames.shape[1])
+        return (step <= self.lengths.unsqueeze(1)) & (step > 0)
+
+
+@torch.no_grad()
+def replay(
+    world_model: WorldModel, store: EpisodeStore, episodes: Sequence[int], seed: int = 0, batch: int = 64
+) -> Replay:
+    """Dream the episodes again with the actions that were executed."""
+    infos = [store.infos[e] for e in episodes]
+    lengths = torch.tensor([info.length for info in infos])
+    longest = int(lengths.max())
+    starts = StartStates.of(store, episodes)
+    actions = torch.zeros(len(infos), longest, store.contract.action_dim)
+    for row, episode in enumerate(episodes):
+        actions[row, : lengths[row]] = torch.from_numpy(np.array(store.actions(episode)))
+    dreams = [Dream.from_start(world_model, part, seed + i) for i, part in enumerate(starts.split(batch))]
+    frames = [starts.frames]
+    for step in range(longest):
+        parts = actions[:, step].split(batch)
+        frames.append(torch.cat([to_uint8(dream.step(part)) for dream, part in zip(dreams, parts, strict=True)]))
+    success = torch.tensor([info.outcome == Outcome.SUCCESS for info in infos])
+    index = torch.tensor([-1 if info.success_index is None else info.success_index for info in infos])
+    return Replay(torch.stack(frames, 1), lengths, success, index)
+
+
+def labelled_dreams(dreamed: Replay) -> LabelledFrames:
+    """Dreamed frames with what was really so at that step: on these a reward model learns to read dreams."""
+    step = torch.arange(dreamed.frames.shape[1])
+    done = (dreamed.success_index >= 0).unsqueeze(1) & (step >= dreamed.success_index.unsqueeze(1))
+    return LabelledFrames(dreamed.frames[dreamed.inside], done[dreamed.inside])
+
+
+def longest_streak(hits: Tensor) -> Tensor:
+    """Longest run of True along the last axis of ``(E, T)``."""
+    best = streak = torch.zeros(len(hits), dtype=torch.long)
+    for column in hits.T:
+        streak = torch.where(column, streak + 1, torch.zeros_like(streak))
+        best = torch.maximum(best, streak)
+    return best
+
+
+@torch.no_grad()
+def verdicts(dreamed: Replay, reward_model: RewardModel, hits: int) -> tuple[Tensor, Tensor]:
+    """Success probability of each frame ``(E, T + 1)``, 0 at the real first one, and the dream's outcome, bool ``(E,)``.
+
+    A dream succeeds as in `ImaginationEnv`: `hits` frames in a row above the reward model's threshold.
+    """
+    columns = [reward_model.probability(to_float(frames)) for frames in dreamed.frames.unbind(1)]
+    probability = torch.stack([torch.zeros_like(columns[0]), *columns[1:]], 1)
+    return probability, longest_streak((probability > reward_model.threshold) & dreamed.inside) >= hits
