@@ -46,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def is_spoken(error: Exception) -> bool:
-    """Whether the error is a sentence of this project or the system's about a file; anything else is a fault of ours."""
+    """Whether the error is a sentence of this project or the system's about a file; else it is a fault of ours."""
     if type(error).__module__.split(".")[0].startswith("world4rl"):
         return True
     if isinstance(error, _ABOUT_FILES):

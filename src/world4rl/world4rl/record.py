@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from world4rl.commands.common import CommandError
+from world4rl_wm.metrics_log import MetricsLog
 
 COMMAND, METRICS, HISTORY = "command.yaml", "metrics.jsonl", "commands.jsonl"
 
@@ -25,7 +26,7 @@ class Record:
         """Open the record, or go on with that of the same command.
 
         Raises:
-            CommandError: the folder belongs to another command or other settings.
+            CommandError: the folder holds work of another command or other settings.
         """
         self.folder = folder
         asked = {"command": command, "seed": seed, "settings": json.loads(json.dumps(dict(settings), default=str))}
@@ -33,21 +34,31 @@ class Record:
         if path.is_file():
             self._values = yaml.safe_load(path.read_text())
             changed = differences({k: self._values.get(k) for k in asked}, asked)
-            if changed:
+            if changed and self._holds_work():
                 raise CommandError(
-                    f"{folder} holds a result of other settings ({'; '.join(changed[:4])}): "
+                    f"{folder} holds work of other settings ({'; '.join(changed[:4])}): "
                     "give another --out, or remove it to start over"
                 )
-            return
+            if not changed:
+                return
         from world4rl_wm.checkpoint import provenance
 
         folder.mkdir(parents=True, exist_ok=True)
         self._values = asked | {"finished": False, "provenance": provenance(seed, {})}
         self._write()
 
+    def _holds_work(self) -> bool:
+        """Whether there is more than the record of a command that failed at once."""
+        return self.finished or any(p.name != COMMAND and p.stat().st_size for p in self.folder.iterdir())
+
     @property
     def finished(self) -> bool:
         return bool(self._values.get("finished"))
+
+    @property
+    def log(self) -> MetricsLog:
+        """metrics.jsonl, begun anew: for work that starts from the beginning when it is run again."""
+        return MetricsLog(self.folder / METRICS, step=-1)
 
     def metric(self, **row: Any) -> None:
         """Add a row to metrics.jsonl."""

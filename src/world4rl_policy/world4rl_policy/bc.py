@@ -14,6 +14,7 @@ from tqdm import tqdm
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy, PolicyConfig
 from world4rl_wm.frames import FrameWindows, to_float
+from world4rl_wm.metrics_log import MetricsLog
 
 
 @dataclass(frozen=True)
@@ -72,14 +73,18 @@ def train_bc(
     seed: int = 0,
     progress: bool = True,
     description: str = "BC",
+    log: MetricsLog | None = None,
 ) -> GaussianPolicy:
-    """Fit `policy` to the episodes' executed actions by negative log-likelihood; returns it in evaluation mode."""
+    """Fit `policy` to the episodes' executed actions by negative log-likelihood; returns it in evaluation mode.
+
+    `log` gets the loss every 50 steps.
+    """
     generator = torch.Generator().manual_seed(seed)
     demonstrations = Demonstrations(store, episodes, policy.history)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps, eta_min=config.learning_rate / 20)
     policy.train()
-    for _ in tqdm(range(config.steps), desc=description, disable=not progress, unit="step"):
+    for step in tqdm(range(1, config.steps + 1), desc=description, disable=not progress, unit="step"):
         frames, actions = demonstrations.sample(config.batch_size, generator)
         frames = random_shift(frames, config.shift, generator)
         loss = -policy.distribution(frames).log_prob(actions).sum(-1).mean()
@@ -87,6 +92,8 @@ def train_bc(
         loss.backward()
         optimizer.step()
         schedule.step()
+        if log is not None and step % 50 == 0:
+            log.write(step=step, loss=float(loss.detach()))
     return policy.eval()
 
 
@@ -99,12 +106,13 @@ def train_and_save(
     seed: int = 0,
     progress: bool = True,
     description: str = "BC",
+    log: MetricsLog | None = None,
 ) -> Path:
     """Train a fresh policy on `episodes` and write a checkpoint folder."""
     torch.manual_seed(seed)
     contract = store.contract
     sizes = (contract.image_channels, contract.images[0].height, contract.action_dim)
     policy = GaussianPolicy(network or PolicyConfig(*sizes), contract)
-    train_bc(store, episodes, policy, config, seed, progress, description)
+    train_bc(store, episodes, policy, config, seed, progress, description, log)
     metrics = {"episodes": len(episodes), "training": asdict(config), "std": policy.std.tolist()}
     return policy.save(out, metrics=metrics, seed=seed, data_hashes={"store": store.content_hash})

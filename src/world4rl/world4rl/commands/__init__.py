@@ -1,1 +1,1 @@
-"""The commands of `world4rl`, one file per group. torch and mujoco are imported inside the functions: `--help` is quick."""
+"""The commands of `world4rl`, one file per group; torch and mujoco are imported inside the functions."""

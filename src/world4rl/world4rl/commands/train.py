@@ -60,7 +60,7 @@ def reward(
         held_out = labelled[seed % HELD_OUT :: HELD_OUT]
         learned = sorted(set(labelled) - set(held_out))
         config = values.reward_config(data.contract)
-        train_and_save(data, learned, held_out, out, config, values.reward.training, seed)
+        train_and_save(data, learned, held_out, out, config, values.reward.training, seed, log=record.log)
         _finish(record, out)
 
 
@@ -95,8 +95,8 @@ def bc(
     record = _record(out, "train bc", values.bc, data, seed, filtered=filtered, episodes=episodes)
     if not _done(record, out):
         training = values.bc.filtered_training if filtered else values.bc.training
-        name = "filtered BC" if filtered else "BC"
-        train_and_save(data, chosen, out, values.policy_config(data.contract), training, seed, description=name)
+        network, name = values.policy_config(data.contract), "filtered BC" if filtered else "BC"
+        train_and_save(data, chosen, out, network, training, seed, description=name, log=record.log)
         _finish(record, out)
 
 
