@@ -157,8 +157,9 @@ def test_a_failed_job_is_a_failure(env: dict[str, str], client: Node, tmp_path: 
 
 def test_a_refused_transition_names_the_node_and_leaves_nothing_running(env: dict[str, str], tmp_path: Path) -> None:
     graph = RunningGraph([plain(), managed(refuse=True)], tmp_path, env)
-    with pytest.raises(GraphError, match="/toys/keeper refused to configure"), graph:
+    with pytest.raises(GraphError, match="/toys/keeper refused to configure") as error, graph:
         pass
+    assert "told to refuse" in str(error.value), "the node's own reason belongs in the message"
     assert graph.running == []
     assert "told to refuse" in graph.log_path.read_text()
 

@@ -52,7 +52,7 @@ def activate(node: Node, name: str, timeout_s: float) -> None:
             raise StartError(f"{name} did not answer '{word}' within {timeout_s:.0f} s")
         if not answer.success:
             # rclpy hides an exception of a lifecycle callback, so that there may be no log line.
-            raise StartError(f"{name} refused to {word}: see its log lines above, if it wrote any")
+            raise StartError(f"{name} refused to {word}: see its log lines, if it wrote any")
 
 
 def main(argv: Sequence[str] | None = None) -> int:

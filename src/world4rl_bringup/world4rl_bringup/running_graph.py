@@ -152,7 +152,9 @@ class RunningGraph:
             self.check()
             if helper.exit_code() not in (0, None):
                 helper.drain()
-                raise GraphError(f"the graph did not come up: {helper.tail}\nfull log: {self.log_path}")
+                blamed = [p for p in self._processes if f"/{p.name} " in helper.tail]
+                said = "".join(f"\nlast lines of {p.name}:\n{p.tail}" for p in blamed)
+                raise GraphError(f"the graph did not come up: {helper.tail}{said}\nfull log: {self.log_path}")
         finally:
             helper.signal(signal.SIGTERM)
             helper.wait(5.0)
