@@ -15,10 +15,10 @@ SIZE = 16
 
 def small_contract(name: str = "small") -> TaskContract:
     """Two cameras of 16 x 16 pixels and the position of the hand, 10 Hz."""
-    values = TaskContract.load("franka_sim_press").to_dict()
+    values = TaskContract.load("franka_sim_push").to_dict()
     values["name"] = name
-    for stream in values["images"]:
-        stream["height"] = stream["width"] = SIZE
+    topics = {"front": "/camera/camera/color/image_raw", "wrist": "/wrist_camera/camera/color/image_raw"}
+    values["images"] = [{"name": n, "topic": t, "height": SIZE, "width": SIZE} for n, t in topics.items()]
     values["proprioception"] = values["proprioception"][:1]
     return TaskContract.from_dict(values)
 

@@ -21,10 +21,10 @@ SIZE = 16
 
 def small_contract(name: str = "small", actions: int = 3) -> TaskContract:
     """Two cameras of 16 x 16 pixels and the position of the hand."""
-    values = TaskContract.load("franka_sim_press").to_dict()
+    values = TaskContract.load("franka_sim_push").to_dict()
     values["name"] = name
-    for stream in values["images"]:
-        stream["height"] = stream["width"] = SIZE
+    topics = {"front": "/camera/camera/color/image_raw", "wrist": "/wrist_camera/camera/color/image_raw"}
+    values["images"] = [{"name": n, "topic": t, "height": SIZE, "width": SIZE} for n, t in topics.items()]
     values["proprioception"] = values["proprioception"][:1]
     values["actions"] = values["actions"][:actions]
     return TaskContract.from_dict(values)
