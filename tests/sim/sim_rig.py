@@ -72,11 +72,11 @@ class SimRig(Node):
         self.executor_ = SingleThreadedExecutor()
         self.executor_.add_node(self)
 
-    def wait_for(self, met: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    def wait_for(self, met: Callable[[], bool], timeout_s: float = 60.0) -> None:
         """Serves callbacks until the condition holds; AssertionError when it does not within the time."""
         deadline = time.monotonic() + timeout_s
         while not met():
-            assert time.monotonic() < deadline, "the condition did not come true in time"
+            assert time.monotonic() < deadline, f"not within {timeout_s} s; heard so far: {sorted(self.newest)}"
             self.executor_.spin_once(timeout_sec=0.05)
 
     def result(self, future: Any) -> Any:

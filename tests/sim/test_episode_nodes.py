@@ -85,7 +85,7 @@ def graph(ros_domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         node_process("world4rl_control.arm_gate_node", logs / "gate.log", contract=CONTRACT, use_sim_time=True),
         rig() as node,
     ):
-        node.wait_for(node.all_heard, 30.0)
+        node.wait_for(node.all_heard)
         yield node
 
 

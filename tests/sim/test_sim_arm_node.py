@@ -24,7 +24,7 @@ def arm(ros_domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
         node_process("world4rl_sim.sim_arm_node", log, contract="franka_sim_lift", task="lift_cube", seed=3),
         rig() as node,
     ):
-        node.wait_for(node.all_heard, 30.0)
+        node.wait_for(node.all_heard)
         yield node
 
 

@@ -59,6 +59,9 @@ def test_same_seed_same_start_and_other_seed_another(task: str) -> None:
         assert np.array_equal(arm.pose[0], position)
         assert all(np.array_equal(arm.objects[name][0], objects[name][0]) for name in objects)
         assert not arm.success
+        with SimArm(task, cameras=()) as fresh:  # a simulator without a past
+            fresh.reset(3)
+            assert np.array_equal(fresh.data.qpos, arm.data.qpos)
         arm.reset(4)
         assert not np.array_equal(arm.render("front"), first["front"])
 

@@ -87,19 +87,18 @@ class SimArm:
         `start`: tool pose to begin at instead of the seed's.
         """
         rng = np.random.default_rng(abs(seed) * 2 + (seed < 0))
-        self._go_home()
         position = rng.uniform(self.task.tool_start_low, self.task.tool_start_high)
-        self.task.place(self.model, self.data, rng)
-        self._mujoco.mj_forward(self.model, self.data)
+        self._mujoco.mj_resetData(self.model, self.data)
+        self.task.place(self.model, self.data, rng)  # before anything is computed: no trace of the last episode
+        self._go_home()
         self.set_gripper("open" if self.task.gripper_start == "open" else "close")
         self.set_target(*(start or (position, self.home_pose[1])))
         self._substeps(self.config.start_substeps + self.config.settle_substeps)
         self.data.time = 0.0
+        self._unused_time_s = 0.0
         self._refresh()
 
     def _go_home(self) -> None:
-        self._mujoco.mj_resetData(self.model, self.data)
-        self._unused_time_s = 0.0
         self.data.qpos[self._arm_qpos] = HOME_JOINTS
         self._mujoco.mj_forward(self.model, self.data)
         self.set_target(*self.pose)

@@ -138,7 +138,8 @@ class EpisodeNode(Node):
                 outcome = self._monitor.saw(scene)
                 if outcome is not None:
                     return outcome
-                self.on_scene(scene)
+                if scene.stamp_ns == self._scenes.newest_ns:  # judged are all scenes, acted upon only the present one
+                    self.on_scene(scene)
                 if self._monitor.steps != steps:
                     steps, moved_at = self._monitor.steps, time.monotonic()
                 elif time.monotonic() - moved_at > _STALL_S:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
@@ -15,34 +16,38 @@ from .operator import Scene
 from .sensors import GRIPPER_JOINTS_TOPIC, POSE_TOPIC, SUCCESS_MARKER, SUCCESS_TEXT
 from .tasks import Pose
 
+_KEPT = 64
 _BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
-_RELIABLE = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
+_ALL = QoSProfile(depth=10, reliability=ReliabilityPolicy.RELIABLE)
 
 
 class SceneReader:
-    """Holds the newest scene: objects, and a pose stamped no earlier. Callbacks and readers may be in two threads."""
+    """Holds the last scenes: objects, and a pose stamped no earlier. Callbacks and readers may be in two threads."""
 
     def __init__(self, node: Node) -> None:
         self.changed = threading.Condition()
-        self._scene: Scene | None = None
+        self._recent: deque[Scene] = deque(maxlen=_KEPT)
         self._markers: MarkerArray | None = None
         self._pose: PoseStamped | None = None
         self._gripper_width = 0.0
         node.create_subscription(PoseStamped, POSE_TOPIC, self._on_pose, _BEST_EFFORT)
         node.create_subscription(JointState, GRIPPER_JOINTS_TOPIC, self._on_fingers, _BEST_EFFORT)
-        node.create_subscription(MarkerArray, "sim_arm/objects", self._on_markers, _RELIABLE)
+        node.create_subscription(MarkerArray, "sim_arm/objects", self._on_markers, _ALL)
 
     def wait(self, after_ns: int, timeout_s: float) -> Scene | None:
-        """The newest scene stamped later than `after_ns`; None when none comes within `timeout_s` of wall time."""
+        """The first scene stamped later than `after_ns`; None when none comes within `timeout_s` of wall time."""
         with self.changed:
-            self.changed.wait_for(lambda: self._scene is not None and self._scene.stamp_ns > after_ns, timeout_s)
-            return self._scene if self._scene is not None and self._scene.stamp_ns > after_ns else None
+            self.changed.wait_for(lambda: self._newest_ns() > after_ns, timeout_s)
+            return next((scene for scene in self._recent if scene.stamp_ns > after_ns), None)
 
     @property
     def newest_ns(self) -> int:
         """Stamp of the newest scene, 0 before the first."""
         with self.changed:
-            return 0 if self._scene is None else self._scene.stamp_ns
+            return self._newest_ns()
+
+    def _newest_ns(self) -> int:
+        return self._recent[-1].stamp_ns if self._recent else 0
 
     def _on_fingers(self, message: JointState) -> None:
         self._gripper_width = float(sum(message.position))
@@ -72,8 +77,8 @@ class SceneReader:
             success=success is not None and success.text == SUCCESS_TEXT,
         )
         with self.changed:
-            if self._scene is None or self._scene.stamp_ns != stamp_ns:
-                self._scene = scene
+            if self._newest_ns() != stamp_ns:
+                self._recent.append(scene)
                 self.changed.notify_all()
 
 
