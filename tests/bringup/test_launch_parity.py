@@ -16,6 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import rclpy
+import rclpy.node
+from lifecycle_msgs.srv import GetState
+from rclpy.executors import SingleThreadedExecutor
 
 from world4rl_bringup.graph import graph
 from world4rl_bringup.options import parse_options
@@ -164,3 +168,46 @@ def test_launch_includes_the_driver_and_keeps_its_arguments_apart(env: dict[str,
         "arm_prefix": "",
     }
     assert all("__ns:=/lab" in report["remaps"] for report in reports.values())
+
+
+MODULE = """#!/bin/sh
+exec {python} -m world4rl_data.recorder_node "$@"
+"""
+
+
+def test_launch_activates_the_recorder(env: dict[str, str], ros_domain: int, tmp_path: Path) -> None:
+    """The real lifecycle node behind the real launch: configured, activated, and ended in order by Ctrl-C."""
+    (tmp_path / "prefix/lib/world4rl_data/recorder").write_text(MODULE.format(python=sys.executable))
+    words = [sys.executable, "-c", LAUNCH, str(ROOT / "launch/record.launch.py"), f"bags_dir:={tmp_path}"]
+    with (tmp_path / "output").open("w+") as log:
+        launch = subprocess.Popen(words, env=env, stdout=log, stderr=log)
+        try:
+            state = recorder_state(ros_domain, "active")
+        finally:
+            launch.send_signal(signal.SIGINT)
+            code = launch.wait(timeout=60)
+    assert state == "active", (tmp_path / "output").read_text()
+    assert code == 0, (tmp_path / "output").read_text()
+
+
+def recorder_state(domain: int, wanted: str) -> str:
+    """The recorder's lifecycle state, once it is the wanted one or 60 s are over."""
+    context = rclpy.Context()
+    rclpy.init(context=context, domain_id=domain)
+    client = rclpy.node.Node("test_client", context=context)
+    executor = SingleThreadedExecutor(context=context)
+    executor.add_node(client)
+    service = client.create_client(GetState, "/world4rl/recorder/get_state")
+    state, end = "absent", time.monotonic() + 60
+    try:
+        while state != wanted and time.monotonic() < end:
+            if not service.wait_for_service(timeout_sec=1):
+                continue
+            future = service.call_async(GetState.Request())
+            executor.spin_until_future_complete(future, timeout_sec=5)
+            state = future.result().current_state.label if future.done() else "silent"
+        return state
+    finally:
+        executor.shutdown()
+        client.destroy_node()
+        context.try_shutdown()

@@ -201,3 +201,23 @@ def test_nodes_end_when_their_runner_is_killed(env: dict[str, str], tmp_path: Pa
     runner.send_signal(signal.SIGKILL)
     runner.wait()
     assert wait_for(lambda: not alive(pid)), "the node outlived its runner"
+
+
+def test_ctrl_c_ends_the_command_line_runner_in_order(env: dict[str, str], tmp_path: Path) -> None:
+    """The real recorder, started as a user starts it, is active and ends with exit code 0 on SIGINT."""
+    words = [
+        sys.executable,
+        "-m",
+        "world4rl_bringup.run",
+        "record",
+        f"bags_dir:={tmp_path}",
+        "--log-dir",
+        str(tmp_path),
+    ]
+    runner = subprocess.Popen(words, env={**env, "PYTHONPATH": import_path(env)}, stdout=subprocess.PIPE, text=True)
+    assert runner.stdout is not None
+    assert any("graph is up: /world4rl/recorder" in line for line in runner.stdout), "the recorder did not come up"
+    runner.send_signal(signal.SIGINT)
+    rest = runner.stdout.read()
+    assert runner.wait(timeout=60) == 0
+    assert "ended: recorder (exit code 0)" in rest
