@@ -27,7 +27,7 @@ bc: {network: {width: 4, hidden: 16}, training: {steps: 60, batch_size: 8},
      filtered_training: {steps: 60, batch_size: 8}}
 world_model:
   denoiser: {widths: [8, 16], layers: 1, groups: 4}
-  training: {steps: 4, batch_size: 4, warm_up: 1, save_every: 2}
+  training: {steps: 4, batch_size: 4, warm_up: 1, save_every: 2, state: {steps: 3, batch_size: 4}}
 reward: {network: {width: 8}, training: {steps: 60, positives: 4, negatives: 4}}
 imagination: {num_envs: 4, horizon: 3}
 ppo: {iterations: 2, horizon: 3, epochs: 1, minibatch_size: 8, value_warm_up: 1}
@@ -72,7 +72,7 @@ def work(tmp_path_factory: pytest.TempPathFactory, contract: TaskContract) -> Pa
             store.append(episode(contract, seed, "policy", seed % 2 == 0))
     for who, seed in (("a", "1"), ("b", "2")):
         assert train(root, "world-model", f"wm_{who}", "--seed", seed) == 0
-        assert train(root, "reward", f"reward_{who}", "--seed", seed) == 0
+        assert train(root, "reward", f"reward_{who}", "--seed", seed, "--world-model", str(root / f"wm_{who}")) == 0
     assert train(root, "bc", "bc") == 0
     return root
 

@@ -142,10 +142,11 @@ def train_and_save(
     seed: int = 0,
     progress: bool = True,
     data_hashes: dict[str, str] | None = None,
+    log: MetricsLog | None = None,
 ) -> Path:
     """Train a fresh model on `learned`, measure on `held_out`, write a checkpoint folder."""
     torch.manual_seed(seed)
     model = RewardModel(network or RewardConfig(contract.image_channels), contract)
-    train_reward(learned, model, config, seed, progress)
+    train_reward(learned, model, config, seed, progress, log=log)
     metrics = {"held_out_confusion": confusion(model, held_out), "training": asdict(config)}
     return model.save(out, metrics=metrics, seed=seed, data_hashes=data_hashes)

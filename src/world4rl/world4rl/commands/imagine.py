@@ -95,12 +95,10 @@ def context_of(data: EpisodeStore, episode: int, start: int, steps: int, history
 
     Before the episode's first frame that frame is repeated, with zero actions.
     """
-    import torch
-
     from world4rl_wm.frames import FrameWindows
 
     windows = FrameWindows(data, [episode], history)
     row = windows.current[start : start + 1]
-    context, actions, _ = windows.window(row)
+    window = windows.window(row)
     following = windows.actions[int(row) : int(row) + steps]
-    return context, actions[:, :-1], torch.as_tensor(following).unsqueeze(0)
+    return window.context, window.actions[:, :-1], following.unsqueeze(0)

@@ -73,11 +73,13 @@ def _refine(
     names: dict[str, Path], real: EpisodeStore, fresh: EpisodeStore, work: Path, values: Preset, seed: int
 ) -> Refinement:
     """Load the models, do the replay check, refine."""
-    from world4rl.refine import Dreamer, first_frames
+    from world4rl.refine import Dreamer
     from world4rl.refine import refine as refine_policy
     from world4rl_data.episode import Outcome
     from world4rl_policy.actor_critic import GaussianPolicy
-    from world4rl_wm.replay_check import judge, replay
+    from world4rl_wm.frames import StartStates
+    from world4rl_wm.replay import replay, verdicts
+    from world4rl_wm.replay_check import judge
     from world4rl_wm.reward import RewardModel
     from world4rl_wm.world_model import WorldModel
 
@@ -95,10 +97,10 @@ def _refine(
         )
         for who in ("", "judge_")
     )
-    hits = config.imagination.hits
-    played = replay(dream.world_model, [dream.reward_model], fresh, range(len(fresh)), hits, seed)
-    check = judge(played.real_success, played.dreamed_success, values.replay_check.limits)
+    dreamed = replay(dream.world_model, fresh, range(len(fresh)), seed)
+    _, success = verdicts(dreamed, dream.reward_model, config.imagination.hits)
+    check = judge(dreamed.real_success, success, values.replay_check.limits)
     (work / "replay_check.json").write_text(json.dumps(check.to_dict(), indent=2))
     print(f"replay check: TPR {check.tpr:.2f}, FPR {check.fpr:.2f}, {check.reason}")
-    frames = first_frames(real, range(len(real))), first_frames(fresh, range(len(fresh)))
-    return refine_policy(start, check, dream, judges, *frames, (real, successes), work, config, seed)
+    starts = StartStates.of(real, range(len(real))), StartStates.of(fresh, range(len(fresh)))
+    return refine_policy(start, check, dream, judges, *starts, (real, successes), work, config, seed)

@@ -42,26 +42,42 @@ def world_model(
 
 
 def reward(
-    store: Path, out: Path, preset: PresetOption = "tiny", seed: SeedOption = 0, settings: Overrides = ()
+    store: Path,
+    out: Path,
+    world_model: Path | None = None,
+    preset: PresetOption = "tiny",
+    seed: SeedOption = 0,
+    settings: Overrides = (),
 ) -> None:
     """Train the reward model on the labelled episodes of a store; every fifth episode is held out to measure it.
+
+    With a world model it also learns to read that model's dreams: the episodes are dreamed again with their actions,
+    and each dreamed frame is labelled by what was really so. Refinement needs that.
 
     Args:
         store: Training store.
         out: Checkpoint folder to write; settings and metrics go to OUT.training.
+        world_model: World-model checkpoint whose dreams it shall read; None learns from real frames alone.
     """
     from world4rl_data.episode import Outcome
-    from world4rl_wm.train_reward import train_and_save
+    from world4rl_wm.replay import labelled_dreams, replay
+    from world4rl_wm.train_reward import labelled_frames, train_and_save
+    from world4rl_wm.world_model import WorldModel
 
     values, data = _load(store, preset, settings)
-    record = _record(out, "train reward", values.reward, data, seed)
-    if not _done(record, out):
-        labelled = data.select(outcome=(Outcome.SUCCESS, Outcome.FAILURE))
-        held_out = labelled[seed % HELD_OUT :: HELD_OUT]
-        learned = sorted(set(labelled) - set(held_out))
-        config = values.reward_config(data.contract)
-        train_and_save(data, learned, held_out, out, config, values.reward.training, seed, log=record.log)
-        _finish(record, out)
+    record = _record(out, "train reward", values.reward, data, seed, world_model=str(world_model))
+    if _done(record, out):
+        return
+    labelled = data.select(outcome=(Outcome.SUCCESS, Outcome.FAILURE))
+    held_out = labelled[seed % HELD_OUT :: HELD_OUT]
+    learned = sorted(set(labelled) - set(held_out))
+    frames, measured = labelled_frames(data, learned), labelled_frames(data, held_out)
+    if world_model is not None:
+        frames += labelled_dreams(replay(WorldModel.load(world_model, contract=data.contract), data, learned, seed))
+    network, training = values.reward_config(data.contract), values.reward.training
+    hashes = {"store": data.content_hash}
+    train_and_save(frames, measured, data.contract, out, network, training, seed, True, hashes, record.log)
+    _finish(record, out)
 
 
 def bc(
