@@ -23,7 +23,7 @@ from world4rl_data.observation import Missing, ObservationAssembler, message_sta
 from world4rl_data.store import EpisodeStore
 from world4rl_data.validate import validate_bag
 
-PRESS = TaskContract.load("franka_sim_press")
+PRESS = TaskContract.load("franka_sim_push")
 LIFT = TaskContract.load("franka_sim_lift")
 
 
@@ -219,7 +219,7 @@ def test_build_takes_the_fit_reports_the_rest_and_adds_only_news(tmp_path):
     summary = describe(store)
     assert summary["episodes"] == 3 and summary["steps"] == 15
     assert summary["episodes_by_source_and_outcome"] == {"expert SUCCESS": 2, "policy FAILURE": 1}
-    assert "contract: franka_sim_press" in format_description(summary)
+    assert "contract: franka_sim_push" in format_description(summary)
 
 
 def test_build_without_bags_says_what_to_do(tmp_path):

@@ -14,7 +14,7 @@ from world4rl_data.episode import ActionSource, Episode, EpisodeError, Outcome, 
 from world4rl_data.image import ImageError, cv_bridge_works, decode_image, prepare
 from world4rl_data.store import EpisodeStore, StoreError
 
-PRESS = TaskContract.load("franka_sim_press")
+PRESS = TaskContract.load("franka_sim_push")
 
 
 def make_episode(name: str = "a", length: int = 5, contract: TaskContract = PRESS, **changes) -> Episode:
@@ -85,7 +85,7 @@ def test_bad_contract_is_refused_with_the_key(change, message, tmp_path):
 
 
 def test_unknown_contract_lists_the_known():
-    with pytest.raises(ContractError, match="franka_sim_press"):
+    with pytest.raises(ContractError, match="franka_sim_push"):
         TaskContract.load("nonesuch")
 
 

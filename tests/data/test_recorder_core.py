@@ -17,7 +17,7 @@ from world4rl_data.episode import Outcome
 from world4rl_data.episode_record import BagError
 from world4rl_data.recorder import EpisodeRecorder, RecorderConfig, RecorderError, subscription_qos
 
-PRESS = TaskContract.load("franka_sim_press")
+PRESS = TaskContract.load("franka_sim_push")
 TOPIC = BagTopic("/text", "std_msgs/msg/String", "string data\n")
 
 

@@ -34,7 +34,7 @@ from world4rl_interfaces.srv import StartEpisode, StopEpisode
 
 pytestmark = pytest.mark.ros
 
-PRESS = TaskContract.load("franka_sim_press")
+PRESS = TaskContract.load("franka_sim_push")
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -116,7 +116,7 @@ def robot(ros_domain):
 
 def start_recorder(robot: Robot, bags: Path) -> subprocess.Popen:
     parameters = {
-        "contract": "franka_sim_press",
+        "contract": "franka_sim_push",
         "bags_dir": bags,
         "extra_topics": '["/label"]',
         "min_free_mb": 1.0,
@@ -238,7 +238,7 @@ def test_signal_closes_the_running_episode_as_interrupted(robot, tmp_path, numbe
 
 
 def start_second_recorder(bags: Path, *more: str) -> subprocess.Popen:
-    words = ["contract:=franka_sim_press", f"bags_dir:={bags}", "autostart:=true", "min_free_mb:=1.0", *more]
+    words = ["contract:=franka_sim_push", f"bags_dir:={bags}", "autostart:=true", "min_free_mb:=1.0", *more]
     options = [option for word in words for option in ("-p", word)]
     command = [sys.executable, "-m", "world4rl_data.recorder_node", "--ros-args", "-r", "__ns:=/second", *options]
     return subprocess.Popen(command)

@@ -24,6 +24,8 @@ from world4rl.settings import Preset
 from world4rl.simulation import contract_for
 from world4rl.stages import Stages
 
+CHECK_BATCH = 50
+
 
 @dataclass(frozen=True)
 class Run:
@@ -153,11 +155,16 @@ def training_store(run: Run, *names: str) -> EpisodeStore:
 
 
 def check_episodes(run: Run) -> None:
-    """Fresh episodes of the start policy at the exploration noise of PPO: the replay check's real outcomes."""
+    """Fresh episodes of the start policy at the exploration noise of PPO, until there are enough of both outcomes."""
     settings = run.preset.replay_check
     behaviour = Behaviour("policy", run.preset.ppo.std, run.checkpoint("start"))
     seeds = run.seeds.take("replay_check", settings.max_episodes)
-    collect_into(run, "check", behaviour, seeds, "fresh episodes")
+    for first in range(0, len(seeds), CHECK_BATCH):
+        collect_into(run, "check", behaviour, seeds[first : first + CHECK_BATCH], "fresh episodes")
+        store = run.store("check")
+        done = len(successes(store))
+        if done >= settings.successes and len(store) - done >= settings.failures:
+            break
 
 
 def filtered_bc(run: Run) -> None:
@@ -267,13 +274,13 @@ def refinement(run: Run) -> None:
     from world4rl_wm.frames import StartStates
     from world4rl_wm.replay_check import ReplayCheck
 
-    from world4rl.refine import refine, save_refinement
+    from world4rl.refine import refine, save_refinement, with_horizon
 
     values = run.read("replay_check.json")
     check = ReplayCheck(**{k: v for k, v in values.items() if k in ReplayCheck.__dataclass_fields__})
     practice_store, check_store = training_store(run, "demonstrations", "practice"), run.store("check")
     real = training_store(run, "demonstrations", "practice", "check")
-    config = run.preset.refine_config()
+    config = with_horizon(run.preset.refine_config(), max(info.length for info in practice_store.infos))
     result = refine(
         GaussianPolicy.load(run.checkpoint("start")),
         check,

@@ -94,6 +94,13 @@ def dreamed_success(policy: GaussianPolicy, dreamer: Dreamer, starts: StartState
     return float(success.float().mean())
 
 
+def with_horizon(config: RefineConfig, steps: int) -> RefineConfig:
+    """Dreams as long as the longest real episode."""
+    return replace(
+        config, ppo=replace(config.ppo, horizon=steps), imagination=replace(config.imagination, horizon=steps)
+    )
+
+
 def cautious(config: RefineConfig) -> RefineConfig:
     """Smaller steps and a stronger BC term, for a dream that is only half true."""
     ppo = replace(

@@ -31,8 +31,7 @@ class PpoConfig:
     """PPO's textbook settings, and what keeps an imagined gain real.
 
     `std` is the exploration's standard deviation (the paper's upper bound is e^0; tighter stays nearer the data).
-    `bc_coefficient` weighs the log-likelihood of real successful actions. `target_kl` ends an update early, and
-    `max_start_kl` ends the refinement when the policy has gone that far from where it started.
+    `bc_coefficient` weighs the log-likelihood of real successful actions. `target_kl` ends an update early.
     """
 
     iterations: int = 60
@@ -49,7 +48,6 @@ class PpoConfig:
     bc_coefficient: float = 0.1
     bc_batch_size: int = 64
     target_kl: float = 0.05
-    max_start_kl: float = 5.0
     value_warm_up: int = 4
     max_grad_norm: float = 0.5
 

@@ -12,7 +12,7 @@ CONFIG = "config.yaml"
 
 def demo(
     run: Path = Path("runs/demo"),
-    task: str = "push_cube",
+    task: str = "press_button",
     preset: PresetOption = "tiny",
     seed: SeedOption = 0,
     settings: Overrides = (),
