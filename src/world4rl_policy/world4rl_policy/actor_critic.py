@@ -18,7 +18,7 @@ KIND = "policy"
 
 @dataclass(frozen=True)
 class PolicyConfig:
-    """`history` frames of `image_channels`; the standard deviation never exceeds `max_std` (the paper's e^0 at most)."""
+    """`history` frames of `image_channels`; the standard deviation stays below `max_std` (the paper's e^0 at most)."""
 
     image_channels: int
     image_size: int

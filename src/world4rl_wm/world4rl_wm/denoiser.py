@@ -1,4 +1,4 @@
-"""The network F of the diffusion world model: diffusers' 2-D U-Net, told the past by channels and the actions by scale-shift."""
+"""The network F of the diffusion world model: diffusers' U-Net, told the past by channels, the actions by scale-shift."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class DenoiserConfig:
     """Shape of the denoiser.
 
     `history` frames of `image_channels` (3 per camera stream) at `image_size` pixels; `stem` is the space-to-depth
-    factor in front of the U-Net; `widths` are the U-Net's channels from fine to coarse. With `proprio_dim` above 0 it is
-    also told where the arm is and where it will be.
+    factor in front of the U-Net; `widths` are the U-Net's channels from fine to coarse. With `proprio_dim` above 0 it
+    is also told where the arm is and where it will be.
     """
 
     image_channels: int

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -77,7 +78,7 @@ def sample(network: Network, noise: Tensor, config: EdmConfig) -> Tensor:
     """Deterministic Euler sampler of the probability-flow ODE from unit `noise` ``(B, C, H, W)``."""
     sigmas = noise_schedule(config, noise.device)
     x = noise * sigmas[0]
-    for sigma, following in zip(sigmas[:-1], sigmas[1:], strict=True):
+    for sigma, following in pairwise(sigmas):
         denoised = denoise(network, x, sigma.expand(len(x)), config)
         x = denoised + (x - denoised) * (following / sigma)
     return x

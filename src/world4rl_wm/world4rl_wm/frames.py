@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+
 from world4rl_data.store import EpisodeStore
 
 
@@ -23,7 +24,7 @@ def to_uint8(frames: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Window:
-    """History and next frame: context ``(B, T, C, H, W)`` and target ``(B, C, H, W)`` in [-1, 1], actions ``(B, T, A)``,
+    """History and next frame: context ``(B, T, C, H, W)``, target ``(B, C, H, W)`` in [-1, 1], actions ``(B, T, A)``,
     proprioception in the last two frames ``(B, 2, P)`` and in the next ``(B, P)``."""
 
     context: Tensor

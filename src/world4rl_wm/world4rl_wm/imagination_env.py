@@ -1,4 +1,4 @@
-"""The world model as an environment: shaped like gymnasium's vector environments, with tensors that stay on the device."""
+"""The world model as an environment: shaped like gymnasium's vector environments, tensors stay on the device."""
 
 from __future__ import annotations
 
@@ -38,7 +38,11 @@ class ImaginationEnv:
     """
 
     def __init__(
-        self, world_models: list[WorldModel], reward_models: list[RewardModel], starts: StartStates, config: ImaginationConfig
+        self,
+        world_models: list[WorldModel],
+        reward_models: list[RewardModel],
+        starts: StartStates,
+        config: ImaginationConfig,
     ):
         if config.num_envs % len(world_models):
             raise ValueError(f"num_envs {config.num_envs} must be a multiple of the {len(world_models)} world models")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+
 from world4rl_data.episode import Outcome
 from world4rl_data.store import EpisodeStore
-
 from world4rl_wm.dream import Dream
 from world4rl_wm.frames import StartStates, to_float, to_uint8
 from world4rl_wm.reward import RewardModel
@@ -78,7 +78,7 @@ def longest_streak(hits: Tensor) -> Tensor:
 
 @torch.no_grad()
 def verdicts(dreamed: Replay, reward_model: RewardModel, hits: int) -> tuple[Tensor, Tensor]:
-    """Success probability of each frame ``(E, T + 1)``, 0 at the real first one, and the dream's outcome, bool ``(E,)``.
+    """Success probability of each frame ``(E, T + 1)``, 0 at the real first one; the dream's outcome, bool ``(E,)``.
 
     A dream succeeds as in `ImaginationEnv`: `hits` frames in a row above the reward model's threshold.
     """

@@ -72,7 +72,7 @@ class StateModel(nn.Module):
         return self.mean + self.std * self.estimator(self.encoder(frames))
 
     def predict(self, frame: Tensor, proprio: Tensor, actions: Tensor) -> Tensor:
-        """``(B, P)`` after the last of `actions` ``(B, T, A)``, from the last frame and the last two values ``(B, 2, P)``."""
+        """``(B, P)`` after the last of `actions` ``(B, T, A)``, from the last frame and two values ``(B, 2, P)``."""
         last = proprio[:, -1]
         velocity = (last - proprio[:, 0]) / self.change_std
         known = torch.cat([self.encoder(frame), self.normalise(last), velocity, actions.flatten(1)], dim=1)
@@ -86,9 +86,11 @@ def train_state_model(
     model.fit_scale(windows.proprio[windows.current], windows.proprio[windows.current + 1])
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.learning_rate, total_steps=config.steps, pct_start=0.1)
+    one_cycle = torch.optim.lr_scheduler.OneCycleLR
+    schedule = one_cycle(optimizer, config.learning_rate, total_steps=config.steps, pct_start=0.1)
     for _ in tqdm(range(config.steps), desc="state model", disable=not progress, unit="step"):
-        batch = windows.window(windows.current[torch.randint(len(windows.current), (config.batch_size,), generator=generator)])
+        chosen = torch.randint(len(windows.current), (config.batch_size,), generator=generator)
+        batch = windows.window(windows.current[chosen])
         level = torch.rand(config.batch_size, 1, 1, 1, generator=generator) * config.noise
         frame = batch.context[:, -1]
         frame = frame + level * torch.randn(frame.shape, generator=generator)

@@ -72,9 +72,9 @@ class WorldModel(nn.Module):
     def loss(self, shown: Tensor, batch: Window, moving_weight: float = 0.0) -> Tensor:
         """EDM training loss of the next frame.
 
-        `shown` ``(B, T, C, H, W)`` is the past that the network sees: the true one with noise, or its own predictions. The
-        change is taken from the last frame shown, so that it learns to undo its own errors. `moving_weight` adds weight to
-        pixels that change.
+        `shown` ``(B, T, C, H, W)`` is the past that the network sees: the true one with noise, or its own predictions.
+        The change is taken from the last frame shown, so that it learns to undo its own errors. `moving_weight` adds
+        weight to pixels that change.
         """
         x0 = (batch.target - shown[:, -1]) / self.config.change_scale
         weight = None
