@@ -1,4 +1,4 @@
-"""The network F of the diffusion world model: diffusers' U-Net, told the past by channels, the actions by scale-shift."""
+"""The network F of the diffusion world model: diffusers' U-Net, past as channels, actions by scale-shift."""
 
 from __future__ import annotations
 
