@@ -54,7 +54,11 @@ def imagine(
     model = WorldModel.load(world_model, contract=data.contract)
     judge = RewardModel.load(reward, contract=data.contract)
     actor = None if policy is None else GaussianPolicy.load(policy, contract=data.contract)
-    settings = {"store": str(store), "content_hash": data.content_hash, "episode": data.infos[episode].episode_id}
+    settings: dict[str, object] = {
+        "store": str(store),
+        "content_hash": data.content_hash,
+        "episode": data.infos[episode].episode_id,
+    }
     settings |= {"start": start, "steps": steps, "world_model": str(world_model), "reward": str(reward)}
     record = Record(out.with_suffix(".run"), "imagine", settings | {"policy": str(policy)}, seed)
     context, past, actions = context_of(data, episode, start, steps, model.history)
