@@ -13,16 +13,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from world4rl_data.contract import TaskContract
-from world4rl_data.episode import Outcome
-from world4rl_data.store import EpisodeStore
-
 from world4rl.collect import Behaviour, collect, evaluate
 from world4rl.parallel import in_parallel
 from world4rl.seed_ranges import SeedRanges
 from world4rl.settings import Preset
 from world4rl.simulation import contract_for
 from world4rl.stages import Stages
+from world4rl_data.contract import TaskContract
+from world4rl_data.episode import Outcome
+from world4rl_data.store import EpisodeStore
 
 CHECK_BATCH = 50
 
@@ -70,14 +69,15 @@ class Run:
 
 def successes(store: EpisodeStore, source: str | None = None) -> list[int]:
     """Rows of the successful episodes."""
-    return store.select(outcome=Outcome.SUCCESS) if source is None else store.select(source=source, outcome=Outcome.SUCCESS)
+    if source is None:
+        return store.select(outcome=Outcome.SUCCESS)
+    return store.select(source=source, outcome=Outcome.SUCCESS)
 
 
 def demonstrations(run: Run) -> None:
     """Demonstrations of the scripted operator, over DDS, to bags, to a store."""
-    from world4rl_data.build import build_store
-
     from world4rl.graph_episodes import demonstrate
+    from world4rl_data.build import build_store
 
     wanted = run.preset.collect.demonstrations
     demonstrate(run.task, wanted, run.seeds.first("demonstrate"), run.path, run.progress)
@@ -181,6 +181,7 @@ def _train_dreamer(run: Run, name: str, seed: int) -> None:
     """World model `name`, and the reward model that reads its dreams: it learns from real frames and, where most is to
     be learned, from real episodes dreamed again with what really came of them."""
     import torch
+
     from world4rl_wm.replay import labelled_dreams, replay
     from world4rl_wm.train_reward import labelled_frames, train_and_save
     from world4rl_wm.train_world_model import train_world_model
@@ -221,10 +222,9 @@ def world_models(run: Run) -> None:
 
 def dreamer(run: Run, name: str) -> Any:
     """World model and reward model `name`, loaded."""
+    from world4rl.refine import Dreamer
     from world4rl_wm.reward import RewardModel
     from world4rl_wm.world_model import WorldModel
-
-    from world4rl.refine import Dreamer
 
     return Dreamer(
         WorldModel.load(run.checkpoint(f"world_model_{name}")), RewardModel.load(run.checkpoint(f"reward_{name}"))
@@ -270,11 +270,10 @@ def _clips(run: Run, store: EpisodeStore, replayed: Any, probability: Any, dream
 
 def refinement(run: Run) -> None:
     """PPO in the dream, the checkpoint chosen by the judge."""
+    from world4rl.refine import refine, save_refinement, with_horizon
     from world4rl_policy.actor_critic import GaussianPolicy
     from world4rl_wm.frames import StartStates
     from world4rl_wm.replay_check import ReplayCheck
-
-    from world4rl.refine import refine, save_refinement, with_horizon
 
     values = run.read("replay_check.json")
     check = ReplayCheck(**{k: v for k, v in values.items() if k in ReplayCheck.__dataclass_fields__})

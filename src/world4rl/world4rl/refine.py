@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from tqdm import tqdm
+
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_policy.bc import Demonstrations
@@ -25,7 +26,7 @@ from world4rl_wm.world_model import WorldModel
 
 @dataclass(frozen=True)
 class Selection:
-    """How the checkpoint is chosen: every `every` iterations `episodes` dreams of the judge, from start frames of its own.
+    """How the checkpoint is chosen: every `every` iterations `episodes` dreams of the judge, from its own start frames.
 
     A checkpoint must beat the start policy there by `margin` and stay within `max_start_kl` of it; otherwise the start
     policy is kept.
@@ -180,4 +181,3 @@ def save_refinement(result: Refinement, out: Path, config: RefineConfig, seed: i
     """Write the chosen policy as a checkpoint folder that tells how it was made."""
     metrics = result.to_dict() | {"config": json.loads(json.dumps(asdict(config)))}
     return result.policy.save(out, metrics=metrics, seed=seed)
-

@@ -8,7 +8,6 @@ from typing import Any, Literal
 from scipy.stats import beta
 from torch import Tensor
 
-
 Verdict = Literal["refine", "refine_cautiously", "keep"]
 
 
