@@ -38,6 +38,7 @@ def summarise(run: Run) -> dict[str, Any]:
         "episodes": len(found["bc"]),
         "ci95": intervals | differences,
         "paired": pairs,
+        "outcomes": {name: "".join(str(int(x)) for x in success) for name, success in found.items()},
         "imagined_success": {"start": refinement["imagined_start"], "refined": refinement["imagined_refined"]},
         "judged_success": {"start": refinement["judged_start"], "refined": refinement["judged_refined"]},
         "refinement": refinement,

@@ -1,0 +1,94 @@
+"""Put demo runs of several seeds together: results as JSON, and the README's table.
+
+    python benchmarks/demo.py runs/demo-seed0 runs/demo-seed1 runs/demo-seed2
+
+Each run's summary.json becomes benchmarks/results/demo-seed<N>.json. Differences are paired on the same start states;
+their intervals resample training seeds first and episodes within them (clustered bootstrap).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+from world4rl_policy.statistics import clustered_interval
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
+COLUMNS = {"bc": "BC", "filtered_bc": "filtered BC", "start": "start policy", "refined": "refined"}
+PAIRS = (("bc", "refined"), ("filtered_bc", "refined"), ("start", "refined"), ("bc", "filtered_bc"))
+
+
+def outcomes(summary: dict, name: str) -> np.ndarray:
+    """0 or 1 per held-out episode."""
+    return np.array([int(c) for c in summary["outcomes"][name]], dtype=float)
+
+
+def table(summaries: list[dict]) -> str:
+    """Markdown: a row per seed, then the mean, then the paired differences."""
+    head = ["seed", "demonstrations", *COLUMNS.values(), "on the graph", "replay check TPR / FPR", "minutes"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for s in summaries:
+        check, graph = s["replay_check"], s["graph"]
+        rates = [f"{s[f'{name}_success']:.1%}" for name in COLUMNS]
+        minutes = sum(s["wall_s"].values()) / 60
+        row = [s["seed"], s["demonstrations"], *rates, f"{graph['success']:.0%} of {graph['episodes']}"]
+        row += [f"{check['tpr']:.2f} / {check['fpr']:.2f}", f"{minutes:.1f}"]
+        lines.append("| " + " | ".join(map(str, row)) + " |")
+    means = [f"**{np.mean([s[f'{name}_success'] for s in summaries]):.1%}**" for name in COLUMNS]
+    lines.append("| " + " | ".join(["mean", "", *means, "", "", ""]) + " |")
+    return "\n".join(lines)
+
+
+def differences(summaries: list[dict]) -> dict[str, list[float]]:
+    """Mean and 95 % interval of each paired difference, over the seeds."""
+    return {
+        f"{b} minus {a}": list(clustered_interval([outcomes(s, b) - outcomes(s, a) for s in summaries]))
+        for a, b in PAIRS
+    }
+
+
+def text(summaries: list[dict]) -> str:
+    """What the README says between its markers."""
+    episodes, task = summaries[0]["episodes"], summaries[0]["task"]
+    found = differences(summaries)
+    said = [
+        f"- {name.replace('_', ' ')}: {100 * mean:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
+        for name, (mean, low, high) in found.items()
+    ]
+    return "\n".join(
+        [
+            f"`make demo` for {len(summaries)} seeds, task `{task}`: success on {episodes} start states each that nothing was",
+            "trained on, by the policies' mean actions ([files](benchmarks/results), written by `benchmarks/demo.py`).",
+            "",
+            table(summaries),
+            "",
+            "Paired differences with 95 % intervals that resample seeds, then episodes:",
+            "",
+            *said,
+        ]
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", nargs="*", type=Path, help="run folders; none: the results that are there already")
+    for run in parser.parse_args().runs:
+        seed = json.loads((run / "summary.json").read_text())["seed"]
+        shutil.copyfile(run / "summary.json", RESULTS / f"demo-seed{seed}.json")
+    summaries = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("demo-seed*.json"))]
+    if not summaries:
+        raise SystemExit(f"no demo-seed*.json in {RESULTS}: give the folders of finished runs")
+    said = text(summaries)
+    readme = ROOT / "README.md"
+    before, rest = readme.read_text().split(BEGIN)
+    readme.write_text(before + BEGIN + "\n" + said + "\n" + END + rest.split(END)[1])
+    print(said)
+
+
+if __name__ == "__main__":
+    main()
