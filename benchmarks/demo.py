@@ -14,6 +14,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+
 from world4rl_policy.statistics import clustered_interval
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,8 +63,9 @@ def text(summaries: list[dict]) -> str:
     ]
     return "\n".join(
         [
-            f"`make demo` for {len(summaries)} seeds, task `{task}`: success on {episodes} start states each that nothing was",
-            "trained on, by the policies' mean actions ([files](benchmarks/results), written by `benchmarks/demo.py`).",
+            f"`make demo` for {len(summaries)} seeds, task `{task}`: success by the policies' mean actions on",
+            f"{episodes} start states for each seed that nothing was trained on ([files](benchmarks/results),",
+            "put together by `benchmarks/demo.py`).",
             "",
             table(summaries),
             "",
