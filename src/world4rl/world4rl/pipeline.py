@@ -6,72 +6,17 @@ whole or not at all, so that an interrupted run goes on where it was.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from world4rl.collect import Behaviour, collect, evaluate
+from world4rl.collect import Behaviour, evaluate
 from world4rl.parallel import in_parallel
-from world4rl.seed_ranges import SeedRanges
-from world4rl.settings import Preset
-from world4rl.simulation import contract_for
+from world4rl.run_folder import Run, collect_into, successes, training_store
 from world4rl.stages import Stages
-from world4rl_data.contract import TaskContract
-from world4rl_data.episode import Outcome
 from world4rl_data.store import EpisodeStore
 
 CHECK_BATCH = 50
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run of the loop: a folder, a task, a seed and a preset."""
-
-    path: Path
-    task: str
-    seed: int
-    preset_name: str
-    preset: Preset
-    progress: bool = True
-
-    @cached_property
-    def contract(self) -> TaskContract:
-        return contract_for(self.task)
-
-    @property
-    def seeds(self) -> SeedRanges:
-        return SeedRanges(self.seed)
-
-    def checkpoint(self, name: str) -> Path:
-        return self.path / "checkpoints" / name
-
-    def store(self, name: str) -> EpisodeStore:
-        """An existing store of the run, or a new empty one."""
-        path = self.path / "stores" / name
-        if (path / "index.json").is_file():
-            return EpisodeStore.open(path)
-        return EpisodeStore.create(path, self.contract)
-
-    def write(self, name: str, values: dict[str, Any]) -> None:
-        """Write a JSON file of the run, whole or not at all."""
-        path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(json.dumps(values, indent=2))
-        temporary.replace(path)
-
-    def read(self, name: str) -> dict[str, Any]:
-        return dict(json.loads((self.path / name).read_text()))
-
-
-def successes(store: EpisodeStore, source: str | None = None) -> list[int]:
-    """Rows of the successful episodes."""
-    if source is None:
-        return store.select(outcome=Outcome.SUCCESS)
-    return store.select(source=source, outcome=Outcome.SUCCESS)
 
 
 def demonstrations(run: Run) -> None:
@@ -96,21 +41,6 @@ def behaviour_cloning(run: Run) -> None:
     train_and_save(store, successes(store), out, network, config, run.seed, run.progress)
 
 
-def collect_into(run: Run, store_name: str, behaviour: Behaviour, seeds: range, description: str) -> None:
-    """Collect the episodes of `seeds` that the store does not hold yet."""
-    store = run.store(store_name)
-    have = {(i.seed, i.policy_id) for i in store.infos}
-    policy = "" if behaviour.checkpoint is None else behaviour.checkpoint.name
-    missing = [s for s in seeds if (s, policy) not in have]
-    if missing:
-        with store:
-            episodes = collect(
-                run.task, run.contract, behaviour, missing, run.preset.collect.workers, run.progress, description
-            )
-            for episode in episodes:
-                store.append(episode)
-
-
 def practice(run: Run) -> None:
     """Roll-outs of the BC policy at several noise levels, and random motion: what the world model learns from."""
     settings = run.preset.collect
@@ -133,25 +63,6 @@ def start_policy(run: Run) -> None:
     network, config = run.preset.policy_config(run.contract), run.preset.bc.filtered_training
     out = run.checkpoint("start")
     train_and_save(store, successes(store), out, network, config, run.seed, run.progress, "start policy")
-
-
-def training_store(run: Run, *names: str) -> EpisodeStore:
-    """One store with the episodes of several: a join is written once and then opened."""
-    path = run.path / "stores" / "+".join(names)
-    parts = [run.store(name) for name in names]
-    if (path / "index.json").is_file():
-        joined = EpisodeStore.open(path)
-        if len(joined) == sum(len(part) for part in parts):
-            return joined
-    else:
-        joined = EpisodeStore.create(path, run.contract)
-    have = {i.episode_id for i in joined.infos}
-    with joined:
-        for part in parts:
-            for row, info in enumerate(part.infos):
-                if info.episode_id not in have:
-                    joined.append(part.episode(row))
-    return joined
 
 
 def check_episodes(run: Run) -> None:

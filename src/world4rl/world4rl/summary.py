@@ -12,7 +12,7 @@ import numpy as np
 from world4rl_policy.statistics import compare, wilson_interval
 
 if TYPE_CHECKING:
-    from world4rl.pipeline import Run
+    from world4rl.run_folder import Run
 
 POLICIES = ("bc", "filtered_bc", "start", "refined")
 PAIRS = {"refined_vs_bc": ("bc", "refined"), "refined_vs_filtered_bc": ("filtered_bc", "refined")}

@@ -25,8 +25,9 @@ def demo(
         run: Folder of the run; report.html and summary.json end up there.
         task: Scene of the simulated arm: press_button, push_cube or lift_cube.
     """
-    from world4rl.pipeline import Run, run_pipeline
+    from world4rl.pipeline import run_pipeline
     from world4rl.presets import load_preset, preset_values
+    from world4rl.run_folder import Run
     from world4rl.simulation import contract_for
 
     values = load_preset(preset, settings)

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from world4rl.commands.common import CommandError, Overrides, PresetOption, SeedOption
 
 if TYPE_CHECKING:
-    from world4rl.refine import Refinement
-    from world4rl.settings import Preset
+    from world4rl.refine import RefineConfig, Refinement
     from world4rl_data.store import EpisodeStore
+    from world4rl_wm.replay_check import ReplayCheckConfig
 
 
 def refine(
@@ -46,13 +46,15 @@ def refine(
 
     from world4rl.presets import load_preset
     from world4rl.record import Record, checkpoint_digest
-    from world4rl.refine import save_refinement
+    from world4rl.refine import save_refinement, with_horizon
     from world4rl_data.store import EpisodeStore
 
     values = load_preset(preset, settings)
-    config = values.refine_config()
     real, fresh = EpisodeStore.open(store), EpisodeStore.open(check)
     real.contract.require_same(fresh.contract, f"store {check}")
+    if not len(real) or not len(fresh):
+        raise CommandError(f"{fresh.path if len(real) else real.path} holds no episodes: collect some")
+    config = with_horizon(values.refine_config(), max(info.length for info in real.infos))
     names = {"policy": policy, "world_model": world_model, "reward": reward}
     names |= {"judge_world_model": judge_world_model, "judge_reward": judge_reward}
     asked: dict[str, Any] = {name: f"{path} {checkpoint_digest(path)}" for name, path in names.items()}
@@ -62,7 +64,7 @@ def refine(
     if record.finished and out.is_dir():
         print(f"{out} is there already, made by the same command")
         return
-    result = _refine(names, real, fresh, work, values, seed)
+    result = _refine(names, real, fresh, work, config, values.replay_check.limits, seed)
     save_refinement(result, out, config, seed)
     record.finish()
     print(f"{out}: iteration {result.iteration} kept ({result.reason})")
@@ -70,7 +72,13 @@ def refine(
 
 
 def _refine(
-    names: dict[str, Path], real: EpisodeStore, fresh: EpisodeStore, work: Path, values: Preset, seed: int
+    names: dict[str, Path],
+    real: EpisodeStore,
+    fresh: EpisodeStore,
+    work: Path,
+    config: RefineConfig,
+    limits: ReplayCheckConfig,
+    seed: int,
 ) -> Refinement:
     """Load the models, do the replay check, refine."""
     from world4rl.refine import Dreamer
@@ -83,12 +91,10 @@ def _refine(
     from world4rl_wm.reward import RewardModel
     from world4rl_wm.world_model import WorldModel
 
-    config, contract = values.refine_config(), real.contract
+    contract = real.contract
     successes = real.select(outcome=Outcome.SUCCESS)
     if not successes:
         raise CommandError(f"{real.path} holds no success: the BC term needs some")
-    if not len(fresh):
-        raise CommandError(f"{fresh.path} holds no episodes: collect some with the start policy")
     start = GaussianPolicy.load(names["policy"], contract=contract)
     dream, judges = (
         Dreamer(
@@ -99,7 +105,7 @@ def _refine(
     )
     dreamed = replay(dream.world_model, fresh, range(len(fresh)), seed)
     _, success = verdicts(dreamed, dream.reward_model, config.imagination.hits)
-    check = judge(dreamed.real_success, success, values.replay_check.limits)
+    check = judge(dreamed.real_success, success, limits)
     (work / "replay_check.json").write_text(json.dumps(check.to_dict(), indent=2))
     print(f"replay check: TPR {check.tpr:.2f}, FPR {check.fpr:.2f}, {check.reason}")
     starts = StartStates.of(real, range(len(real))), StartStates.of(fresh, range(len(fresh)))
