@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.timeout(900)]
 
 TOY = """collect.demonstrations=3 collect.policy_episodes=12 collect.random_episodes=4 bc.training.steps=200
 bc.filtered_training.steps=50 world_model.training.steps=30 world_model.training.state.steps=30
