@@ -19,22 +19,20 @@ from world4rl_wm.world_model import WorldModel, WorldModelConfig
 SIZE = 16
 
 
-def small_contract(name: str = "small", actions: int = 3) -> TaskContract:
+def small_contract(name: str = "small") -> TaskContract:
     """Two cameras of 16 x 16 pixels and the position of the hand."""
     values = TaskContract.load("franka_sim_push").to_dict()
     values["name"] = name
     topics = {"front": "/camera/camera/color/image_raw", "wrist": "/wrist_camera/camera/color/image_raw"}
     values["images"] = [{"name": n, "topic": t, "height": SIZE, "width": SIZE} for n, t in topics.items()]
     values["proprioception"] = values["proprioception"][:1]
-    values["actions"] = values["actions"][:actions]
     return TaskContract.from_dict(values)
 
 
 def world_model(contract: TaskContract, history: int = 4) -> WorldModel:
     torch.manual_seed(0)
-    network = DenoiserConfig(
-        contract.image_channels, SIZE, contract.action_dim, history=history, widths=(8, 8), layers=1
-    )
+    size = (contract.image_channels, SIZE, contract.action_dim, contract.proprio_dim)
+    network = DenoiserConfig(*size, history=history, widths=(8, 8), layers=1)
     return WorldModel(WorldModelConfig(network), contract).eval()
 
 

@@ -16,7 +16,7 @@ from world4rl_data.contract_parts import ContractMismatch
 from world4rl_data.image import prepare
 from world4rl_policy.deploy import load_policy
 from world4rl_wm.checkpoint import CheckpointError
-from world4rl_wm.dream_context import given_context, padded, store_context
+from world4rl_wm.dream_context import DreamContext, given_context, padded, store_context
 from world4rl_wm.imagination_service import ImaginationService
 from world4rl_wm.imagine_request import ContextSource, ImaginationLimits, ImagineRequest, Refusal
 from world4rl_wm.live_context import LiveContext
@@ -135,6 +135,24 @@ def test_a_dream_can_be_stopped_and_shows_its_steps(service: ImaginationService)
     assert not answer.complete and answer.rollout.frames.shape[1] == 2
 
 
+def test_measured_proprioception_counts_and_is_estimated_where_there_is_none(
+    service: ImaginationService, tmp_path: Path
+) -> None:
+    store = small_models.small_store(tmp_path / "store", CONTRACT)
+    start = store_context(str(store.path), 4, CONTRACT, 4)
+
+    def dream(proprio: np.ndarray | None) -> Rollout:
+        context = DreamContext(start.frames, start.actions, proprio)
+        request = good(context_source=ContextSource.LIVE)
+        return service.imagine(request, live=lambda: context).rollout
+
+    measured = service.imagine(good(context_source=ContextSource.STORE, store_uri=str(store.path), store_index=4))
+    assert same(measured.rollout, dream(start.proprio)) and not same(measured.rollout, dream(start.proprio + 1))
+    model = service.models.world_model
+    estimate = model.estimate_proprio(torch.from_numpy(start.frames)[None].float() / 127.5 - 1)[0].numpy()
+    assert same(dream(None), dream(estimate))
+
+
 # -- where a dream starts ------------------------------------------------------------------------------------------
 
 
@@ -162,6 +180,8 @@ def test_store_start_stays_within_its_episode(service: ImaginationService, tmp_p
     middle = store_context(str(store.path), 4, CONTRACT, 4)
     np.testing.assert_array_equal(middle.frames, store.frames(0)[1:5])
     np.testing.assert_array_equal(middle.actions, store.actions(0)[1:4])
+    np.testing.assert_array_equal(middle.proprio, store.proprio(0)[3:5])
+    np.testing.assert_array_equal(store_context(str(store.path), 6, CONTRACT, 4).proprio, store.proprio(1)[[0, 0]])
     second = store_context(f"file://{store.path}", 7, CONTRACT, 4)
     np.testing.assert_array_equal(second.frames, store.frames(1)[[0, 0, 0, 1]])
     np.testing.assert_array_equal(second.actions[:2], 0)
@@ -188,7 +208,7 @@ class Robot:
         for stream in CONTRACT.images:
             if stream.name in streams:
                 self.live.push(stream.topic, stamp, camera_image(np.full((16, 16, 3), i, np.uint8)))
-        pose = SimpleNamespace(pose=SimpleNamespace(position=SimpleNamespace(x=0.0, y=0.0, z=0.0)))
+        pose = SimpleNamespace(pose=SimpleNamespace(position=SimpleNamespace(x=i / 10, y=0.0, z=0.0)))
         self.live.push(CONTRACT.proprioception[0].topic, stamp, pose)
 
     def values(self, now: int) -> tuple[list[int], list[float]]:
@@ -205,6 +225,7 @@ def test_live_start_pairs_frames_with_the_actions_decided_on_them() -> None:
     robot.tick(8, 8 * PERIOD + 1)
     frames, actions = robot.values(8 * PERIOD + 10)
     assert frames == [5, 6, 7, 8] and actions == pytest.approx([0.5, 0.6, 0.7])
+    assert robot.live.context(8 * PERIOD + 10).proprio[:, 0] == pytest.approx([0.7, 0.8])
     # an action that was just sent has no effect in the picture: the dream starts before it
     robot.live.push_action(8 * PERIOD + 20_000_000, [0.8, 0, 0])
     frames, actions = robot.values(8 * PERIOD + 30_000_000)

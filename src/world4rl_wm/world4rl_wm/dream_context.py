@@ -18,10 +18,13 @@ ACTION_ROUNDING = 1e-5
 
 @dataclass(frozen=True)
 class DreamContext:
-    """`frames` uint8 ``(T, C, H, W)``, oldest first; `actions` float32 ``(T - 1, A)`` led from each to the next."""
+    """`frames` uint8 ``(T, C, H, W)``, oldest first; `actions` float32 ``(T - 1, A)`` led from each to the next;
+    `proprio` float32 ``(2, P)`` as measured in the last two frames, None where only pictures are known.
+    """
 
     frames: np.ndarray
     actions: np.ndarray
+    proprio: np.ndarray | None = None
 
 
 def checked_actions(values: Any, rows: int, contract: TaskContract, name: str, rows_are: str) -> np.ndarray:
@@ -42,13 +45,18 @@ def checked_actions(values: Any, rows: int, contract: TaskContract, name: str, r
     return flat.reshape(rows, contract.action_dim).clip(-1, 1)
 
 
-def padded(frames: np.ndarray, actions: np.ndarray, history: int) -> DreamContext:
-    """The newest `history` frames; where there are fewer, the oldest is repeated with zero actions, as in training."""
+def padded(frames: np.ndarray, actions: np.ndarray, history: int, proprio: np.ndarray | None = None) -> DreamContext:
+    """The newest `history` frames; where there are fewer, the oldest is repeated with zero actions, as in training.
+
+    `proprio`, ``(T, P)``, has a row for each of the frames.
+    """
+    if proprio is not None:
+        proprio = np.concatenate([proprio[:1], proprio])[-2:].astype(np.float32)
     frames, actions = frames[-history:], actions[max(0, len(actions) - history + 1) :]
     missing = history - len(frames)
     frames = np.concatenate([np.repeat(frames[:1], missing, axis=0), frames])
     actions = np.concatenate([np.zeros((missing, actions.shape[1]), np.float32), actions])
-    return DreamContext(frames, actions)
+    return DreamContext(frames, actions, proprio)
 
 
 def given_context(images: Sequence[RawImage], actions: Any, contract: TaskContract, history: int) -> DreamContext:
@@ -106,5 +114,5 @@ def store_context(uri: str, row: int, contract: TaskContract, history: int) -> D
         raise Refusal(f"store_index {row} is not in store {uri}, which holds frames 0 to {store.rows - 1}")
     last = row - store.infos[episode].start
     first = max(0, last - history + 1)
-    frames = store.frames(episode)[first : last + 1]
-    return padded(frames, np.array(store.actions(episode)[first:last]), history)
+    frames, proprio = store.frames(episode)[first : last + 1], store.proprio(episode)[first : last + 1]
+    return padded(frames, np.array(store.actions(episode)[first:last]), history, proprio)

@@ -82,6 +82,7 @@ class ImaginationService:
         def step_done(step: int, frames: Tensor) -> bool:
             return on_step is None or on_step(step, to_uint8(frames[0]).cpu().numpy(), float(sample_spread(frames)))
 
+        proprio = None if model.state_model is None or context.proprio is None else repeated(context.proprio)
         started = time.monotonic()
         rollout = imagine(
             model,
@@ -93,6 +94,7 @@ class ImaginationService:
             request.seed,
             policy,
             step_done,
+            proprio,
         )
         complete = rollout.frames.shape[1] == request.horizon
         return Imagined(rollout, complete, self.models.reward_model is not None, time.monotonic() - started)

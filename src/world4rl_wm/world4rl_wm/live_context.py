@@ -54,15 +54,16 @@ class LiveContext:
             newest = self._assembler.at(stamps[0])
             if isinstance(newest, Missing):
                 raise Refusal(f"no live picture ({newest}): start the camera and the arm, or give context")
-            frames = [newest.frame]
+            seen = [newest]
             for stamp in stamps[1:]:
                 older = self._assembler.at(stamp)
                 if isinstance(older, Missing):
                     break
-                frames.append(older.frame)
-        actions = actions[: len(frames) - 1]
+                seen.append(older)
+        actions = actions[: len(seen) - 1]
         between = np.stack(actions[::-1]) if actions else np.zeros((0, self.contract.action_dim), np.float32)
-        return padded(np.stack(frames[::-1]), between, self.history)
+        frames, proprio = (np.stack([getattr(o, name) for o in seen[::-1]]) for name in ("frame", "proprio"))
+        return padded(frames, between, self.history, proprio)
 
     def _moments(self, now_ns: int) -> tuple[list[int], list[np.ndarray]]:
         """Stamps of the frames and the actions between them, newest first.

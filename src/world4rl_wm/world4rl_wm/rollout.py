@@ -45,6 +45,7 @@ def imagine(
     seed: int,
     policy: Policy | None = None,
     on_step: Callable[[int, Tensor], bool] | None = None,
+    proprio: Tensor | None = None,
 ) -> Rollout:
     """Dream `horizon` steps ahead.
 
@@ -52,6 +53,7 @@ def imagine(
         context: ``(S, 4, C, H, W)`` in [-1, 1]; context_actions: ``(S, 3, A)``.
         actions: ``(S, horizon, A)`` in [-1, 1], or None to let `policy` act.
         on_step: called with the step (from 1) and the frame; returning False stops the dream there.
+        proprio: ``(S, 2, P)`` measured in the last two frames; None: estimated from the frames.
 
     Raises:
         ValueError: neither or both of actions and policy, or shapes that do not fit.
@@ -60,7 +62,7 @@ def imagine(
         raise ValueError("give either actions or a policy to dream with")
     if actions is not None and actions.shape[:2] != (len(context), horizon):
         raise ValueError(f"actions must be ({len(context)}, {horizon}, A), got {tuple(actions.shape)}")
-    dream = Dream(world_model, context, context_actions, seed)
+    dream = Dream(world_model, context, context_actions, seed, proprio)
     frames, probabilities, spread, done = [], [], [], []
     for step in range(horizon):
         if actions is not None:
