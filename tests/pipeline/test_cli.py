@@ -145,6 +145,14 @@ def test_bad_input_gives_one_line_and_code_2(
     assert not Path("/tmp/never").exists()
 
 
+def test_run_hands_its_words_to_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graph's options are defined in world4rl_bringup alone: the command must not read or change them."""
+    seen: list[list[str]] = []
+    monkeypatch.setattr("world4rl_bringup.run.main", lambda words: seen.append(words) or 1)
+    assert main(["run", "sim_arm", "--task", "lift_cube", "seed:=3", "--help"]) == 1
+    assert seen == [["sim_arm", "--task", "lift_cube", "seed:=3", "--help"]]
+
+
 def test_unknown_option_is_code_2() -> None:
     with pytest.raises(SystemExit) as end:
         main(["report", "runs/demo", "--colour", "red"])
@@ -290,6 +298,8 @@ def test_refine_practises_where_the_check_allows(work: Path, capsys: pytest.Capt
     rows = [json.loads(x) for x in (work / "refined.training" / "metrics.jsonl").read_text().splitlines()]
     assert [r["iteration"] for r in rows if "approx_kl" in r] == [1, 2]
     assert all("judged_success" in r for r in rows)
+    record = yaml.safe_load((work / "refined.training" / "command.yaml").read_text())
+    assert record["settings"]["config"]["imagination"]["horizon"] == 6, "as long as the longest real episode"
     assert (work / "refined" / "model.safetensors").is_file()
 
 

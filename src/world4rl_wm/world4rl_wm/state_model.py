@@ -87,7 +87,9 @@ def train_state_model(
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
     one_cycle = torch.optim.lr_scheduler.OneCycleLR
-    schedule = one_cycle(optimizer, config.learning_rate, total_steps=config.steps, pct_start=0.1)
+    schedule = one_cycle(
+        optimizer, config.learning_rate, total_steps=config.steps, pct_start=max(0.1, 2 / config.steps)
+    )
     for _ in tqdm(range(config.steps), desc="state model", disable=not progress, unit="step"):
         chosen = torch.randint(len(windows.current), (config.batch_size,), generator=generator)
         batch = windows.window(windows.current[chosen])

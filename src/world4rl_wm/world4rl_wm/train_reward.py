@@ -97,7 +97,7 @@ def train_reward(
     positive, negative = data.success.nonzero().squeeze(1), (~data.success).nonzero().squeeze(1)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=config.steps, pct_start=0.1
+        optimizer, config.learning_rate, total_steps=config.steps, pct_start=max(0.1, 2 / config.steps)
     )
     labels = torch.cat([torch.ones(config.positives), torch.zeros(config.negatives)])
     model.train()
