@@ -22,6 +22,7 @@ from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import Bool
 from visualization_msgs.msg import MarkerArray
 
+from world4rl_data.contract import TaskContract
 from world4rl_interfaces.srv import ResetArm
 
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
@@ -54,15 +55,15 @@ def node_process(module: str, log: Path, **parameters: Any) -> Iterator[subproce
 class SimRig(Node):
     """Keeps the newest message of each topic by its name, and sends targets and resets."""
 
-    def __init__(self) -> None:
+    def __init__(self, contract: str) -> None:
         super().__init__("sim_rig")
         self.newest: dict[str, Any] = {}
+        self.cameras = [stream.topic for stream in TaskContract.load(contract).images]
         for topic, kind in (
             ("/clock", Clock),
             (f"{STATE}/current_pose", PoseStamped),
             (FINGERS, JointState),
-            (FRONT, Image),
-            (WRIST, Image),
+            *((topic, Image) for topic in self.cameras),
             ("/world4rl/sim_arm/objects", MarkerArray),
             ("/world4rl/sim_arm/success", Bool),
         ):
@@ -88,7 +89,7 @@ class SimRig(Node):
         return self.result(self._reset.call_async(ResetArm.Request(seed=seed, pose=pose)))
 
     def all_heard(self) -> bool:
-        return len(self.newest) == 7
+        return len(self.newest) == 5 + len(self.cameras)
 
     @property
     def now_s(self) -> float:
@@ -100,8 +101,8 @@ class SimRig(Node):
         return self.newest[f"{STATE}/current_pose"]
 
     def pictures_of(self, stamp: Any) -> bool:
-        """Both pictures, taken at this stamp, have arrived."""
-        return all(self.newest[topic].header.stamp == stamp for topic in (FRONT, WRIST))
+        """The pictures, taken at this stamp, have arrived."""
+        return all(self.newest[topic].header.stamp == stamp for topic in self.cameras)
 
     def picture_after(self, stamp_s: float) -> bytes:
         """The front picture of the first instant seen that is later than `stamp_s`."""
@@ -120,10 +121,10 @@ def _seconds(stamp: Any) -> float:
 
 
 @contextmanager
-def rig() -> Iterator[SimRig]:
+def rig(contract: str) -> Iterator[SimRig]:
     """A listener with a ROS context around it."""
     rclpy.init()
-    node = SimRig()
+    node = SimRig(contract)
     try:
         yield node
     finally:

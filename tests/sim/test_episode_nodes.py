@@ -61,7 +61,7 @@ class PolicyStandIn:
     """Does nothing, at every new picture, while enabled."""
 
     def __init__(self, node: SimRig) -> None:
-        self._node, self.enabled = node, False
+        self._node, self.enabled, self._last = node, False, None
         self._actions = node.create_publisher(Action, "/world4rl/action", 1)
         node.create_service(SetBool, "/world4rl/policy/enable", self._on_enable)
         node.create_timer(0.02, self._act)
@@ -71,9 +71,11 @@ class PolicyStandIn:
         return response
 
     def _act(self) -> None:
-        if self.enabled and self._node.all_heard():
+        stamp = self._node.newest[self._node.cameras[0]].header.stamp
+        if self.enabled and stamp != self._last:
+            self._last = stamp
             action = Action(values=[0.0, 0.0, 0.0], source=int(ActionSource.POLICY))
-            action.header.stamp = self._node.newest["/clock"].clock
+            action.header.stamp = stamp
             self._actions.publish(action)
 
 
@@ -83,7 +85,7 @@ def graph(ros_domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     with (
         node_process("world4rl_sim.sim_arm_node", logs / "sim_arm.log", **SETTING),
         node_process("world4rl_control.arm_gate_node", logs / "gate.log", contract=CONTRACT, use_sim_time=True),
-        rig() as node,
+        rig(CONTRACT) as node,
     ):
         node.wait_for(node.all_heard)
         yield node

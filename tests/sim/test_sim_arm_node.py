@@ -21,8 +21,8 @@ RELIABLE, BEST_EFFORT = ReliabilityPolicy.RELIABLE, ReliabilityPolicy.BEST_EFFOR
 def arm(ros_domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SimRig]:
     log = tmp_path_factory.mktemp("log") / "sim_arm.log"
     with (
-        node_process("world4rl_sim.sim_arm_node", log, contract="franka_sim_lift", task="lift_cube", seed=3),
-        rig() as node,
+        node_process("world4rl_sim.sim_arm_node", log, contract="franka_sim", task="lift_cube", lockstep_timeout_s=3.0),
+        rig("franka_sim") as node,
     ):
         node.wait_for(node.all_heard)
         yield node

@@ -27,7 +27,7 @@ class SceneReader:
     def __init__(self, node: Node) -> None:
         self.changed = threading.Condition()
         self._recent: deque[Scene] = deque(maxlen=_KEPT)
-        self._markers: MarkerArray | None = None
+        self._waiting: deque[MarkerArray] = deque(maxlen=_KEPT)  # for the pose of their instant
         self._pose: PoseStamped | None = None
         self._gripper_width = 0.0
         node.create_subscription(PoseStamped, POSE_TOPIC, self._on_pose, _BEST_EFFORT)
@@ -57,29 +57,31 @@ class SceneReader:
         self._combine()
 
     def _on_markers(self, message: MarkerArray) -> None:
-        self._markers = message
-        self._combine()
+        if message.markers:
+            self._waiting.append(message)
+            self._combine()
 
     def _combine(self) -> None:
-        if self._pose is None or self._markers is None or not self._markers.markers:
-            return
-        stamp_ns = _stamp_ns(self._markers.markers[0])
-        if _stamp_ns(self._pose) < stamp_ns:
-            return  # the pose of this instant is still on its way
-        by_name = {marker.ns: marker for marker in self._markers.markers}
+        """Every instant gets its scene; where its own pose was lost, the next one serves."""
+        while self._pose is not None and self._waiting:
+            if _stamp_ns(self._pose) < _stamp_ns(self._waiting[0].markers[0]):
+                return
+            scene = self._scene(self._waiting.popleft(), self._pose)
+            with self.changed:
+                self._recent.append(scene)
+                self.changed.notify_all()
+
+    def _scene(self, message: MarkerArray, pose: PoseStamped) -> Scene:
+        by_name = {marker.ns: marker for marker in message.markers}
         success = by_name.pop(SUCCESS_MARKER, None)
-        position = self._pose.pose.position
-        scene = Scene(
-            stamp_ns=stamp_ns,
+        position = pose.pose.position
+        return Scene(
+            stamp_ns=_stamp_ns(message.markers[0]),
             position=np.array([position.x, position.y, position.z]),
             gripper_width=self._gripper_width,
             objects={name: _pose_of(marker) for name, marker in by_name.items()},
             success=success is not None and success.text == SUCCESS_TEXT,
         )
-        with self.changed:
-            if self._newest_ns() != stamp_ns:
-                self._recent.append(scene)
-                self.changed.notify_all()
 
 
 def _stamp_ns(message: PoseStamped | Marker) -> int:
