@@ -132,7 +132,7 @@ def test_wrong_names_and_rates_are_refused() -> None:
     """Errors name what is wrong and what there is."""
     with pytest.raises(ValueError, match="press_button"):
         make_task("juggle")
-    with pytest.raises(ValueError, match="front and wrist"):
+    with pytest.raises(ValueError, match="front, side and wrist"):
         SimArm("lift_cube", cameras=("side",))
     contract = TaskContract.from_dict({**TaskContract.load("franka_sim_press").to_dict(), "control_rate_hz": 20})
     with pytest.raises(ContractError, match="10 Hz"):

@@ -68,7 +68,7 @@ class SimArm:
         self.data = mujoco.MjData(self.model)
         unknown = [name for name in cameras if mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_CAMERA, name) < 0]
         if unknown:
-            raise ValueError(f"the scene has no camera {', '.join(unknown)}: it has front and wrist")
+            raise ValueError(f"the scene has no camera {', '.join(unknown)}: it has front, side and wrist")
         self._controller = OperationalSpaceController(self.model)
         self._tool = self.model.site(TOOL_SITE).id
         self._arm_qpos = np.array([self.model.joint(name).qposadr[0] for name in ARM_JOINTS])

@@ -21,8 +21,9 @@ _HAND_RGBA = (0.20, 0.20, 0.23, 1.0)
 _PAD_RGBA = (0.95, 0.55, 0.10, 1.0)
 _TABLE_RGBA = (0.42, 0.40, 0.38, 1.0)
 
-# The front camera looks at the workspace from ahead and to the right of the arm.
-_FRONT_LOOKAT, _FRONT_DISTANCE, _FRONT_AZIMUTH, _FRONT_ELEVATION = (0.5, 0.0, 0.11), 0.62, 140.0, -35.0
+# Two fixed cameras look at the workspace from ahead, from the right and from the left of the arm: name -> look-at [m],
+# distance [m], azimuth and elevation [deg]. One alone cannot tell near from far along its own line of sight.
+_FIXED_CAMERAS = {"front": ((0.5, 0.0, 0.13), 0.68, 140.0, -35.0), "side": ((0.5, 0.0, 0.13), 0.68, 225.0, -40.0)}
 # The wrist camera sits beside the gripper's base and looks along the fingers at the tool point (gripper-base frame, m).
 _WRIST_POSITION, _WRIST_LOOKAT, _WRIST_UP, _WRIST_FOVY = (0.09, 0.0, 0.02), (0.0, 0.0, 0.16), (1.0, 0.0, 0.0), 72.0
 
@@ -98,11 +99,14 @@ def _add_surroundings(spec: Any) -> None:
 
 
 def _add_cameras(spec: Any) -> None:
-    azimuth, elevation = np.deg2rad(_FRONT_AZIMUTH), np.deg2rad(_FRONT_ELEVATION)
-    forward = np.array([np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)])
-    lookat = np.array(_FRONT_LOOKAT)
-    position = lookat - _FRONT_DISTANCE * forward
-    spec.worldbody.add_camera(name="front", pos=position, quat=_look_at(position, lookat, (0.0, 0.0, 1.0)), fovy=45.0)
+    for name, (lookat, distance, azimuth_deg, elevation_deg) in _FIXED_CAMERAS.items():
+        azimuth, elevation = np.deg2rad(azimuth_deg), np.deg2rad(elevation_deg)
+        forward = np.array(
+            [np.cos(elevation) * np.cos(azimuth), np.cos(elevation) * np.sin(azimuth), np.sin(elevation)]
+        )
+        position = np.array(lookat) - distance * forward
+        quat = _look_at(position, lookat, (0.0, 0.0, 1.0))
+        spec.worldbody.add_camera(name=name, pos=position, quat=quat, fovy=45.0)
     hand = next(body for body in spec.bodies if body.name == "base")
     hand.add_camera(
         name="wrist", pos=_WRIST_POSITION, quat=_look_at(_WRIST_POSITION, _WRIST_LOOKAT, _WRIST_UP), fovy=_WRIST_FOVY
