@@ -40,7 +40,7 @@ def episode(contract: TaskContract, seed: int, source: str, success: bool, lengt
     streams = {s.name: (length + 1, s.height, s.width, 3) for s in contract.images}
     return Episode(
         images={name: rng.integers(0, 256, shape, dtype=np.uint8) for name, shape in streams.items()},
-        proprio=np.zeros((length + 1, contract.proprio_dim), np.float32),
+        proprio=rng.normal(size=(length + 1, contract.proprio_dim)).astype(np.float32),
         actions=rng.uniform(-1, 1, (length, contract.action_dim)).astype(np.float32),
         action_sources=np.full(length, 3, np.uint8),
         stamps=np.arange(length + 1, dtype=np.int64) * 100_000_000,
@@ -271,7 +271,8 @@ def test_context_of_a_dream_is_what_training_saw(work: Path) -> None:
     from world4rl_wm.frames import to_uint8
 
     store = EpisodeStore.open(work / "store")
-    context, past, actions = context_of(store, 5, 2, 3, 4)
+    context, past, actions, proprio = context_of(store, 5, 2, 3, 4)
+    assert np.array_equal(proprio[0].numpy(), store.proprio(5)[1:3])
     assert np.array_equal(to_uint8(context)[0].numpy(), store.frames(5)[[0, 0, 1, 2]])
     assert np.array_equal(past[0].numpy(), np.concatenate([np.zeros((1, 3), np.float32), store.actions(5)[:2]]))
     assert np.array_equal(actions[0].numpy(), store.actions(5)[2:5])

@@ -165,7 +165,8 @@ def test_page_shows_the_runs_figures(html: str) -> None:
         "+19.5",
         "+12.0 to +26.5",
         "48",
-        "1.2e-07",
+        "< 0.001",
+        "0.043",
         "−17.0 to −4.0",
         "93 %",
         "79 %",
@@ -222,8 +223,15 @@ def test_unfinished_run_says_what_is_missing(tmp_path: Path) -> None:
 
 def test_failed_replay_check_is_not_dressed_up(tmp_path: Path) -> None:
     check = SUMMARY["replay_check"] | {"verdict": "keep", "passed": False, "reason": "J = 0.20 is below 0.5"}
-    (tmp_path / "summary.json").write_text(json.dumps({"conclusion": "Kept.", "replay_check": check}))
+    kept = {"refined_success": 0.5, "refinement": {"kept_start_policy": True}, "conclusion": "Kept."}
+    same = {"difference": 0.0, "ci95": [0.0, 0.0], "gained": 0, "lost": 0, "episodes": 20, "mcnemar_p": 1.0}
+    kept |= {"replay_check": check, "paired": {"refined_vs_start": same}}
+    (tmp_path / "summary.json").write_text(json.dumps(kept))
+    (tmp_path / "refine").mkdir()
+    _rows(tmp_path / "refine" / "metrics.jsonl", [{"iteration": 0, "judged_success": 0.8, "start_kl": 0.0}])
     text = Page(build_report(tmp_path).read_text()).text
+    assert "Result: the start policy, kept" in text and "Refined in imagination" not in text
+    assert "refined − start identical" in text and "no curve to show" in text
     assert "not passed: the start policy is kept" in text and "J = 0.20" in text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from world4rl.charts import Series, line_chart
-from world4rl.report_data import POLICIES, RunData, read_run
+from world4rl.report_data import POLICIES, Rate, RunData, read_run
 
 COLOURS = {
     "bc": "var(--c1)",
@@ -49,7 +50,13 @@ def render(data: RunData) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"percent": percent, "points": points, "duration": duration, "figure": figure}
+    environment.filters |= {
+        "percent": percent,
+        "points": points,
+        "p_value": p_value,
+        "duration": duration,
+        "figure": figure,
+    }
     return environment.get_template("report.html.j2").render(**view(data))
 
 
@@ -57,16 +64,18 @@ def view(data: RunData) -> dict[str, Any]:
     """What the template shows; empty values make it say that the part is missing."""
     summary = data.summary
     longest = max(data.stages.values(), default=0.0)
+    curves = (loss_curve(data), success_curve(data), kl_curve(data))
     return {
         "title": " · ".join(str(summary[k]) for k in ("task", "preset") if k in summary) or data.path.name,
         "headline": headline(data),
         "facts": facts(data),
-        "rates": data.rates,
+        "rates": [rename_kept(rate) for rate in data.rates] if kept_start(data) else data.rates,
         "colours": COLOURS,
         "paired": paired(summary),
         "dream": dream(summary),
-        "curves": [c for c in (loss_curve(data), success_curve(data), kl_curve(data)) if c["svg"]],
-        "missing_curves": [c["title"] for c in (loss_curve(data), success_curve(data), kl_curve(data)) if not c["svg"]],
+        "curves": [curve for curve in curves if curve["svg"]],
+        "missing_curves": [curve["title"] for curve in curves if not curve["svg"]],
+        "kept": kept_start(data),
         "clips": data.clips,
         "clips_left_out": data.clips_left_out,
         "check": data.replay_check,
@@ -78,6 +87,16 @@ def view(data: RunData) -> dict[str, Any]:
         "provenance": provenance(summary),
         "config": data.config,
     }
+
+
+def kept_start(data: RunData) -> bool:
+    """Whether the run ended with the start policy, unrefined."""
+    return bool((data.summary.get("refinement") or {}).get("kept_start_policy"))
+
+
+def rename_kept(rate: Rate) -> Rate:
+    """What is called refined is the start policy where nothing was refined."""
+    return replace(rate, name="Result: the start policy, kept") if rate.key == "refined" else rate
 
 
 def headline(data: RunData) -> str:
@@ -111,6 +130,8 @@ def paired(summary: dict[str, Any]) -> list[dict[str, Any]]:
         better, _, worse = key.partition("_vs_")
         low, high = values["ci95"]
         verdict = "better" if low > 0 else "worse" if high < 0 else "undecided"
+        if not values["gained"] and not values["lost"]:
+            verdict = "identical"
         rows.append({"name": f"{_short(better)} − {_short(worse)}", "verdict": verdict, **values})
     return rows
 
@@ -176,7 +197,7 @@ def _column(data: RunData, key: str) -> list[tuple[float, float]]:
 
 
 def _figure(title: str, series: list[Series], x_label: str, y_label: str, **options: Any) -> dict[str, Any]:
-    shown = [s for s in series if s.points]
+    shown = [s for s in series if len(s.points) > 1]  # one point is no curve
     return {"title": title, "series": shown, "svg": Markup(line_chart(shown, x_label, y_label, **options))}
 
 
@@ -214,6 +235,11 @@ def points(share: float) -> str:
 def figure(value: float | None) -> str:
     """A small number with three significant digits."""
     return "not measured" if value is None else f"{value:.3g}"
+
+
+def p_value(value: float) -> str:
+    """A p value: three digits, or that it is below 0.001."""
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def duration(seconds: float) -> str:

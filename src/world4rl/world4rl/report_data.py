@@ -169,5 +169,5 @@ def _clips(run: Path) -> tuple[list[Clip], list[str]]:
             left_out.append(path.name)
             continue
         uri = "data:video/mp4;base64," + base64.b64encode(path.read_bytes()).decode()
-        clips.append(Clip(path.stem.replace("_", " "), uri))
+        clips.append(Clip(path.stem.replace("_", " ").replace("-", " "), uri))
     return clips, left_out

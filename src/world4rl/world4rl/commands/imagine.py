@@ -61,8 +61,9 @@ def imagine(
     }
     settings |= {"start": start, "steps": steps, "world_model": str(world_model), "reward": str(reward)}
     record = Record(out.with_suffix(".run"), "imagine", settings | {"policy": str(policy)}, seed)
-    context, past, actions = context_of(data, episode, start, steps, model.history)
-    rollout = dream(model, judge, context, past, actions if actor is None else None, steps, seed, actor)
+    context, past, actions, proprio = context_of(data, episode, start, steps, model.history)
+    given = actions if actor is None else None
+    rollout = dream(model, judge, context, past, given, steps, seed, actor, proprio=proprio)
     real = data.frames(episode)[start : start + steps + 1]
     frames = rollout.frames[0].numpy()
     probability = rollout.success_probability[0].tolist()
@@ -94,8 +95,11 @@ def require_part(data: EpisodeStore, episode: int, start: int, steps: int | None
     return steps
 
 
-def context_of(data: EpisodeStore, episode: int, start: int, steps: int, history: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Context ``(1, history, C, H, W)``, its actions ``(1, history - 1, A)``, following actions ``(1, steps, A)``.
+def context_of(
+    data: EpisodeStore, episode: int, start: int, steps: int, history: int
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Context ``(1, history, C, H, W)``, its actions ``(1, history - 1, A)``, following actions ``(1, steps, A)``;
+    proprioception measured in the last two frames ``(1, 2, P)``.
 
     Before the episode's first frame that frame is repeated, with zero actions.
     """
@@ -105,4 +109,4 @@ def context_of(data: EpisodeStore, episode: int, start: int, steps: int, history
     row = windows.current[start : start + 1]
     window = windows.window(row)
     following = windows.actions[int(row) : int(row) + steps]
-    return window.context, window.actions[:, :-1], following.unsqueeze(0)
+    return window.context, window.actions[:, :-1], following.unsqueeze(0), window.proprio
