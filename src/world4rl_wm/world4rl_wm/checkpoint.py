@@ -86,7 +86,11 @@ def save_checkpoint(
     if path.exists():
         old = path.with_name(f"{path.name}.old-{os.getpid()}")
         path.rename(old)
-        building.rename(path)
+        try:
+            building.rename(path)
+        except BaseException:
+            old.rename(path)
+            raise
         shutil.rmtree(old)
     else:
         building.rename(path)
@@ -110,6 +114,8 @@ def load_checkpoint(path: Path | str, kind: str, contract: TaskContract | None =
         weights = load_file(path / WEIGHTS)
     except (yaml.YAMLError, SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}): copy or train it again.") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path} cannot be read ({CONFIG} holds no settings): copy or train it again.")
     found = config.pop("kind", "unknown")
     if found != kind:
         raise CheckpointError(f"{path} holds a {found} checkpoint, but a {kind} is needed here.")
