@@ -103,7 +103,10 @@ def _refine(
         )
         for who in ("", "judge_")
     )
-    dreamed = replay(dream.world_model, fresh, range(len(fresh)), seed)
+    labelled = fresh.select(outcome=(Outcome.SUCCESS, Outcome.FAILURE))
+    if not labelled:
+        raise CommandError(f"{fresh.path} holds no labelled episode: the replay check compares outcomes")
+    dreamed = replay(dream.world_model, fresh, labelled, seed)
     _, success = verdicts(dreamed, dream.reward_model, config.imagination.hits)
     check = judge(dreamed.real_success, success, limits)
     (work / "replay_check.json").write_text(json.dumps(check.to_dict(), indent=2))
