@@ -133,7 +133,7 @@ def test_wrong_names_and_rates_are_refused() -> None:
     with pytest.raises(ValueError, match="press_button"):
         make_task("juggle")
     with pytest.raises(ValueError, match="front, side and wrist"):
-        SimArm("lift_cube", cameras=("side",))
+        SimArm("lift_cube", cameras=("ceiling",))
     contract = TaskContract.from_dict({**TaskContract.load("franka_sim_press").to_dict(), "control_rate_hz": 20})
     with pytest.raises(ContractError, match="10 Hz"):
         SimEnv("press_button", contract, SafetyGate(contract))
