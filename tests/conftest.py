@@ -53,8 +53,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         if _missing_ros():
             item.add_marker(pytest.mark.skip(reason=_reason()))
         elif config.pluginmanager.hasplugin("rerunfailures"):
-            # Real nodes have wall-clock deadlines that a loaded machine can miss. A second failure fails, and the summary
-            # names every test that needed its second chance.
+            # Real nodes have wall-clock deadlines that a loaded machine can miss. A second failure fails, and the
+            # summary names every test that needed its second chance.
             item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=2))
 
 
