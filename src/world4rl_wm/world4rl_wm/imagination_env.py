@@ -88,7 +88,7 @@ class ImaginationEnv:
         terminated = self._alive & (self._streak >= self.config.hits)
         self._step += 1
         truncated = self._alive & ~terminated & torch.tensor(self._step >= self.config.horizon)
-        self._alive = self._alive & ~terminated
+        self._alive = self._alive & ~(terminated | truncated)
         info = {"success": terminated, "probability": probability.min(0).values}
         return self._observation(), terminated.float(), terminated, truncated, info
 
