@@ -73,13 +73,17 @@ def conclusion(
 ) -> str:
     """One sentence: refined against BC and filtered BC, and whether the dream added anything."""
     if refinement["kept_start_policy"]:
-        done = "The dream was not trusted, so the start policy was kept"
+        done = "Refinement found nothing better" if check["passed"] else "The dream was not trusted"
+        done += ", so the start policy was kept"
         why = f" ({refinement['reason']})"
     else:
         done, why = "Refined in imagination", ""
     text = f"{done}{why}: success {rates['refined_success']:.1%} against {rates['bc_success']:.1%} for BC"
     text += f" and {rates['filtered_bc_success']:.1%} for filtered BC, over {episodes} held-out start states"
-    low, high = pairs["refined_vs_filtered_bc"]["ci95"]
+    pair = pairs["refined_vs_filtered_bc"]
+    low, high = pair["ci95"]
+    if pair["mcnemar_p"] >= 0.05:  # a handful of episodes can move the bootstrap's interval off zero
+        low = high = 0.0
     if low > 0:
         text += "; the gain over filtered BC is beyond chance"
     elif high < 0:
