@@ -220,7 +220,7 @@ def test_deactivating_disables(robot: Robot, node: subprocess.Popen) -> None:
     time.sleep(0.5)
     assert len(robot.actions) == count, "it does not enable itself again"
     node.send_signal(signal.SIGINT)
-    assert node.wait(20) == 0
+    assert node.wait(60) == 0
 
 
 def test_checkpoint_parameter_that_does_not_fit_is_refused(robot: Robot, tmp_path: Path) -> None:

@@ -312,4 +312,4 @@ def test_long_dream_answers_busy_meanwhile_and_can_be_cancelled(client: Client) 
 
 def test_ends_cleanly_on_interrupt(node: subprocess.Popen, client: Client) -> None:
     node.send_signal(signal.SIGINT)
-    assert node.wait(20) == 0
+    assert node.wait(60) == 0

@@ -75,7 +75,10 @@ def prepare(rgb: np.ndarray, stream: ImageStream) -> np.ndarray:
 def cv_bridge_works() -> bool:
     """Whether cv_bridge converts an image here. Asked in a subprocess: built for NumPy 1, it crashes under NumPy 2."""
     probe = "import numpy, cv_bridge; cv_bridge.CvBridge().cv2_to_imgmsg(numpy.zeros((2, 2, 3), 'uint8'), 'bgr8')"
-    result = subprocess.run([sys.executable, "-c", probe], capture_output=True, timeout=30, check=False)
+    try:
+        result = subprocess.run([sys.executable, "-c", probe], capture_output=True, timeout=30, check=False)
+    except subprocess.TimeoutExpired:
+        return False
     return result.returncode == 0
 
 

@@ -7,6 +7,7 @@ to the time from picture to action, for which the simulator in lock-step waits.
 from __future__ import annotations
 
 import array
+import gc
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -81,6 +82,7 @@ class PolicyNode(LifecycleNode):
             self.get_logger().error(f"cannot configure: {error}")
             self.get_logger().debug(traceback.format_exc())
             return TransitionCallbackReturn.FAILURE
+        gc.freeze()  # what is loaded now stays: no collection walks it while the policy acts
         self._publish_status()
         return TransitionCallbackReturn.SUCCESS
 
