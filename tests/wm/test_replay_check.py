@@ -1,0 +1,135 @@
+"""The replay check decides whether a dream is trusted: its counts, bounds and verdicts, and what counts as a dream's
+success."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest
+from torch import Tensor
+
+from world4rl_wm.replay import Replay, labelled_dreams, longest_streak, verdicts
+from world4rl_wm.replay_check import ReplayCheck, judge
+
+
+def case(true_positive: int, successes: int, false_positive: int, failures: int) -> ReplayCheck:
+    real = torch.tensor([True] * successes + [False] * failures)
+    dreamed = torch.tensor(
+        [n < true_positive for n in range(successes)] + [n < false_positive for n in range(failures)]
+    )
+    order = torch.randperm(len(real), generator=torch.Generator().manual_seed(0))
+    return judge(real[order], dreamed[order])
+
+
+def test_rates_and_exact_bounds() -> None:
+    check = case(18, 20, 1, 25)
+    assert (check.tpr, check.fpr) == (0.9, 0.04) and check.j == pytest.approx(0.86)
+    assert (check.successes, check.failures) == (20, 25)
+    low = binomtest(18, 20, alternative="greater").proportion_ci(0.95, "exact").low
+    high = binomtest(1, 25, alternative="less").proportion_ci(0.95, "exact").high
+    assert check.tpr_low == pytest.approx(low) and low == pytest.approx(0.7174, abs=1e-4)
+    assert check.fpr_high == pytest.approx(high) and high == pytest.approx(0.1761, abs=1e-4)
+
+
+def test_bounds_of_a_perfect_dream_have_a_closed_form() -> None:
+    """All of n right: the bound is the rate at which that would happen once in twenty times."""
+    check = case(30, 30, 0, 50)
+    assert check.tpr_low == pytest.approx(0.05 ** (1 / 30))
+    assert check.fpr_high == pytest.approx(1 - 0.05 ** (1 / 50))
+    worst = case(0, 30, 50, 50)
+    assert (worst.tpr_low, worst.fpr_high, worst.j) == (0.0, 1.0, -1.0)
+
+
+@pytest.mark.parametrize(
+    ("counts", "verdict", "words"),
+    [
+        ((20, 20, 0, 20), "refine", "tells success from failure"),
+        ((18, 20, 2, 20), "refine", "J = 0.80"),
+        ((17, 20, 2, 20), "refine_cautiously", "small steps"),
+        ((15, 20, 5, 20), "refine_cautiously", "J = 0.50"),
+        ((14, 20, 5, 20), "keep", "cannot tell success from failure"),
+        ((20, 20, 20, 20), "keep", "cannot tell success from failure"),  # dreams nothing but success
+        ((0, 20, 0, 20), "keep", "cannot tell success from failure"),  # dreams nothing but failure
+        ((0, 20, 20, 20), "keep", "J = -1.00"),
+    ],
+)
+def test_verdicts(counts: tuple[int, int, int, int], verdict: str, words: str) -> None:
+    check = case(*counts)
+    assert check.verdict == verdict and words in check.reason
+    assert check.passed == (verdict != "keep")
+    assert check.to_dict()["passed"] == check.passed and check.to_dict()["episodes"] == 40
+
+
+@pytest.mark.parametrize("counts", [(9, 9, 0, 100), (100, 100, 0, 9), (0, 0, 0, 30), (30, 30, 0, 0)])
+def test_too_few_of_one_outcome_leave_it_undecided(counts: tuple[int, int, int, int]) -> None:
+    """However well the dream did on them."""
+    check = case(*counts)
+    assert check.verdict == "keep" and not check.passed
+    assert check.reason.startswith(f"undecided: {counts[1]} successes and {counts[3]} failures")
+
+
+def test_what_was_never_seen_counts_against_the_dream() -> None:
+    none = case(0, 0, 0, 30)
+    assert (none.tpr, none.tpr_low) == (0.0, 0.0)
+    none = case(30, 30, 0, 0)
+    assert (none.fpr, none.fpr_high) == (1.0, 1.0)
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.lists(st.booleans(), min_size=6, max_size=6), min_size=1, max_size=5))
+def test_longest_streak(rows: list[list[bool]]) -> None:
+    expected = [max([len(list(run)) for hit, run in groupby(row) if hit], default=0) for row in rows]
+    assert longest_streak(torch.tensor(rows)).tolist() == expected
+
+
+def numbered_replay(success_index: list[int], lengths: list[int]) -> Replay:
+    """Frame t of episode e shows the number 10 * e + t."""
+    steps, episodes = max(lengths) + 1, len(lengths)
+    number = torch.arange(episodes).unsqueeze(1) * 10 + torch.arange(steps)
+    index = torch.tensor(success_index)
+    frames = number.to(torch.uint8)[:, :, None, None, None].expand(-1, -1, 3, 2, 2)
+    return Replay(frames, torch.tensor(lengths), index >= 0, index)
+
+
+def test_dreamed_frames_are_labelled_by_what_was_really_so() -> None:
+    """Neither the real first frame nor what was dreamed past the episode's end is learned from."""
+    labelled = labelled_dreams(numbered_replay([3, -1, 1], [4, 2, 1]))
+    number = labelled.frames[:, 0, 0, 0].tolist()
+    assert dict(zip(number, labelled.success.tolist())) == {
+        1: False,
+        2: False,
+        3: True,
+        4: True,
+        11: False,
+        12: False,
+        21: True,
+    }
+    assert len(number) == 7
+
+
+class Reads:
+    """A reward model that is sure of the frames showing one of `hits`."""
+
+    threshold = 0.5
+
+    def __init__(self, *hits: int):
+        self.hits = torch.tensor(hits)
+
+    def probability(self, frames: Tensor) -> Tensor:
+        number = ((frames[:, 0, 0, 0] + 1) * 127.5).round().long()
+        return torch.isin(number, self.hits).float()
+
+
+def test_a_dream_succeeds_by_hits_in_a_row_within_the_real_length() -> None:
+    dreamed = numbered_replay([3, -1, -1, -1], [4, 2, 4, 4])
+    reads = Reads(2, 3, 12, 13, 20, 21, 31, 33)  # in a row; past the end; with the real first frame; apart
+    probability, success = verdicts(dreamed, reads, hits=2)
+    assert success.tolist() == [True, False, False, False]
+    assert probability.shape == (4, 5)
+    assert probability[:, 0].tolist() == [0.0] * 4  # the first frame is real, whatever it shows
+    assert probability[0].tolist() == [0, 0, 1, 1, 0]
+    assert verdicts(dreamed, reads, hits=1)[1].tolist() == [True, True, True, True]

@@ -1,0 +1,159 @@
+"""An interrupted training goes on as if nothing had happened, and never from another run's state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from small_models import small_contract, small_store, world_model
+from torch import Tensor, nn
+
+from world4rl_data.store import EpisodeStore
+from world4rl_wm import training_state
+from world4rl_wm.state_model import StateTraining
+from world4rl_wm.train_world_model import WorldModelTraining, learning_rate_factor, train_world_model
+from world4rl_wm.training_state import TrainingState
+
+CONFIG = WorldModelTraining(
+    steps=6,
+    batch_size=4,
+    warm_up=2,
+    rollout_share=0.5,
+    rollout_steps=2,
+    save_every=3,
+    state=StateTraining(steps=3, batch_size=8),
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Sums in another order would differ in the last digit."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> EpisodeStore:
+    return small_store(tmp_path_factory.mktemp("resume") / "store", small_contract(), (6, 5))
+
+
+def train(store: EpisodeStore, out: Path, config: WorldModelTraining = CONFIG) -> dict[str, Tensor]:
+    model = world_model(store.contract).config
+    return load_file(train_world_model(store, [0, 1], model, out, config, progress=False) / "model.safetensors")
+
+
+def test_interrupted_training_ends_with_the_same_weights(
+    store: EpisodeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped in step 5, after the save at step 3: weights, average, optimiser and both generators must come back."""
+    straight = train(store, tmp_path / "straight")
+    update = TrainingState.update_average
+
+    def interrupt(self: TrainingState, decay: float) -> None:
+        if self.step == 5:
+            raise KeyboardInterrupt
+        update(self, decay)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingState, "update_average", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(store, tmp_path / "resumed")
+    assert not (tmp_path / "resumed").exists()
+    torch.manual_seed(12345)  # another process begins elsewhere
+    restored: list[int] = []
+    restore = TrainingState.restore
+
+    def watch(self: TrainingState, path: Path, fingerprint: str) -> bool:
+        found = restore(self, path, fingerprint)
+        restored.append(self.step)
+        return found
+
+    monkeypatch.setattr(TrainingState, "restore", watch)
+    resumed = train(store, tmp_path / "resumed")
+    assert restored == [3]
+    assert resumed.keys() == straight.keys()
+    different = [name for name, weight in straight.items() if not torch.equal(weight, resumed[name])]
+    assert not different
+
+
+def test_other_settings_begin_anew(store: EpisodeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A state of other settings must not be continued as if it were this run's."""
+    train(store, tmp_path / "wm", replace(CONFIG, steps=3))
+    found: list[bool] = []
+    restore = TrainingState.restore
+    monkeypatch.setattr(TrainingState, "restore", lambda *args: found.append(restore(*args)) or found[-1])
+    train(store, tmp_path / "wm", replace(CONFIG, steps=3, learning_rate=1e-3))
+    train(store, tmp_path / "wm", replace(CONFIG, steps=3, learning_rate=1e-3))
+    assert found == [False, True]
+
+
+def test_learning_rate_rises_then_falls_to_a_tenth() -> None:
+    config = WorldModelTraining(steps=100, warm_up=10)
+    factors = [learning_rate_factor(step, config) for step in range(101)]
+    assert factors[0] == pytest.approx(0.1) and factors[9] == pytest.approx(1.0)
+    assert factors[10:] == sorted(factors[10:], reverse=True)
+    assert factors[100] == pytest.approx(0.1)
+
+
+def toy_state(seed: int) -> TrainingState:
+    torch.manual_seed(seed)
+    model = nn.Linear(3, 2)
+    return TrainingState(model, torch.optim.AdamW(model.parameters(), lr=0.1), torch.Generator().manual_seed(seed))
+
+
+def learn(state: TrainingState, steps: int) -> None:
+    for _ in range(steps):
+        x = torch.randn(4, 3, generator=state.generator) + torch.randn(4, 3)  # both generators matter
+        state.optimizer.zero_grad()
+        state.model(x).square().mean().backward()
+        state.optimizer.step()
+        state.step += 1
+        state.update_average(0.9)
+
+
+def test_state_holds_everything_a_loop_needs(tmp_path: Path) -> None:
+    state = toy_state(0)
+    learn(state, 3)
+    state.save(tmp_path / "state", "run")
+    learn(state, 3)
+    other = toy_state(1)
+    assert other.restore(tmp_path / "state", "run") and other.step == 3
+    learn(other, 3)
+    assert torch.equal(other.model.weight, state.model.weight)
+    assert state.average is not None and other.average is not None
+    assert torch.equal(other.average["weight"], state.average["weight"])
+    assert not torch.equal(state.average["weight"], state.model.weight)
+
+
+def test_state_of_another_run_is_left_alone(tmp_path: Path) -> None:
+    state = toy_state(0)
+    learn(state, 1)
+    state.save(tmp_path / "state", "run")
+    other = toy_state(1)
+    before = other.model.weight.clone()
+    assert not other.restore(tmp_path / "state", "other run")
+    assert not other.restore(tmp_path / "nothing", "run")
+    assert other.step == 0 and torch.equal(other.model.weight, before)
+
+
+def test_an_interrupted_save_leaves_the_old_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = toy_state(0)
+    learn(state, 2)
+    state.save(tmp_path / "state", "run")
+
+    def half(_: dict[str, Tensor], path: Path, **__: object) -> None:
+        Path(path).write_bytes(b"half of it")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training_state, "save_file", half)
+    learn(state, 1)
+    with pytest.raises(KeyboardInterrupt):
+        state.save(tmp_path / "state", "run")
+    other = toy_state(1)
+    assert other.restore(tmp_path / "state", "run") and other.step == 2
