@@ -1,0 +1,221 @@
+"""PPO: advantages against their definition, nothing learned from after an episode's end, and a task it must solve."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from small_policy import small_contract
+from torch import Tensor
+
+from world4rl_policy.actor_critic import GaussianPolicy, PolicyConfig, ValueFunction
+from world4rl_policy.ppo import Ppo, PpoConfig, RolloutBatch, collect, generalized_advantage, normalise, start_kl
+
+NETWORK = PolicyConfig(image_channels=1, image_size=8, action_dim=2, history=1, width=8, hidden=32)
+CONFIG = PpoConfig(
+    horizon=3,
+    epochs=4,
+    minibatch_size=96,
+    policy_learning_rate=3e-3,
+    value_learning_rate=3e-3,
+    std=0.3,
+    bc_coefficient=0.0,
+    target_kl=1.0,
+    value_warm_up=0,
+)
+
+
+def make_policy(seed: int = 0) -> GaussianPolicy:
+    torch.manual_seed(seed)
+    return GaussianPolicy(NETWORK, small_contract())
+
+
+class Reach:
+    """The picture's brightness is the goal; an action within 0.25 of it, in every dimension, ends the episode."""
+
+    def __init__(self, num_envs: int = 64, reachable: bool = True):
+        self.num_envs, self.reachable = num_envs, reachable
+        self.generator = torch.Generator().manual_seed(0)
+
+    def _observation(self) -> Tensor:
+        return self.goal.view(-1, 1, 1, 1, 1).expand(-1, 1, 1, 8, 8).clone()
+
+    def reset(self, *, seed: int | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        if seed is not None:
+            self.generator.manual_seed(seed)
+        self.goal = torch.rand(self.num_envs, generator=self.generator) * 1.6 - 0.8
+        self.alive = torch.ones(self.num_envs, dtype=torch.bool)
+        return self._observation(), {}
+
+    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]:
+        near = (actions - self.goal.unsqueeze(1)).abs().amax(1) < 0.25
+        terminated = self.alive & near & self.reachable
+        self.alive = self.alive & ~terminated
+        return self._observation(), terminated.float(), terminated, torch.zeros_like(terminated), {}
+
+
+def made_batch(seed: int, steps: int = 6, envs: int = 5) -> RolloutBatch:
+    """Random rewards and values; episodes end at random, once."""
+    generator = torch.Generator().manual_seed(seed)
+    rewards, values = (torch.randn(steps, envs, generator=generator) for _ in range(2))
+    terminated = torch.rand(steps, envs, generator=generator) < 0.2
+    terminated &= terminated.cumsum(0) == 1
+    valid = torch.cat([torch.zeros(1, envs), terminated.cumsum(0)[:-1]]) == 0
+    nothing = torch.zeros(steps, envs)
+    return RolloutBatch(nothing, nothing, nothing, rewards, values, terminated, valid, torch.randn(envs))
+
+
+def by_definition(batch: RolloutBatch, env: int, gamma: float, gae_lambda: float) -> list[float]:
+    """A_t = sum over l of (gamma lambda)^l delta_{t+l}, over the steps of the episode; its end has value 0."""
+    length = int(batch.valid[:, env].sum())
+    value = [*batch.values[:length, env].tolist(), 0.0]
+    delta = [float(batch.rewards[t, env]) + gamma * value[t + 1] - value[t] for t in range(length)]
+    return [sum((gamma * gae_lambda) ** (k - t) * delta[k] for k in range(t, length)) for t in range(length)]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_advantages_are_those_of_the_definition(seed: int) -> None:
+    """The horizon is an end like any other: running out of time is failing."""
+    batch = made_batch(seed)
+    advantage, returns = generalized_advantage(batch, 0.9, 0.8)
+    for env in range(5):
+        expected = by_definition(batch, env, 0.9, 0.8)
+        assert advantage[: len(expected), env].tolist() == pytest.approx(expected, abs=1e-5)
+        assert advantage[len(expected) :, env].abs().sum() == 0
+    torch.testing.assert_close(returns, advantage + batch.values)
+
+
+def test_advantages_by_hand() -> None:
+    """gamma = lambda = 1/2; a success exactly as expected, and an episode that never succeeds."""
+    rewards = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 0.0]])
+    values = torch.tensor([[0.5, 0.5], [1.0, 1.0], [9.0, 2.0]])
+    terminated = torch.tensor([[False, False], [True, False], [False, False]])
+    valid = torch.tensor([[True, True], [True, True], [False, True]])
+    nothing = torch.zeros(3, 2)
+    batch = RolloutBatch(nothing, nothing, nothing, rewards, values, terminated, valid, torch.full((2,), 7.0))
+    advantage, _ = generalized_advantage(batch, 0.5, 0.5)
+    # first column: deltas 0.5 * 1 - 0.5 = 0 and 1 - 1 = 0, then the end; what stands there is not looked at
+    # second column: deltas 0, -1 + 0.5 * 2 = 0, -2; advantages 0.25^2 * -2, 0.25 * -2, -2
+    torch.testing.assert_close(advantage, torch.tensor([[0.0, -0.125], [0.0, -0.5], [0.0, -2.0]]))
+    assert batch.success == 0.5
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_comes_after_the_end_changes_nothing(seed: int) -> None:
+    batch = made_batch(seed)
+    assert not bool(batch.valid.all())
+    spoiled = replace(
+        batch,
+        rewards=torch.where(batch.valid, batch.rewards, torch.full_like(batch.rewards, 1e3)),
+        values=torch.where(batch.valid, batch.values, torch.full_like(batch.values, -1e3)),
+        last_value=batch.last_value + 1e3,
+    )
+    advantage, returns = generalized_advantage(batch, 0.97, 0.95)
+    again, returns_again = generalized_advantage(spoiled, 0.97, 0.95)
+    assert torch.equal(advantage[batch.valid], again[batch.valid])
+    assert torch.equal(returns[batch.valid], returns_again[batch.valid])
+
+
+def test_collected_steps_are_valid_until_the_one_that_ends_the_episode() -> None:
+    policy = make_policy()
+    batch = collect(Reach(), policy, ValueFunction(NETWORK), CONFIG, torch.Generator().manual_seed(1))
+    ended_before = torch.cat([torch.zeros(1, 64), batch.terminated.float().cumsum(0)[:-1]]) > 0
+    assert torch.equal(batch.valid, ~ended_before)
+    assert 0 < int(batch.terminated.sum()) < 64 and int(batch.terminated.sum(0).max()) == 1
+    assert batch.success == pytest.approx(float(batch.terminated.any(0).float().mean()))
+    assert batch.observations.shape == (3, 64, 1, 1, 8, 8) and batch.actions.shape == (3, 64, 2)
+    distribution = policy.distribution(batch.observations[0], torch.full((2,), CONFIG.std))
+    torch.testing.assert_close(batch.log_prob[0], distribution.log_prob(batch.actions[0]).sum(-1))
+    noise = batch.actions[0] - distribution.mean
+    assert float(noise.std()) == pytest.approx(CONFIG.std, rel=0.2)
+
+
+def test_the_same_generator_collects_the_same_batch() -> None:
+    policy, value = make_policy(), ValueFunction(NETWORK)
+    first, again, other = (
+        collect(Reach(), policy, value, CONFIG, torch.Generator().manual_seed(seed)).actions for seed in (1, 1, 2)
+    )
+    assert torch.equal(first, again) and not torch.equal(first, other)
+
+
+def test_advantages_without_variance_are_zero_and_never_nan() -> None:
+    for same in (torch.full((7,), 3.0), torch.zeros(4), torch.tensor([0.25]), torch.full((3,), 1.0) + 1e-8):
+        assert normalise(same).tolist() == [0.0] * len(same)
+    spread = normalise(torch.tensor([1.0, 2.0, 3.0, 6.0]))
+    assert float(spread.mean()) == pytest.approx(0, abs=1e-6)
+    assert float(spread.std(unbiased=False)) == pytest.approx(1, abs=1e-5)
+
+
+def solved(policy: GaussianPolicy) -> float:
+    """Share of goals that the mean action reaches at once."""
+    env = Reach(256)
+    observation, _ = env.reset(seed=123)
+    return float(env.step(policy.act(observation))[1].mean())
+
+
+def test_learns_to_reach() -> None:
+    policy = make_policy()
+    assert solved(policy) < 0.5
+    ppo = Ppo(policy, Reach(), CONFIG, seed=0)
+    rows = [ppo.iterate() for _ in range(40)]
+    assert solved(policy) > 0.85
+    assert rows[-1]["iteration"] == 40
+    assert sum(row["imagined_success"] for row in rows[-5:]) > sum(row["imagined_success"] for row in rows[:5]) + 0.5
+    assert rows[-1]["explained_variance"] > rows[0]["explained_variance"]
+
+
+def count_steps(optimizer: torch.optim.Optimizer) -> list[int]:
+    steps: list[int] = []
+    step = optimizer.step
+    optimizer.step = lambda *args: (steps.append(1), step(*args))[1]  # type: ignore[method-assign]
+    return steps
+
+
+@pytest.mark.parametrize(("target_kl", "updates"), [(1e-6, 1), (1e9, 4)])
+def test_a_policy_that_has_gone_too_far_is_left_alone(target_kl: float, updates: int) -> None:
+    """The first step starts from KL 0; the second sees what the first has done. The value function goes on."""
+    config = replace(CONFIG, target_kl=target_kl, minibatch_size=10_000, epochs=4)
+    ppo = Ppo(make_policy(), Reach(), config, seed=0)
+    policy_steps, value_steps = count_steps(ppo.policy_optimizer), count_steps(ppo.value_optimizer)
+    row = ppo.iterate()
+    assert (len(policy_steps), len(value_steps)) == (updates, 4)
+    assert row["approx_kl"] <= target_kl
+
+
+def test_the_value_function_warms_up_alone() -> None:
+    policy = make_policy()
+    before = {name: weight.clone() for name, weight in policy.state_dict().items()}
+    ppo = Ppo(policy, Reach(), replace(CONFIG, value_warm_up=2), seed=0)
+    value_before = ppo.value.head.weight.clone()
+    for _ in range(2):
+        ppo.iterate()
+    assert all(torch.equal(weight, before[name]) for name, weight in policy.state_dict().items())
+    assert not torch.equal(ppo.value.head.weight, value_before)
+    ppo.iterate()
+    changed = {name for name, weight in policy.state_dict().items() if not torch.equal(weight, before[name])}
+    assert changed == before.keys() - {"log_std"}  # exploration noise is a setting, the policy's own stays as cloned
+
+
+def test_the_bc_term_pulls_towards_demonstrations() -> None:
+    """Where nothing can be won: without the term the mean would wander."""
+    policy = make_policy()
+    frames, wanted = torch.zeros(64, 1, 1, 8, 8), torch.full((64, 2), 0.5)
+    config = replace(CONFIG, bc_coefficient=1.0, target_kl=1e9)
+    ppo = Ppo(policy, Reach(reachable=False), config, lambda size: (frames[:size], wanted[:size]), seed=0)
+    rows = [ppo.iterate() for _ in range(8)]
+    assert rows[-1]["bc_loss"] < rows[0]["bc_loss"]
+    assert float((policy.act(frames[:1]) - 0.5).abs().max()) < 0.15
+
+
+def test_distance_from_the_start_policy() -> None:
+    start, moved = make_policy(), make_policy()
+    frames = torch.rand(8, 1, 1, 8, 8)
+    assert start_kl(moved, start, frames, 0.3) == pytest.approx(0, abs=1e-6)
+    with torch.no_grad():
+        for policy, bias in ((start, 0.0), (moved, 0.6)):
+            policy.mean.weight.zero_()
+            policy.mean.bias.fill_(bias)
+    # two dimensions of equal spread, means tanh(0.6) apart
+    expected = 2 * float(torch.tensor(0.6).tanh() ** 2) / (2 * 0.3**2)
+    assert start_kl(moved, start, frames, 0.3) == pytest.approx(expected, rel=1e-4)

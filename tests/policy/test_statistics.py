@@ -1,0 +1,89 @@
+"""Intervals and tests against numbers known from elsewhere: a claim of success rests on them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from world4rl_policy.statistics import clustered_interval, compare, wilson_interval
+
+
+@pytest.mark.parametrize(
+    ("successes", "episodes", "interval"),
+    [
+        (8, 10, (0.4902, 0.9433)),
+        (0, 10, (0.0, 0.2775)),
+        (10, 10, (0.7225, 1.0)),
+        (81, 263, (0.2553, 0.3662)),  # Newcombe 1998, table I
+        (15, 148, (0.0624, 0.1605)),  # the same
+    ],
+)
+def test_wilson(successes: int, episodes: int, interval: tuple[float, float]) -> None:
+    assert wilson_interval(successes, episodes) == pytest.approx(interval, abs=1e-4)
+
+
+def outcomes(gained: int, lost: int, both: int, neither: int) -> tuple[list[bool], list[bool]]:
+    a = [False] * gained + [True] * lost + [True] * both + [False] * neither
+    b = [True] * gained + [False] * lost + [True] * both + [False] * neither
+    return a, b
+
+
+@pytest.mark.parametrize(
+    ("gained", "lost", "p"), [(5, 0, 2 / 32), (9, 1, 22 / 1024), (1, 9, 22 / 1024), (3, 3, 1.0), (0, 0, 1.0)]
+)
+def test_mcnemar_is_exact_and_looks_at_what_differs_alone(gained: int, lost: int, p: float) -> None:
+    for agreeing in (0, 50):
+        found = compare(*outcomes(gained, lost, agreeing + 1, agreeing))
+        assert found.mcnemar_p == pytest.approx(p)
+        assert (found.gained, found.lost) == (gained, lost)
+        assert found.episodes == gained + lost + 2 * agreeing + 1
+        assert found.difference == pytest.approx((gained - lost) / found.episodes)
+
+
+def test_paired_interval_is_that_of_a_mean() -> None:
+    """With many episodes the bootstrap agrees with the normal approximation."""
+    a, b = outcomes(60, 20, 200, 120)
+    found = compare(a, b)
+    difference = np.array(b, float) - np.array(a, float)
+    half = 1.96 * difference.std() / np.sqrt(len(difference))
+    assert found.ci95 == pytest.approx((0.1 - half, 0.1 + half), abs=0.006)
+    swapped = compare(b, a)
+    assert swapped.difference == -found.difference
+    assert swapped.ci95 == pytest.approx((-found.ci95[1], -found.ci95[0]), abs=0.006)
+
+
+def test_equal_policies_differ_by_nothing() -> None:
+    found = compare([True, False, True], [True, False, True])
+    assert found.difference == 0 and found.ci95 == (0, 0)
+
+
+def test_unpaired_lists_are_refused() -> None:
+    for a, b in (([True], [True, False]), ([], [])):
+        with pytest.raises(ValueError, match="the same start states for both"):
+            compare(a, b)
+
+
+def seeds(rates: list[float], episodes: int = 100) -> list[np.ndarray]:
+    return [np.repeat([1.0, 0.0], [round(r * episodes), episodes - round(r * episodes)]) for r in rates]
+
+
+def naive_width(differences: list[np.ndarray]) -> float:
+    pooled = np.concatenate(differences)
+    low, high = compare([False] * len(pooled), list(pooled > 0)).ci95
+    return high - low
+
+
+def test_clustered_interval_is_wider_where_seeds_differ() -> None:
+    """Episodes of one training seed are not independent: pooling them would promise too much."""
+    differences = seeds([0.05, 0.2, 0.5, 0.8, 0.95])
+    mean, low, high = clustered_interval(differences, resamples=1500)
+    assert mean == pytest.approx(0.5)
+    assert low < mean < high
+    assert high - low > 3 * naive_width(differences)
+
+
+def test_clustered_interval_is_no_wider_where_seeds_agree() -> None:
+    differences = seeds([0.3] * 5)
+    mean, low, high = clustered_interval(differences, resamples=1500)
+    assert mean == pytest.approx(0.3)
+    assert high - low == pytest.approx(naive_width(differences), rel=0.2)
