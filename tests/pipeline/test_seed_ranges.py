@@ -1,0 +1,38 @@
+"""Start states by purpose never overlap: nothing is judged on what it has learned from."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+
+from world4rl.seed_ranges import PURPOSES, SeedRanges
+
+
+def test_no_two_purposes_of_any_runs_share_a_seed() -> None:
+    """Over runs too: a policy of one run must not have practised on another's test."""
+    ranges = sorted(SeedRanges(run).to_dict()[purpose] for run in range(200) for purpose in PURPOSES)
+    assert all(last < first for (_, last), (first, _) in pairwise(ranges))
+    assert ranges[0][0] > 0
+
+
+def test_what_is_taken_lies_in_the_range_that_is_reported() -> None:
+    for seed in (0, 7):
+        seeds = SeedRanges(seed)
+        for purpose in PURPOSES:
+            first, last = seeds.to_dict()[purpose]
+            taken = seeds.take(purpose, last - first + 1)
+            assert (taken[0], taken[-1]) == (first, last) and seeds.first(purpose) == first
+            assert list(seeds.take(purpose, 3)) == [first, first + 1, first + 2]
+
+
+def test_more_than_is_set_apart_is_refused() -> None:
+    seeds = SeedRanges(0)
+    first, last = seeds.to_dict()["evaluate"]
+    with pytest.raises(ValueError, match="start states for evaluate"):
+        seeds.take("evaluate", last - first + 2)
+
+
+def test_unknown_purposes_are_refused() -> None:
+    with pytest.raises(ValueError):
+        SeedRanges(0).take("rehearse", 1)
