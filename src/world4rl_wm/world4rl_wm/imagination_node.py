@@ -212,7 +212,7 @@ def main() -> None:
     executor = MultiThreadedExecutor(num_threads=THREADS)
     try:
         executor.add_node(ImaginationNode())
-        gc.freeze()  # what is loaded now stays: no collection need walk it, and the node ends at once instead of in seconds
+        gc.freeze()  # what is loaded now stays: no collection walks it, and the node ends without seconds of tidying
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
