@@ -17,7 +17,8 @@ import pytest
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(900)]
 
-TOY = """collect.demonstrations=3 collect.policy_episodes=12 collect.random_episodes=4 bc.training.steps=200
+TOY = """collect.demonstrations=3 collect.policy_episodes=12 collect.random_episodes=4 collect.start_episodes=6
+bc.training.steps=200
 bc.filtered_training.steps=50 world_model.training.steps=30 world_model.training.state.steps=30
 reward.training.steps=30 ppo.iterations=4 ppo.value_warm_up=1 selection.every=2
 selection.episodes=16 selection.margin=-1.0
@@ -92,7 +93,7 @@ def test_every_part_is_there_and_real(outcome: tuple[Path, int, str, int, str]) 
     assert {"bc", "filtered_bc", "refined", "refined_minus_bc"} <= set(summary["ci95"])
     assert {"tpr", "fpr", "episodes", "passed"} <= set(summary["replay_check"])
     assert summary["episodes"] == 6 and summary["graph"]["episodes"] == 2
-    assert len(EpisodeStore.open(run / "stores" / "practice")) == 16  # no episode twice after the interruption
+    assert len(EpisodeStore.open(run / "stores" / "practice")) == 22  # no episode twice after the interruption
     deployed = sorted((run / "bags" / "deployments").iterdir())
     assert len(deployed) == 2
     episode = bag_to_episode(deployed[0])

@@ -65,6 +65,13 @@ def start_policy(run: Run) -> None:
     train_and_save(store, successes(store), out, network, config, run.seed, run.progress, "start policy")
 
 
+def start_practice(run: Run) -> None:
+    """Roll-outs of the start policy: the world model is to be true where that policy goes."""
+    settings = run.preset.collect
+    behaviour = Behaviour("policy", settings.start_noise, run.checkpoint("start"))
+    collect_into(run, "practice", behaviour, run.seeds.take("start", settings.start_episodes), "start policy")
+
+
 def check_episodes(run: Run) -> None:
     """Fresh episodes of the start policy at the exploration noise of PPO, until there are enough of both outcomes."""
     settings = run.preset.replay_check
@@ -246,6 +253,7 @@ STAGES: dict[str, tuple[Callable[[Run], None], float]] = {
     "behaviour cloning": (behaviour_cloning, 10),
     "practice": (practice, 50),
     "start policy": (start_policy, 20),
+    "start practice": (start_practice, 20),
     "fresh episodes": (check_episodes, 35),
     "filtered BC": (filtered_bc, 20),
     "world models": (world_models, 480),

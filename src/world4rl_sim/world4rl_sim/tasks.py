@@ -77,7 +77,10 @@ def _add_cube(spec: Any, half_size: float, mass: float, rgba: tuple[float, ...],
 
 @dataclass(frozen=True)
 class PressButton:
-    """Press a spring-loaded button down by 3 cm.
+    """Press a spring-loaded button down by 2 of its 4 cm.
+
+    Cap and base are equally wide, so that a finger lands on the cap and goes all the way, or slides off to the table: a
+    wide base would stop it just short of success, which nobody could tell from a picture.
 
     With `lamp` the base turns from yellow to green when the button is pressed. The lamp paints the success into the
     picture, which makes a reward model's work trivial: results that use it must say so.
@@ -89,9 +92,9 @@ class PressButton:
     gripper_start: Literal["open", "closed"] = "closed"
     tool_start_low: tuple[float, float, float] = (0.40, -0.12, 0.18)
     tool_start_high: tuple[float, float, float] = (0.60, 0.12, 0.28)
-    cap_radius: float = 0.038
+    cap_radius: float = 0.045
     travel: float = 0.04
-    pressed: float = 0.03
+    pressed: float = 0.02
     base_half_height: float = 0.03
     stiffness: float = 120.0
     damping: float = 8.0
@@ -102,9 +105,9 @@ class PressButton:
         base = spec.worldbody.add_body(name="button_base", pos=(0.5, 0.0, 0.0))
         base.add_geom(
             name="button_base",
-            type=mujoco.mjtGeom.mjGEOM_BOX,
+            type=mujoco.mjtGeom.mjGEOM_CYLINDER,
             pos=(0.0, 0.0, self.base_half_height),
-            size=(0.055, 0.055, self.base_half_height),
+            size=(self.cap_radius, self.base_half_height, 0.0),
             rgba=_UNPRESSED_RGBA,
         )
         cap = base.add_body(name="button", pos=(0.0, 0.0, 2 * self.base_half_height), gravcomp=1.0)
