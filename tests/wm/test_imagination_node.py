@@ -148,14 +148,16 @@ def node(ros_domain: int, policy_entry_point: list[str]) -> Iterator[subprocess.
 def client(node: subprocess.Popen) -> Iterator[Client]:
     rclpy.init()
     client = Client()
-    for service in client.clients.values():
-        assert service.wait_for_service(60)
-    assert client.action.wait_for_server(60)
-    yield client
-    client.executor.shutdown()
-    client.thread.join(5)
-    client.node.destroy_node()
-    rclpy.shutdown()
+    try:
+        for service in client.clients.values():
+            assert service.wait_for_service(120), "the node does not come up"
+        assert client.action.wait_for_server(60)
+        yield client
+    finally:
+        client.executor.shutdown()
+        client.thread.join(5)
+        client.node.destroy_node()
+        rclpy.shutdown()
 
 
 @pytest.fixture(scope="module")
