@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -24,6 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if found is None:
         return _help(words)
     name, command = found
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends worker processes and the graph, as Ctrl-C does
     try:
         if name == ("run",):  # the graph's options are defined once, in world4rl_bringup
             from world4rl.commands.run import run_words
