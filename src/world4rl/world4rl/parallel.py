@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Callable, Sequence
+from multiprocessing.connection import wait
 from typing import Any
 
 
@@ -24,10 +25,13 @@ def in_parallel(work: Callable[..., None], jobs: Sequence[tuple[Any, ...]]) -> N
     for process in processes:
         process.start()
     try:
-        for process in processes:
-            process.join()
-            if process.exitcode:
-                raise JobError(f"a parallel job ended with exit code {process.exitcode}: see its traceback above")
+        running: dict[Any, Any] = {process.sentinel: process for process in processes}
+        while running:
+            for sentinel in wait(list(running)):  # whichever ends first
+                process = running.pop(sentinel)
+                process.join()
+                if process.exitcode:
+                    raise JobError(f"a parallel job ended with exit code {process.exitcode}: see its traceback above")
     finally:
         for process in processes:
             if process.is_alive():
