@@ -182,7 +182,7 @@ class Ppo:
     ) -> dict[str, float]:
         config, size = self.config, len(actions)
         totals = {"policy_loss": 0.0, "value_loss": 0.0, "approx_kl": 0.0, "clip_fraction": 0.0, "bc_loss": 0.0}
-        updates = 0
+        value_updates = policy_updates = 0
         advantage = normalise(advantage)
         stop = not policy_too
         for _ in range(config.epochs):
@@ -190,7 +190,7 @@ class Ppo:
                 value_loss = 0.5 * (self.value(observations[rows]) - returns[rows]).square().mean()
                 self._descend(self.value_optimizer, value_loss, self.value)
                 totals["value_loss"] += float(value_loss.detach())
-                updates += 1
+                value_updates += 1
                 if stop:
                     continue
                 distribution = self.policy.distribution(observations[rows], self.std)
@@ -207,11 +207,13 @@ class Ppo:
                 entropy = distribution.entropy().sum(-1).mean()
                 policy_loss = -gain.mean() + config.bc_coefficient * bc_loss - config.entropy_coefficient * entropy
                 self._descend(self.policy_optimizer, policy_loss, self.policy)
+                policy_updates += 1
                 totals["policy_loss"] += float(policy_loss.detach())
                 totals["bc_loss"] += float(bc_loss.detach())
                 totals["approx_kl"] = max(totals["approx_kl"], kl)
                 totals["clip_fraction"] += float(((ratio - 1).abs() > config.clip).float().mean())
-        return {k: v if k == "approx_kl" else v / max(updates, 1) for k, v in totals.items()}
+        counts = {"value_loss": value_updates, "approx_kl": 1}
+        return {name: total / max(counts.get(name, policy_updates), 1) for name, total in totals.items()}
 
     def _bc_loss(self) -> Tensor:
         if self.demonstrations is None or self.config.bc_coefficient == 0:

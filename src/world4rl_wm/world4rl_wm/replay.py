@@ -42,8 +42,17 @@ class Replay:
 def replay(
     world_model: WorldModel, store: EpisodeStore, episodes: Sequence[int], seed: int = 0, batch: int = 64
 ) -> Replay:
-    """Dream the episodes again with the actions that were executed."""
+    """Dream the episodes again with the actions that were executed.
+
+    Raises:
+        ValueError: an episode is not labelled success or failure, so that nothing could be said of its dream.
+    """
     infos = [store.infos[e] for e in episodes]
+    unlabelled = [info.episode_id for info in infos if info.outcome not in (Outcome.SUCCESS, Outcome.FAILURE)]
+    if unlabelled:
+        raise ValueError(
+            f"{len(unlabelled)} episodes have no outcome, {unlabelled[0]} first: label them or leave them out"
+        )
     lengths = torch.tensor([info.length for info in infos])
     longest = int(lengths.max())
     starts = StartStates.of(store, episodes)

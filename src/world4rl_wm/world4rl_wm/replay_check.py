@@ -53,7 +53,7 @@ def judge(real: Tensor, dreamed: Tensor, config: ReplayCheckConfig = ReplayCheck
     tpr_low = float(beta.ppf(miss, true_positive, successes - true_positive + 1)) if true_positive else 0.0
     certain = false_positive >= failures
     fpr_high = 1.0 if certain else float(beta.ppf(config.confidence, false_positive + 1, failures - false_positive))
-    j = tpr - fpr
+    j = round(tpr - fpr, 9)  # 0.85 - 0.05 is 0.8 to the limits below
     verdict: Verdict
     if min(successes, failures) < config.min_episodes:
         verdict = "keep"

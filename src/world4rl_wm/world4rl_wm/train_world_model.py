@@ -26,7 +26,7 @@ class WorldModelTraining:
     """Optimisation of the world model.
 
     `context_noise` is the largest standard deviation of the noise on the history. In the last `rollout_share` of the
-    steps the history's newest frames are the model's own predictions, 1 to `rollout_steps` deep, so that it meets the
+    steps the history's newest frames are the model's own predictions, 0 to `rollout_steps` deep, so that it meets the
     errors that it will make when it dreams. `moving_weight` stresses pixels that change.
     """
 
