@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+import signal
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -139,7 +141,6 @@ def run_episode(env: SimEnv, task: str, behaviour: Behaviour, seed: int) -> Epis
 @lru_cache(maxsize=1)
 def _worker_env(task: str, contract_text: str) -> SimEnv:
     import atexit
-    import json
 
     env = make_env(task, TaskContract.from_dict(json.loads(contract_text)))
     atexit.register(env.close)  # EGL contexts complain when the interpreter goes first
@@ -150,6 +151,10 @@ def _work(task: str, contract_text: str, behaviour: Behaviour, seed: int) -> Epi
     return run_episode(_worker_env(task, contract_text), task, behaviour, seed)
 
 
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
 def collect(
     task: str,
     contract: TaskContract,
@@ -158,10 +163,8 @@ def collect(
     workers: int = 2,
     progress: bool = True,
     description: str = "",
-) -> Iterator[Episode]:
+) -> Generator[Episode, None, None]:
     """Episodes in the order of `seeds`; the same seed and behaviour give the same episode."""
-    import json
-
     text = json.dumps(contract.to_dict())
     bar = tqdm(total=len(seeds), desc=description or behaviour.kind, unit="episode", disable=not progress)
     if workers <= 1:
@@ -170,12 +173,16 @@ def collect(
             bar.update()
     else:
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(workers, mp_context=context) as pool:
-            for episode in pool.map(
-                _work, *zip(*[(task, text, behaviour, s) for s in seeds], strict=True), chunksize=4
-            ):
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_the_parent)
+        try:
+            jobs = [(task, text, behaviour, seed) for seed in seeds]
+            for episode in pool.map(_work, *zip(*jobs, strict=True), chunksize=4):
                 yield episode
                 bar.update()
+        finally:
+            pool.shutdown(
+                cancel_futures=True
+            )  # an interrupt waits for the episodes under way, not for all that are asked
     bar.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -72,10 +73,9 @@ def collect_into(run: Run, store_name: str, behaviour: Behaviour, seeds: range, 
     policy = "" if behaviour.checkpoint is None else behaviour.checkpoint.name
     missing = [s for s in seeds if (s, policy) not in have]
     if missing:
-        with store:
-            episodes = collect(
-                run.task, run.contract, behaviour, missing, run.preset.collect.workers, run.progress, description
-            )
+        workers = run.preset.collect.workers
+        episodes = collect(run.task, run.contract, behaviour, missing, workers, run.progress, description)
+        with store, closing(episodes):
             for episode in episodes:
                 store.append(episode)
 
