@@ -24,6 +24,9 @@ from .sim_publishers_node import SimPublishers
 from .tasks import make_task
 
 _FIRST_STAMP_NS = 1_000_000_000  # a stamp of zero means "no stamp"
+# Always the same: with another timeout rclpy begins its round anew, always with the goals that wait, and never gets to
+# the services behind them.
+_SPIN_S = 0.002
 _TICKS_PER_PERIOD = 5  # free running: poses and clock between two pictures
 
 
@@ -66,12 +69,9 @@ class SimArmNode(Node):
         """Ticks until ROS shuts down."""
         self._out.publish(self._stamp_ns, with_images=True)
         while rclpy.ok():
-            wait = self._pacer.wait_s()
-            if wait > 0.0:
-                executor.spin_once(timeout_sec=wait)
-                continue
-            executor.spin_once(timeout_sec=0.0)  # services are heard even when the simulator is slower than asked for
-            self._tick()
+            executor.spin_once(timeout_sec=_SPIN_S)  # heard also when the simulator is slower than asked for
+            if self._pacer.wait_s() <= 0.0:
+                self._tick()
 
     def _tick(self) -> None:
         period = self.contract.period_s
