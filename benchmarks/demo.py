@@ -63,7 +63,7 @@ def text(summaries: list[dict]) -> str:
     ]
     return "\n".join(
         [
-            f"`make demo` for {len(summaries)} seeds, task `{task}`: success by the policies' mean actions on",
+            f"`world4rl demo` for {len(summaries)} seeds, task `{task}`: success by the policies' mean actions on",
             f"{episodes} start states for each seed that nothing was trained on ([files](benchmarks/results),",
             "put together by `benchmarks/demo.py`).",
             "",
