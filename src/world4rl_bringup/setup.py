@@ -17,6 +17,7 @@ setup(
     ],
     install_requires=[
         "PyYAML",
+        "world4rl_sim",
     ],
     python_requires=">=3.10",
     zip_safe=False,

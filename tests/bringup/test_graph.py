@@ -9,11 +9,12 @@ import pytest
 import yaml
 
 from world4rl_bringup import refusals as refusals_module
-from world4rl_bringup.graph import MODES, SIM_CONTRACTS, graph
+from world4rl_bringup.graph import MODES, graph
 from world4rl_bringup.options import GraphOptions, OptionError, parse_options
 from world4rl_bringup.refusals import refusals, unknown_arguments
 from world4rl_bringup.spec import NodeSpec
 from world4rl_data.contract import TaskContract
+from world4rl_sim.task_contracts import TASK_CONTRACTS
 
 ROOT = Path(__file__).parents[2]
 
@@ -64,7 +65,7 @@ def test_every_node_of_a_mode_reads_the_same_contract_and_clock(tmp_path: Path) 
         assert len({spec.parameters["use_sim_time"] for spec in specs if spec.name != "sim_arm"}) == 1, mode
 
 
-@pytest.mark.parametrize("contract", [*SIM_CONTRACTS.values(), "franka_real"])
+@pytest.mark.parametrize("contract", [*TASK_CONTRACTS.values(), "franka_real"])
 def test_default_contracts_load(contract: str) -> None:
     assert TaskContract.load(contract).name == contract
 

@@ -9,13 +9,12 @@ from world4rl_data.episode import ActionSource
 from world4rl_sim.arm import SimArm
 from world4rl_sim.env import SimEnv
 from world4rl_sim.experts import ExpertConfig, ToolState, make_expert
+from world4rl_sim.task_contracts import TASK_CONTRACTS
 from world4rl_sim.tasks import PressButton, make_task
-
-CONTRACTS = {"press_button": "franka_sim_press", "push_cube": "franka_sim_push", "lift_cube": "franka_sim_lift"}
 
 
 def make_env(task: str) -> SimEnv:
-    contract = TaskContract.load(CONTRACTS[task])
+    contract = TaskContract.load(TASK_CONTRACTS[task])
     return SimEnv(task, contract, SafetyGate(contract))
 
 
@@ -34,7 +33,7 @@ def run_expert(env: SimEnv, seed: int, config: ExpertConfig) -> tuple[bool, list
             return info["success"], executed
 
 
-@pytest.mark.parametrize("task", CONTRACTS)
+@pytest.mark.parametrize("task", TASK_CONTRACTS)
 def test_noiseless_expert_succeeds(task: str) -> None:
     """Scene, controller, gate and expert fit together: a task whose expert fails gives no demonstrations."""
     env = make_env(task)
@@ -44,7 +43,7 @@ def test_noiseless_expert_succeeds(task: str) -> None:
     assert sum(results) >= 19
 
 
-@pytest.mark.parametrize("task", CONTRACTS)
+@pytest.mark.parametrize("task", TASK_CONTRACTS)
 def test_same_seed_same_start_and_other_seed_another(task: str) -> None:
     """Evaluation compares policies on paired start states, so a seed must fix everything that can be seen."""
     with SimArm(task) as arm:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from world4rl_data.contract import TaskContract
+from world4rl_sim.task_contracts import TASK_CONTRACTS
 
 if TYPE_CHECKING:
     from world4rl_sim.env import SimEnv
-
-CONTRACTS = {"press_button": "franka_sim_press", "push_cube": "franka_sim_push", "lift_cube": "franka_sim_lift"}
 
 
 def contract_for(task: str) -> TaskContract:
@@ -18,9 +17,9 @@ def contract_for(task: str) -> TaskContract:
     Raises:
         ValueError: no such task.
     """
-    if task not in CONTRACTS:
-        raise ValueError(f"unknown task '{task}': choose one of {', '.join(CONTRACTS)}")
-    return TaskContract.load(CONTRACTS[task])
+    if task not in TASK_CONTRACTS:
+        raise ValueError(f"unknown task '{task}': choose one of {', '.join(TASK_CONTRACTS)}")
+    return TaskContract.load(TASK_CONTRACTS[task])
 
 
 def make_env(task: str, contract: TaskContract) -> SimEnv:

@@ -9,12 +9,8 @@ from pathlib import Path
 from world4rl_bringup.options import GraphOptions, OptionError
 from world4rl_bringup.paths import parameter_file
 from world4rl_bringup.spec import NodeSpec, ParameterValue
+from world4rl_sim.task_contracts import TASK_CONTRACTS
 
-SIM_CONTRACTS = {
-    "press_button": "franka_sim_press",
-    "push_cube": "franka_sim_push",
-    "lift_cube": "franka_sim_lift",
-}
 REAL_CONTRACT = "franka_real"
 
 _COMMON = ("namespace", "contract", "params_file", "log_level", "autostart")
@@ -48,9 +44,9 @@ def contract_of(mode: str, options: GraphOptions) -> str:
     if options.contract:
         return options.contract
     if mode in ("sim_arm", "deploy_sim") or (mode == "real_arm" and options.use_fake_hardware):
-        if options.task not in SIM_CONTRACTS:
-            raise OptionError(f"no task {options.task!r}: use one of {', '.join(SIM_CONTRACTS)}")
-        return SIM_CONTRACTS[options.task]
+        if options.task not in TASK_CONTRACTS:
+            raise OptionError(f"no task {options.task!r}: use one of {', '.join(TASK_CONTRACTS)}")
+        return TASK_CONTRACTS[options.task]
     return REAL_CONTRACT
 
 

@@ -72,10 +72,10 @@ def task_of(contract: str) -> str:
     Raises:
         CommandError: no simulated task has this contract.
     """
-    from world4rl.simulation import CONTRACTS
+    from world4rl_sim.task_contracts import TASK_CONTRACTS
 
-    for task, name in CONTRACTS.items():
+    for task, name in TASK_CONTRACTS.items():
         if name == contract:
             return task
-    known = ", ".join(CONTRACTS)
+    known = ", ".join(TASK_CONTRACTS)
     raise CommandError(f"contract '{contract}' belongs to no simulated task: give --task, one of {known}")
