@@ -73,6 +73,21 @@ def test_missing_folder_is_named(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "nowhere", "toy")
 
 
+def test_what_an_interrupted_save_left_is_named(tmp_path: Path) -> None:
+    """SIGKILL between the two renames: the checkpoint is away, the one before it lies beside its place."""
+    save(tmp_path / "toy").rename(tmp_path / "toy.old-123")
+    with pytest.raises(CheckpointError, match=r"rename .*toy\.old-123 to toy"):
+        load_checkpoint(tmp_path / "toy", "toy")
+
+
+def test_settings_of_another_version_are_a_checkpoint_error(tmp_path: Path) -> None:
+    path = reward_model(small_contract()).save(tmp_path / "reward")
+    config = yaml.safe_load((path / "config.yaml").read_text())
+    (path / "config.yaml").write_text(yaml.safe_dump({**config, "not_known_here": 1}))
+    with pytest.raises(CheckpointError, match=r"config\.yaml .* do not make a .*not_known_here"):
+        RewardModel.load(path)
+
+
 @pytest.mark.parametrize("kept", [0, 4, 40, -1])
 def test_truncated_weights_are_refused(tmp_path: Path, kept: int) -> None:
     """A copy cut short, in the header or in the last tensor."""
@@ -103,7 +118,7 @@ def test_weights_that_do_not_fit_the_config_are_refused(tmp_path: Path) -> None:
     path = reward_model(small_contract()).save(tmp_path / "reward")
     config = yaml.safe_load((path / "config.yaml").read_text())
     (path / "config.yaml").write_text(yaml.safe_dump(config | {"width": 16}))
-    with pytest.raises(CheckpointError, match=r"weights do not fit config\.yaml"):
+    with pytest.raises(CheckpointError, match="(?s)do not make a reward_model .*size mismatch"):
         RewardModel.load(path)
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from world4rl_data.contract import TaskContract
-from world4rl_wm.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from world4rl_wm.checkpoint import load_checkpoint, save_checkpoint
 
 KIND = "policy"
 
@@ -93,14 +93,7 @@ class GaussianPolicy(nn.Module):
     ) -> GaussianPolicy:
         """Read a checkpoint folder in evaluation mode."""
         checkpoint = load_checkpoint(path, KIND, contract)
-        policy = cls(PolicyConfig(**checkpoint.config), checkpoint.contract)
-        try:
-            policy.load_state_dict(checkpoint.weights)
-        except RuntimeError as error:
-            raise CheckpointError(
-                f"{path}: weights do not fit config.yaml ({error}); train or copy it again."
-            ) from error
-        return policy.to(device).eval()
+        return checkpoint.into(lambda config, own: cls(PolicyConfig(**config), own), device)
 
 
 class ValueFunction(nn.Module):

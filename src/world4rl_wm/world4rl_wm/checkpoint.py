@@ -8,20 +8,24 @@ import platform
 import shutil
 import subprocess
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import torch
 import yaml
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from world4rl_data.contract import TaskContract
 
 WEIGHTS, CONFIG, CONTRACT = "model.safetensors", "config.yaml", "contract.yaml"
 METRICS, PROVENANCE = "metrics.json", "provenance.json"
+
+Model = TypeVar("Model", bound=nn.Module)
 
 
 class CheckpointError(RuntimeError):
@@ -38,6 +42,22 @@ class Checkpoint:
     config: dict[str, Any]
     contract: TaskContract
     metrics: dict[str, Any]
+
+    def into(self, build: Callable[[dict[str, Any], TaskContract], Model], device: str | torch.device = "cpu") -> Model:
+        """The model that `build` makes of the settings, with these weights, in evaluation mode.
+
+        Raises:
+            CheckpointError: the settings or the weights are not those of such a model.
+        """
+        try:
+            model = build(self.config, self.contract)
+            model.load_state_dict(self.weights)
+        except (TypeError, ValueError, KeyError, AttributeError, RuntimeError) as error:
+            raise CheckpointError(
+                f"{self.path}: {CONFIG} and {WEIGHTS} do not make a {self.kind} "
+                f"({type(error).__name__}: {error}); train or copy it again, or use the version that wrote it."
+            ) from error
+        return model.to(device).eval()
 
 
 def provenance(seed: int | None, data_hashes: dict[str, str]) -> dict[str, Any]:
@@ -106,9 +126,7 @@ def load_checkpoint(path: Path | str, kind: str, contract: TaskContract | None =
     path = Path(path)
     missing = [name for name in (WEIGHTS, CONFIG, CONTRACT) if not (path / name).is_file()]
     if missing:
-        raise CheckpointError(
-            f"{path} is no checkpoint: {', '.join(missing)} missing. Give the folder that training wrote."
-        )
+        raise CheckpointError(f"{path} is no checkpoint: {', '.join(missing)} missing. {_left_over(path)}")
     try:
         config = yaml.safe_load((path / CONFIG).read_text())
         weights = load_file(path / WEIGHTS)
@@ -125,3 +143,11 @@ def load_checkpoint(path: Path | str, kind: str, contract: TaskContract | None =
     metrics_file = path / METRICS
     metrics = json.loads(metrics_file.read_text()) if metrics_file.is_file() else {}
     return Checkpoint(path, kind, weights, config, own, metrics)
+
+
+def _left_over(path: Path) -> str:
+    """The mend for a missing checkpoint; a save killed between its two renames leaves the old one beside its place."""
+    old = sorted(path.parent.glob(f"{path.name}.old-*"))
+    if old:
+        return f"An interrupted save left the one before it: rename {old[-1]} to {path.name}."
+    return "Give the folder that training wrote."

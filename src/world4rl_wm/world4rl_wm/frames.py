@@ -111,6 +111,3 @@ class StartStates:
     def split(self, size: int) -> list[StartStates]:
         """Pieces of at most `size`."""
         return [StartStates(f, p) for f, p in zip(self.frames.split(size), self.proprio.split(size), strict=True)]
-
-    def __add__(self, other: StartStates) -> StartStates:
-        return StartStates(torch.cat([self.frames, other.frames]), torch.cat([self.proprio, other.proprio]))

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from world4rl_data.contract import TaskContract
-from world4rl_wm.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from world4rl_wm.checkpoint import load_checkpoint, save_checkpoint
 
 KIND = "reward_model"
 
@@ -72,11 +72,4 @@ class RewardModel(nn.Module):
     ) -> RewardModel:
         """Read a checkpoint folder for inference: frozen and in evaluation mode."""
         checkpoint = load_checkpoint(path, KIND, contract)
-        model = cls(RewardConfig(**checkpoint.config), checkpoint.contract)
-        try:
-            model.load_state_dict(checkpoint.weights)
-        except RuntimeError as error:
-            raise CheckpointError(
-                f"{path}: weights do not fit config.yaml ({error}); train or copy it again."
-            ) from error
-        return model.to(device).eval().requires_grad_(False)
+        return checkpoint.into(lambda config, own: cls(RewardConfig(**config), own), device).requires_grad_(False)

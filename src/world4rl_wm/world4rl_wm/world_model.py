@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from world4rl_data.contract import TaskContract
 from world4rl_wm import edm
-from world4rl_wm.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from world4rl_wm.checkpoint import load_checkpoint, save_checkpoint
 from world4rl_wm.denoiser import Denoiser, DenoiserConfig
 from world4rl_wm.edm import EdmConfig
 from world4rl_wm.frames import Window
@@ -151,11 +151,6 @@ class WorldModel(nn.Module):
     ) -> WorldModel:
         """Read a checkpoint folder for inference: frozen and in evaluation mode."""
         checkpoint = load_checkpoint(path, KIND, contract)
-        model = cls(WorldModelConfig.from_dict(checkpoint.config), checkpoint.contract)
-        try:
-            model.load_state_dict(checkpoint.weights)
-        except RuntimeError as error:
-            raise CheckpointError(
-                f"{path}: weights do not fit config.yaml ({error}); train or copy it again."
-            ) from error
-        return model.to(device).eval().requires_grad_(False)
+        return checkpoint.into(lambda config, own: cls(WorldModelConfig.from_dict(config), own), device).requires_grad_(
+            False
+        )
