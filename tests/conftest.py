@@ -48,14 +48,8 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     for item in items:
-        if not item.get_closest_marker("ros"):
-            continue
-        if _missing_ros():
+        if item.get_closest_marker("ros") and _missing_ros():
             item.add_marker(pytest.mark.skip(reason=_reason()))
-        elif config.pluginmanager.hasplugin("rerunfailures"):
-            # Real nodes have wall-clock deadlines that a loaded machine can miss. A second failure fails, and the
-            # summary names every test that needed its second chance.
-            item.add_marker(pytest.mark.flaky(reruns=1, reruns_delay=2))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
