@@ -7,12 +7,20 @@ from collections.abc import Mapping
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rcl_interfaces.msg import ParameterDescriptor
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 
 
-def describe(text: str) -> ParameterDescriptor:
-    """Description of a parameter that is set at the start."""
-    return ParameterDescriptor(description=text, read_only=True)
+def describe(text: str, low: float | None = None, high: float | None = None) -> ParameterDescriptor:
+    """Description of a parameter that is set at the start; with its range, both ends included, where it is a number.
+
+    The type of `low` and `high` is the parameter's: two int for an integer, two float for a real number.
+    """
+    descriptor = ParameterDescriptor(description=text, read_only=True)
+    if isinstance(low, int) and isinstance(high, int):
+        descriptor.integer_range = [IntegerRange(from_value=low, to_value=high, step=1)]
+    elif low is not None and high is not None:
+        descriptor.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high), step=0.0)]
+    return descriptor
 
 
 def message_type(name: str) -> Any:
