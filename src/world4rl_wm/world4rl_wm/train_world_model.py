@@ -16,6 +16,7 @@ from tqdm import tqdm
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.frames import FrameWindows, Window
 from world4rl_wm.metrics_log import MetricsLog
+from world4rl_wm.precision import autocast
 from world4rl_wm.state_model import StateTraining, train_state_model
 from world4rl_wm.training_state import TrainingState
 from world4rl_wm.world_model import WorldModel, WorldModelConfig
@@ -125,7 +126,7 @@ def train_world_model(
         for group in optimizer.param_groups:
             group["lr"] = config.learning_rate * learning_rate_factor(state.step, config)
         shown, window = training_batch(model, windows, config, state.step, state.generator)
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with autocast(model.device):
             loss = model.loss(shown, window, config.moving_weight)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

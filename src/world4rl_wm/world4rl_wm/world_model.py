@@ -15,6 +15,7 @@ from world4rl_wm.checkpoint import load_checkpoint, save_checkpoint
 from world4rl_wm.denoiser import Denoiser, DenoiserConfig
 from world4rl_wm.edm import EdmConfig
 from world4rl_wm.frames import Window
+from world4rl_wm.precision import autocast
 from world4rl_wm.state_model import StateModel
 
 KIND = "world_model"
@@ -107,7 +108,7 @@ class WorldModel(nn.Module):
         self._check(context, actions)
         last = context[:, -1]
         told, following = None, None
-        with torch.autocast(last.device.type, dtype=torch.bfloat16):
+        with autocast(last.device):
             if self.state_model is not None and proprio is not None:
                 with torch.autocast(last.device.type, enabled=False):  # a millimetre is less than bf16 can say
                     ahead = self.state_model.predict(last, proprio, actions)
