@@ -97,6 +97,11 @@ class RunningGraph:
         """Names of the nodes whose processes run."""
         return [p.name for p in self._processes if p.exit_code() is None]
 
+    @property
+    def pids(self) -> dict[str, int]:
+        """Process ids by node name, of the nodes that run."""
+        return {p.name: p.pid for p in self._processes if p.exit_code() is None}
+
     def check(self) -> None:
         """Raise :class:`GraphError` where a node has ended by itself."""
         if self.failure:
