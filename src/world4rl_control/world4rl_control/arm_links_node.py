@@ -1,29 +1,23 @@
-"""The arm's side of the `arm_gate` node: subscriptions to the robot's state, clients of its gripper."""
+"""The arm's side of the `arm_gate` node: subscriptions to the robot's state."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
-from rclpy.action import ActionClient
 from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
-from std_srvs.srv import Trigger
 
 from world4rl_control.arm_state import ArmState
-from world4rl_control.franka_gripper import FrankaGripper
-from world4rl_data.contract import Gripper, TaskContract
+from world4rl_data.contract import TaskContract
 
 _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)  # franka_ros2's broadcasters are best effort
 _DEFAULT_POSE = "/franka_robot_state_broadcaster/current_pose"
 _STATE_PERIOD_S = 0.02  # the driver sends its big state message at 1 kHz; decode no more than this often
-_GRASP_FORCE_N, _GRASP_SPEED_M_S, _MOVE_SPEED_M_S = 30.0, 0.1, 0.1
-_ANY_WIDTH_M = 0.08  # a grasp with this epsilon counts whatever it holds
 
 
 class ArmLinks:
@@ -74,27 +68,3 @@ class ArmLinks:
 def _pose_topic(contract: TaskContract) -> str:
     poses = [stream.topic for stream in contract.proprioception if stream.type == "geometry_msgs/msg/PoseStamped"]
     return poses[0] if poses else _DEFAULT_POSE
-
-
-def connect_gripper(node: Node, gripper: Gripper, namespace: str) -> FrankaGripper | None:
-    """Clients of the Franka hand under `namespace`; None when franka_msgs is not installed."""
-    try:
-        from franka_msgs.action import Grasp, Move
-    except ImportError:
-        return None
-
-    def goal(what: str) -> Any:
-        if what == "stop":
-            return Trigger.Request()
-        if what == "open":
-            return Move.Goal(width=gripper.open_width_m, speed=_MOVE_SPEED_M_S)
-        closed = Grasp.Goal(width=0.0, speed=_GRASP_SPEED_M_S, force=_GRASP_FORCE_N)
-        closed.epsilon.inner = closed.epsilon.outer = _ANY_WIDTH_M
-        return closed
-
-    return FrankaGripper(
-        ActionClient(node, Move, f"{namespace}/move"),
-        ActionClient(node, Grasp, f"{namespace}/grasp"),
-        node.create_client(Trigger, f"{namespace}/stop"),
-        goal,
-    )

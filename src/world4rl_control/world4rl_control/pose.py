@@ -12,6 +12,7 @@ from collections.abc import Callable
 import numpy as np
 
 Array = np.ndarray
+Pose = tuple[Array, Array]  # position (3,) [m], unit quaternion (4,) xyzw
 
 
 def unit(quat: Array) -> Array:
