@@ -19,12 +19,13 @@ setup(
     author="World4RL maintainers",
     maintainer="World4RL maintainers",
     maintainer_email="maintainers@world4rl.example.org",
-    description="Everything between a normalised action and an arm in World4RL: the safety gate and its node.",
+    description="Everything between a normalised action and an arm in World4RL: gate, teleoperation, exploration.",
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
             "arm_gate = world4rl_control.arm_gate_node:main",
             "explorer = world4rl_control.explorer_node:main",
+            "teleop = world4rl_control.teleop_node:main",
         ],
     },
 )
