@@ -17,15 +17,16 @@ from world4rl_data.image import prepare
 from world4rl_policy.deploy import load_policy
 from world4rl_wm.checkpoint import CheckpointError
 from world4rl_wm.dream_context import DreamContext, given_context, padded, store_context
+from world4rl_wm.dreamer import Watch
 from world4rl_wm.imagination_service import ImaginationService
 from world4rl_wm.imagine_request import ContextSource, ImaginationLimits, ImagineRequest, Refusal
 from world4rl_wm.live_context import LiveContext
 from world4rl_wm.loaded_models import LoadedModels
-from world4rl_wm.rollout import Rollout
+from world4rl_wm.rollout import DreamStep, Rollout
 
 CONTRACT = small_contract()
 NAN, INF = float("nan"), float("inf")
-PERIOD = 100_000_000
+PERIOD, SECOND = 100_000_000, 1_000_000_000
 
 
 def moments(number: int) -> list[SimpleNamespace]:
@@ -126,13 +127,24 @@ def test_policy_acts_in_the_dream(service: ImaginationService) -> None:
 def test_a_dream_can_be_stopped_and_shows_its_steps(service: ImaginationService) -> None:
     seen = []
 
-    def on_step(step: int, frame: np.ndarray, spread: float) -> bool:
-        seen.append((step, frame.shape, spread))
-        return step < 2
+    def on_step(step: DreamStep) -> bool:
+        seen.append(step)
+        return step.number < 2
 
-    answer = service.imagine(good(), on_step=on_step)
-    assert [step for step, _, _ in seen] == [1, 2] and seen[0][1:] == ((6, 16, 16), 0.0)
-    assert not answer.complete and answer.rollout.frames.shape[1] == 2
+    answer = service.imagine(good(samples=2), watch=Watch(on_step))
+    assert [step.number for step in seen] == [1, 2]
+    assert not answer.complete and answer.stopped == "stopped after 2 of 3 steps, as was asked"
+    rollout = answer.rollout
+    for name in ("frames", "success_probability", "uncertainty"):
+        torch.testing.assert_close(torch.stack([getattr(step, name) for step in seen], 1), getattr(rollout, name))
+    assert seen[0].proprio is not None and seen[0].proprio.shape == (2, CONTRACT.proprio_dim)
+    assert service.imagine(good(), watch=Watch(lambda step: step.number < 3)).complete, "asked to stop at its very end"
+
+
+def test_frames_that_nobody_asks_for_are_not_kept(service: ImaginationService) -> None:
+    kept, numbers = (service.imagine(good(return_frames=frames)) for frames in (True, False))
+    assert numbers.complete and numbers.rollout.frames.shape == (1, 0, 6, 16, 16)
+    assert torch.equal(numbers.rollout.success_probability, kept.rollout.success_probability)
 
 
 def test_measured_proprioception_counts_and_is_estimated_where_there_is_none(
@@ -204,12 +216,18 @@ class Robot:
     def __init__(self) -> None:
         self.live = LiveContext(CONTRACT, 4)
 
-    def tick(self, i: int, stamp: int, streams: tuple[str, ...] = ("front", "wrist")) -> None:
-        for stream in CONTRACT.images:
-            if stream.name in streams:
-                self.live.push(stream.topic, stamp, camera_image(np.full((16, 16, 3), i, np.uint8)))
+    def tick(self, i: int, stamp: int, ahead: dict[str, int] | None = None) -> None:
+        """`ahead`: of each stream that speaks, by how much its clock is ahead [ns]; None: all speak and agree."""
+        ahead = {stream.name: 0 for stream in CONTRACT.streams} if ahead is None else ahead
         pose = SimpleNamespace(pose=SimpleNamespace(position=SimpleNamespace(x=i / 10, y=0.0, z=0.0)))
-        self.live.push(CONTRACT.proprioception[0].topic, stamp, pose)
+        image = camera_image(np.full((16, 16, 3), i, np.uint8))
+        for stream in CONTRACT.streams:
+            if stream.name in ahead:
+                message = image if stream in CONTRACT.images else pose
+                self.live.push(stream.topic, stamp + ahead[stream.name], message, stamp)
+
+    def act(self, stamp: int, value: float, ahead: int = 0) -> None:
+        self.live.push_action(stamp + ahead, [value, 0, 0], stamp)
 
     def values(self, now: int) -> tuple[list[int], list[float]]:
         context = self.live.context(now)
@@ -220,14 +238,14 @@ def test_live_start_pairs_frames_with_the_actions_decided_on_them() -> None:
     robot = Robot()
     for i in range(8):
         robot.tick(i, i * PERIOD + 1)
-        robot.live.push_action(i * PERIOD + 20_000_000, [i / 10, 0, 0])
+        robot.act(i * PERIOD + 20_000_000, i / 10)
     # the next picture has come, nobody has acted on it yet
     robot.tick(8, 8 * PERIOD + 1)
     frames, actions = robot.values(8 * PERIOD + 10)
     assert frames == [5, 6, 7, 8] and actions == pytest.approx([0.5, 0.6, 0.7])
     assert robot.live.context(8 * PERIOD + 10).proprio[:, 0] == pytest.approx([0.7, 0.8])
     # an action that was just sent has no effect in the picture: the dream starts before it
-    robot.live.push_action(8 * PERIOD + 20_000_000, [0.8, 0, 0])
+    robot.act(8 * PERIOD + 20_000_000, 0.8)
     frames, actions = robot.values(8 * PERIOD + 30_000_000)
     assert frames == [5, 6, 7, 8] and actions == pytest.approx([0.5, 0.6, 0.7])
 
@@ -248,18 +266,68 @@ def test_live_start_soon_after_the_camera_came_repeats_its_first_picture() -> No
 
 def test_silent_camera_is_named() -> None:
     robot = Robot()
-    robot.tick(0, PERIOD, streams=("front",))
-    with pytest.raises(Refusal, match="wrist: no message on /wrist_camera"):
+    robot.tick(0, PERIOD, {"front": 0})
+    with pytest.raises(Refusal, match=r"wrist: no message on /wrist_camera\S+; position: no message on /franka"):
         robot.live.context(PERIOD + 1)
-    with pytest.raises(Refusal, match=r"front: newest message .* is 5.00 s old"):
+    robot.tick(1, PERIOD)
+    robot.tick(2, PERIOD + 4_900_000_000, {"wrist": 0, "position": 0})
+    with pytest.raises(Refusal, match=r"\(front: the newest message on \S+ came 5.00 s ago, time-out 0.25 s\)"):
         robot.live.context(PERIOD + 5_000_000_000)
+
+
+@pytest.mark.parametrize("ahead", [-3600 * SECOND, -SECOND, SECOND, 3600 * SECOND])
+def test_live_start_does_not_depend_on_this_machines_clock(ahead: int) -> None:
+    same, other = Robot(), Robot()
+    first = 4000 * SECOND
+    for i in range(8):
+        for robot, skew in ((same, 0), (other, ahead)):
+            robot.tick(i, first + i * PERIOD, {stream.name: skew for stream in CONTRACT.streams})
+            robot.act(first + i * PERIOD + 20_000_000, i / 10, skew)
+    now = first + 7 * PERIOD + 30_000_000
+    frames, actions = same.values(now)
+    assert frames == [4, 5, 6, 7] and actions == pytest.approx([0.4, 0.5, 0.6])
+    assert other.values(now) == (frames, actions)
+
+
+@pytest.mark.parametrize("skewed, ahead", [("wrist", 5), ("wrist", -5), ("position", 2), ("front", -0.5)])
+def test_streams_whose_clocks_differ_are_named(skewed: str, ahead: float) -> None:
+    robot = Robot()
+    for i in range(4):
+        clocks = {stream.name: round(ahead * SECOND) * (stream.name == skewed) for stream in CONTRACT.streams}
+        robot.tick(i, 100 * SECOND + i * PERIOD, clocks)
+    with pytest.raises(Refusal, match="machines' clocks differ") as refused:
+        robot.values(100 * SECOND + 3 * PERIOD)
+    assert skewed in str(refused.value) and f"{abs(ahead):.2f} s behind" in str(refused.value)
+
+
+@pytest.mark.parametrize("ahead, side", [(5, "5.00 s ahead of"), (-5, "5.00 s behind")])
+def test_actions_of_another_clock_are_named_and_old_ones_are_not_minded(ahead: int, side: str) -> None:
+    robot = Robot()
+    for i in range(4):
+        robot.tick(i, 100 * SECOND + i * PERIOD)
+        robot.act(100 * SECOND + i * PERIOD, 0.5, ahead * SECOND)
+    with pytest.raises(Refusal, match=rf"executed actions .*/executed_action\) come now, but .* {side} those of"):
+        robot.values(100 * SECOND + 3 * PERIOD)
+    for i in range(4, 24):
+        robot.tick(i, 100 * SECOND + i * PERIOD)
+    assert robot.values(100 * SECOND + 23 * PERIOD) == ([20, 21, 22, 23], [0, 0, 0])
+
+
+def test_a_clock_that_was_set_back_is_followed() -> None:
+    robot = Robot()
+    for first in (1000 * SECOND, 10 * SECOND):
+        for i in range(4):
+            robot.tick(i, first + i * PERIOD)
+            robot.act(first + i * PERIOD + 1, i / 10)
+        frames, actions = robot.values(first + 3 * PERIOD + 2)
+        assert frames == [0, 1, 2, 3] and actions == pytest.approx([0, 0.1, 0.2])
 
 
 def test_live_actions_of_another_shape_or_with_nan_are_left_out() -> None:
     robot = Robot()
     for i in range(4):
         robot.tick(i, i * PERIOD + 1)
-        robot.live.push_action(i * PERIOD + 2, [NAN, 0, 0] if i % 2 else [0.5, 0, 0, 0])
+        robot.live.push_action(i * PERIOD + 2, [NAN, 0, 0] if i % 2 else [0.5, 0, 0, 0], i * PERIOD + 2)
     assert robot.values(3 * PERIOD + 10) == ([0, 1, 2, 3], [0, 0, 0])
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from world4rl_data.contract import TaskContract
+from world4rl_data.contract_parts import ContractError
 from world4rl_data.image import decode_image, prepare
-from world4rl_data.store import EpisodeStore
+from world4rl_data.store import EpisodeStore, StoreError
 from world4rl_wm.imagine_request import RawImage, Refusal
 
 ACTION_ROUNDING = 1e-5
@@ -98,16 +100,18 @@ def _frame(images: Sequence[RawImage], contract: TaskContract) -> np.ndarray:
     return np.concatenate(parts)
 
 
-def store_context(uri: str, row: int, contract: TaskContract, history: int) -> DreamContext:
+def store_context(
+    uri: str, row: int, contract: TaskContract, history: int, stores_dir: Path | None = None
+) -> DreamContext:
     """The start at frame `row` of a training store, counted over all episodes.
 
     Raises:
-        Refusal: no store named, or no such row.
-        StoreError, ContractMismatch: the folder holds no readable store, or one of another contract.
+        Refusal: no store named, one outside `stores_dir`, no readable one, or no such row.
+        ContractMismatch: the store is of another contract.
     """
     if not uri:
         raise Refusal("store_uri is empty: with context_source STORE give the path of a training store")
-    store = EpisodeStore.open(uri.removeprefix("file://"))
+    store = _store(_store_path(uri, stores_dir), uri)
     contract.require_same(store.contract, f"store {uri}")
     episode = next((i for i, e in enumerate(store.infos) if e.start <= row <= e.start + e.length), None)
     if episode is None:
@@ -116,3 +120,28 @@ def store_context(uri: str, row: int, contract: TaskContract, history: int) -> D
     first = max(0, last - history + 1)
     frames, proprio = store.frames(episode)[first : last + 1], store.proprio(episode)[first : last + 1]
     return padded(frames, np.array(store.actions(episode)[first:last]), history, proprio)
+
+
+def _store_path(uri: str, stores_dir: Path | None) -> Path:
+    try:
+        path = Path(uri.removeprefix("file://"))
+        if stores_dir is None:
+            return path
+        root = stores_dir.expanduser().resolve()
+        path = (root / path).resolve()
+    except (OSError, ValueError, RuntimeError) as error:  # a zero byte, a name too long, links in a circle
+        raise Refusal(f"store_uri is no path ({error}): give the path of a training store") from error
+    if not path.is_relative_to(root):
+        raise Refusal(f"store_uri {uri} lies outside {root} (parameter stores_dir): name a store in there")
+    return path
+
+
+def _store(path: Path, uri: str) -> EpisodeStore:
+    try:
+        return EpisodeStore.open(path)
+    except (StoreError, ContractError, OSError) as error:
+        raise Refusal(f"no start for the dream: {error}") from error
+    except (ValueError, TypeError, KeyError, AttributeError) as error:  # an index that was not written by a store
+        raise Refusal(
+            f"store {uri} is damaged ({type(error).__name__}: {error}): build it again with `world4rl dataset build`"
+        ) from error

@@ -25,7 +25,7 @@ def resolve_device(name: str) -> str:
 
 @dataclass
 class LoadedModels:
-    """World model, reward model and policy; each may be absent.
+    """World model, a second one that only judges the first, reward model and policy; each may be absent.
 
     `contract`, when given, is the only task contract whose checkpoints are accepted; otherwise the world model brings
     its own. `load_policy` makes a policy of a checkpoint folder and a device.
@@ -37,6 +37,7 @@ class LoadedModels:
     world_model: WorldModel | None = None
     reward_model: RewardModel | None = None
     policy: Policy | None = None
+    second_world_model: WorldModel | None = None
 
     def load(self, uri: str) -> tuple[TaskContract, str]:
         """Load a checkpoint folder of any of the three kinds. What was loaded stays on failure.
@@ -49,7 +50,7 @@ class LoadedModels:
         Raises:
             CheckpointError, ContractError, ContractMismatch, LookupError, RuntimeError: what is wrong with the folder.
         """
-        path = Path(uri.removeprefix("file://")).expanduser()
+        path = checkpoint_path(uri)
         kind = checkpoint_kind(path)
         if kind == world_model.KIND:
             return self._load_world_model(path)
@@ -63,18 +64,44 @@ class LoadedModels:
         self.policy = policy
         return policy.contract, ""
 
+    def load_second(self, uri: str) -> tuple[TaskContract, str]:
+        """Load the world model that is asked for its opinion of the first one's steps; returns as `load`.
+
+        Raises:
+            CheckpointError, ContractError, ContractMismatch: what is wrong with the folder, or that it does not fit.
+        """
+        path = checkpoint_path(uri)
+        first = self.world_model
+        second = WorldModel.load(path, self.device, first.contract if first else self.contract)
+        if first is not None and second.history != first.history:
+            raise CheckpointError(
+                f"{path} looks at {second.history} frames, the first world model at {first.history}: "
+                f"give two with the same history"
+            )
+        self.second_world_model = second
+        return second.contract, ""
+
     def _load_world_model(self, path: Path) -> tuple[TaskContract, str]:
         model = WorldModel.load(path, self.device, self.contract)
         notes = []
-        for name in ("reward_model", "policy"):
+        for name in ("reward_model", "policy", "second_world_model"):
             other = getattr(self, name)
             if other is not None and other.contract.hash != model.contract.hash:
                 setattr(self, name, None)
                 notes.append(
                     f"the {name.replace('_', ' ')} was made for contract '{other.contract.name}' and is put out"
                 )
+        second = self.second_world_model
+        if second is not None and second.history != model.history:
+            self.second_world_model = None
+            notes.append(f"the second world model looks at {second.history} frames and is put out")
         self.world_model = model
         return model.contract, "; ".join(notes)
+
+
+def checkpoint_path(uri: str) -> Path:
+    """The folder that a path or a file:// address names."""
+    return Path(uri.removeprefix("file://")).expanduser()
 
 
 def checkpoint_kind(path: Path) -> Any:

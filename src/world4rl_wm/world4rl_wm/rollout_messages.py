@@ -41,9 +41,7 @@ def fill_response(response: Any, imagined: Any, with_frames: bool, stamp: Time) 
     response.uncertainty = _floats(rollout.uncertainty)
     response.actions = _floats(rollout.actions)
     response.compute_time = Duration(sec=int(imagined.compute_s), nanosec=int(imagined.compute_s % 1 * 1e9))
-    response.success = imagined.complete
-    if not imagined.complete:
-        response.message = f"stopped after {rollout.frames.shape[1]} steps, as was asked"
+    response.success, response.message = imagined.complete, imagined.stopped
 
 
 def _floats(values: Any) -> array.array[float]:

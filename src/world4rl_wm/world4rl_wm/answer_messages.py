@@ -1,0 +1,70 @@
+"""Answers to messages that ask for a dream: one at a time, every one answered, whatever is in it."""
+
+from __future__ import annotations
+
+import threading
+import traceback
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+from world4rl_wm.dreamer import Watch
+from world4rl_wm.imagination_service import ImaginationService, Live
+from world4rl_wm.imagine_request import ImaginationLimits, ImagineRequest, Refusal
+from world4rl_wm.rollout_messages import fill_response
+
+BUSY = "busy with another dream: ask again when it has ended"
+FIELDS = [field.name for field in fields(ImagineRequest)]
+
+
+class Answers:
+    """Stands between messages and the models. For any number of threads; who comes while one works is told BUSY.
+
+    Args:
+        service: what dreams.
+        stamp: gives the present as builtin_interfaces/Time.
+        complain: takes the details of a failure that nobody foresaw.
+    """
+
+    def __init__(self, service: ImaginationService, stamp: Callable[[], Any], complain: Callable[[str], Any]):
+        self._service, self._stamp, self._complain = service, stamp, complain
+        self._working = threading.Lock()
+
+    def imagine(
+        self,
+        request: Any,
+        response: Any,
+        limits: ImaginationLimits,
+        live: Live | None = None,
+        watch: Watch = Watch(),  # noqa: B008 (frozen)
+    ) -> None:
+        """Dream an ImagineRollout request (or ImagineRollouts goal) into its response (result), or say why not."""
+
+        def dream() -> None:
+            wanted = ImagineRequest(**{name: getattr(request, name) for name in FIELDS})
+            imagined = self._service.imagine(wanted, live, watch, limits)
+            fill_response(response, imagined, request.return_frames, self._stamp())
+
+        self._alone(response, dream)
+
+    def load(self, response: Any, load: Callable[[], tuple[bool, str, str]]) -> None:
+        """Fill a LoadCheckpoint response with what `load` says: success, message, hash of the contract."""
+
+        def change() -> None:
+            response.success, response.message, response.contract_hash = load()
+
+        self._alone(response, change)
+
+    def _alone(self, response: Any, work: Callable[[], None]) -> None:
+        if not self._working.acquire(blocking=False):
+            response.message = BUSY
+            return
+        try:
+            work()
+        except Refusal as refusal:
+            response.message = str(refusal)
+        except Exception as error:  # one bad dream must not end the node
+            self._complain(f"the dream failed: {traceback.format_exc()}")
+            response.message = f"the dream failed ({type(error).__name__}: {error}); the node's log holds the details"
+        finally:
+            self._working.release()
