@@ -108,9 +108,7 @@ def train_world_model(
     model = WorldModel(model_config, store.contract)
     if start_from is not None:
         model.load_state_dict(WorldModel.load(start_from, contract=store.contract).state_dict())
-    optimizer = torch.optim.AdamW(
-        model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     state = TrainingState(model, optimizer, torch.Generator().manual_seed(seed))
     work = out.with_name(out.name + ".training")
     work.mkdir(parents=True, exist_ok=True)
