@@ -14,9 +14,12 @@ setup(
         # `launch` is a relative link to the repository's launch/ folder, where a user looks for these files.
         (f"share/{package_name}/launch", sorted(glob("launch/*.launch.py"))),
         (f"share/{package_name}/params", sorted(glob("params/*.yaml"))),
+        (f"share/{package_name}/sros2", sorted(glob("sros2/*.xml"))),
     ],
     install_requires=[
+        "numpy",
         "PyYAML",
+        "world4rl_data",
         "world4rl_sim",
     ],
     python_requires=">=3.10",
