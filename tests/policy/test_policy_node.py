@@ -3,106 +3,24 @@
 from __future__ import annotations
 
 import math
-import os
 import signal
 import subprocess
-import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import rclpy
 import torch
-from diagnostic_msgs.msg import DiagnosticArray
-from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.msg import State
-from lifecycle_msgs.srv import ChangeState, GetState
-from rclpy.executors import SingleThreadedExecutor
-from rclpy.qos import DurabilityPolicy, QoSProfile
-from sensor_msgs.msg import Image
-from small_policy import pixels, small_contract, small_policy
-from std_srvs.srv import SetBool
+from lifecycle_msgs.srv import GetState
+from policy_rig import ACTIVATE, CONFIGURE, CONTRACT, DEACTIVATE, Robot, start, wait_until
+from small_policy import small_contract, small_policy
 
-from world4rl_interfaces.msg import Action, PolicyStatus
-from world4rl_interfaces.srv import LoadCheckpoint
+from world4rl_interfaces.msg import Action
 
 pytestmark = pytest.mark.ros
-
-CONTRACT = small_contract()
-SOURCE = Path(__file__).parents[2] / "src"
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-CONFIGURE, ACTIVATE, DEACTIVATE = 1, 3, 4
-
-
-class Robot:
-    """Cameras and arm at 10 Hz, and everything that listens to the policy."""
-
-    def __init__(self) -> None:
-        self.node = rclpy.create_node("robot")
-        self.images = {s.name: self.node.create_publisher(Image, s.topic, 1) for s in CONTRACT.images}
-        self.pose = self.node.create_publisher(PoseStamped, CONTRACT.proprioception[0].topic, 1)
-        self.actions: list[Action] = []
-        self.status: list[PolicyStatus] = []
-        self.diagnostics: list[DiagnosticArray] = []
-        self.node.create_subscription(Action, "/world4rl/action", self.actions.append, 10)
-        self.node.create_subscription(PolicyStatus, "/world4rl/policy/status", self.status.append, LATCHED)
-        self.node.create_subscription(DiagnosticArray, "/diagnostics", self.diagnostics.append, 10)
-        self.frames: list[tuple[int, np.ndarray]] = []  # stamp, (6, H, W)
-        self.silent: set[str] = set()
-        self.node.create_timer(CONTRACT.period_s, self.tick)
-        self.executor = SingleThreadedExecutor()
-        self.executor.add_node(self.node)
-        self.thread = threading.Thread(target=self.executor.spin, daemon=True)
-        self.thread.start()
-
-    def tick(self) -> None:
-        now = self.node.get_clock().now()
-        pose = PoseStamped()
-        pose.header.stamp = now.to_msg()
-        self.pose.publish(pose)
-        shots = [pixels(2 * len(self.frames) + i) for i in range(2)]
-        self.frames.append((now.nanoseconds, np.concatenate(shots, axis=2).transpose(2, 0, 1)))
-        for shot, (name, publisher) in zip(shots, self.images.items(), strict=True):
-            if name not in self.silent:
-                message = Image(height=16, width=16, encoding="rgb8", step=48, data=shot.tobytes(), header=pose.header)
-                publisher.publish(message)
-
-    def call(self, kind: Any, name: str, request: Any, timeout: float = 60.0) -> Any:
-        client = self.node.create_client(kind, name)
-        assert client.wait_for_service(timeout), f"{name} did not come up"
-        future = client.call_async(request)
-        wait_until(future.done, timeout)
-        self.node.destroy_client(client)
-        return future.result()
-
-    def change(self, transition: int, node: str = "policy") -> bool:
-        request = ChangeState.Request()
-        request.transition.id = transition
-        return self.call(ChangeState, f"/world4rl/{node}/change_state", request).success
-
-    def enable(self, data: bool) -> SetBool.Response:
-        return self.call(SetBool, "/world4rl/policy/enable", SetBool.Request(data=data))
-
-    def load(self, path: Path) -> LoadCheckpoint.Response:
-        return self.call(LoadCheckpoint, "/world4rl/policy/load_checkpoint", LoadCheckpoint.Request(uri=str(path)))
-
-
-def wait_until(condition: Any, timeout: float = 60.0) -> None:
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.005)
-
-
-def start(name: str, *options: str) -> subprocess.Popen:
-    paths = [*map(str, SOURCE.glob("world4rl*")), os.environ.get("PYTHONPATH", "")]
-    words = ["-r", "__ns:=/world4rl", "-r", f"__node:={name}", *(word for option in options for word in ("-p", option))]
-    command = [sys.executable, "-m", "world4rl_policy.policy_node", "--ros-args", *words]
-    return subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)})
 
 
 @pytest.fixture(scope="module")
@@ -110,9 +28,7 @@ def robot(ros_domain: int) -> Iterator[Robot]:
     rclpy.init()
     robot = Robot()
     yield robot
-    robot.executor.shutdown()
-    robot.thread.join(5)
-    robot.node.destroy_node()
+    robot.close()
     rclpy.shutdown()
 
 
@@ -166,14 +82,12 @@ def test_acts_on_pictures_only_while_enabled(robot: Robot, node: subprocess.Pope
     assert robot.actions == [], "nothing before it is enabled"
     assert robot.enable(True).success
     wait_until(lambda: len(robot.actions) >= 12, 30)
-    refused = robot.load(checkpoint)
-    assert not refused.success and "disable it first" in refused.message
     wait_until(lambda: robot.status[-1].enabled and robot.status[-1].rate > 0, 10)
     assert robot.enable(False).success
-    time.sleep(0.3)
-    actions, count = list(robot.actions), len(robot.actions)
+    disabled_ns = time.time_ns()
     time.sleep(0.5)
-    assert len(robot.actions) == count, "nothing after it is disabled"
+    assert max(robot.sent_ns) < disabled_ns, "nothing after it is disabled"
+    actions = list(robot.actions)
 
     frames = dict(robot.frames)
     stamps = sorted(frames)
@@ -195,7 +109,17 @@ def test_acts_on_pictures_only_while_enabled(robot: Robot, node: subprocess.Pope
 def test_status_and_diagnostics_tell_rate_and_latency(robot: Robot, node: subprocess.Popen) -> None:
     told = [s for s in robot.status if s.enabled and s.rate > 0]
     assert told and 4 < told[-1].rate < 12 and 0 < told[-1].latency_ms < 1000 and told[-1].uncertainty > 0
-    wait_until(lambda: any(d.status[0].name == "world4rl: policy" for d in robot.diagnostics), 10)
+    assert robot.enable(True).success
+    robot.diagnostics.clear()
+    wait_until(lambda: len(robot.diagnostics) > 1, 10)
+    assert robot.enable(False).success
+    status = robot.diagnostics[-1].status[0]
+    values = {pair.key: pair.value for pair in status.values}
+    assert (status.name, values["enabled"]) == ("world4rl: policy", "True")
+    assert int(values["actions"]) > 0 <= int(values["skipped periods"]) and 0 <= float(values["jitter [ms]"]) < 1000
+    for delay in ("image stamp", "observation arrival"):
+        p50, p99, most = (float(values[f"{delay} to action, {which} [ms]"]) for which in ("p50", "p99", "max"))
+        assert 0 < p50 <= p99 <= most < 10_000
 
 
 def test_silent_camera_is_named_and_nothing_is_done(robot: Robot, node: subprocess.Popen) -> None:
@@ -211,14 +135,46 @@ def test_silent_camera_is_named_and_nothing_is_done(robot: Robot, node: subproce
     wait_until(lambda: len(robot.actions) > count + 3, 20)  # and it goes on when the camera is back
 
 
+def test_another_checkpoint_takes_over_while_it_acts(
+    robot: Robot, node: subprocess.Popen, checkpoint: Path, tmp_path: Path
+) -> None:
+    second = small_policy(CONTRACT, seed=1).save(tmp_path / "second_policy")
+    other = small_policy(small_contract("other")).save(tmp_path / "other")
+    robot.enable(True)
+    count = len(robot.actions)
+    wait_until(lambda: len(robot.actions) > count + 2, 20)
+    refused = robot.load(other)
+    assert not refused.success and "name: small here, other there" in refused.message
+    count = len(robot.actions)
+    wait_until(lambda: len(robot.actions) > count + 2, 20)
+    assert robot.load(second).success
+    wait_until(lambda: [a.policy_id for a in robot.actions[-3:]] == ["second_policy"] * 3, 20)
+    ids = [a.policy_id for a in robot.actions[count:]]
+    assert ids == sorted(ids), "good_policy, then second_policy and never back"
+    assert robot.status[-1].enabled and robot.status[-1].checkpoint == str(second)
+    robot.enable(False)
+
+
+def test_nothing_leaves_once_disabling_has_been_answered(robot: Robot, node: subprocess.Popen) -> None:
+    rng = np.random.default_rng(0)
+    for _ in range(15):
+        count = len(robot.actions)
+        robot.enable(True)
+        wait_until(lambda: len(robot.actions) > count, 20)  # noqa: B023
+        time.sleep(rng.uniform(0, CONTRACT.period_s))
+        robot.enable(False)
+        disabled_ns = time.time_ns()
+        time.sleep(1.2 * CONTRACT.period_s)
+        assert max(robot.sent_ns) < disabled_ns
+
+
 def test_deactivating_disables(robot: Robot, node: subprocess.Popen) -> None:
     robot.enable(True)
     assert robot.change(DEACTIVATE)
-    time.sleep(0.3)
-    count = len(robot.actions)
+    deactivated_ns = time.time_ns()
     assert robot.change(ACTIVATE)
     time.sleep(0.5)
-    assert len(robot.actions) == count, "it does not enable itself again"
+    assert max(robot.sent_ns) < deactivated_ns, "it does not enable itself again"
     node.send_signal(signal.SIGINT)
     assert node.wait(60) == 0
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from world4rl_data.contract import TaskContract
-from world4rl_data.observation import Missing, ObservationAssembler
+from world4rl_data.observation import Missing, Observation, ObservationAssembler
+from world4rl_policy.action_statistics import ActionStatistics
 from world4rl_policy.policy_runner import PolicyFailure, PolicyRunner
 
 EARLIEST = 0.9  # of a control period after the last action
@@ -18,51 +22,103 @@ FURTHEST_AHEAD = 2.0  # control periods that a message's stamp may lie ahead of 
 
 @dataclass(frozen=True)
 class Decision:
-    """An action float32 ``(A,)`` and the stamp [ns] that belongs to it: never before what it was decided on."""
+    """An action float32 ``(A,)``, the observation that it was decided on, and whose it is.
+
+    `stamp_ns` is the action's stamp: never before what it was decided on.
+    """
 
     values: np.ndarray
     stamp_ns: int
+    observation: Observation
+    policy_id: str
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What the policy looks at, and the episode that this belongs to."""
+
+    runner: PolicyRunner
+    frames: torch.Tensor
+    observation: Observation
+    arrived_s: float
+    episode: int
 
 
 class PolicyLoop:
-    """Messages in, decisions out. Starts disabled, and ends itself where the policy fails. For one thread."""
+    """Messages in by `take`, decisions out by `act`. Starts disabled, and ends itself where the policy fails.
+
+    Any thread may call anything at any time, one at a time `act`. The policy itself runs outside the lock, so that
+    messages, `disable` and `swap` never wait for it; what it decides after its episode has ended is thrown away.
+    """
 
     def __init__(self, runner: PolicyRunner):
         self.runner = runner
         self.contract: TaskContract = runner.policy.contract
+        self.statistics = ActionStatistics(self.contract.period_s)
         self.enabled = False
-        self._failure = ""
+        self._lock = threading.RLock()
+        self._episode = 0
+        self._failure = ""  # the policy's own
+        self._held = ""  # why somebody else stopped it
         self._forget()
 
     def _forget(self) -> None:
         self._assembler = ObservationAssembler(self.contract, history_s=0.3)
         self._newest: dict[str, int] = {}  # topic -> newest stamp
+        self._episode += 1  # what is being decided is of another time
         self._restart()
 
     def _restart(self) -> None:
         self.runner.reset()
         self._seen_ns = max(self._picture_stamps(), default=0)  # pictures up to here are not new
         self._acted_ns: int | None = None
+        self._due_s: float | None = None  # when the observation to act on was complete, by the monotonic clock
 
     def enable(self) -> None:
         """Begin a new episode."""
-        self._restart()
-        self._failure = ""
-        self.enabled = True
+        with self._lock:
+            self._restart()
+            self.statistics.restart()
+            self._failure = self._held = ""
+            self._episode += 1
+            self.enabled = True
 
-    def disable(self) -> None:
-        """Stop acting; observations are still followed."""
-        self.enabled = False
+    def disable(self, reason: str = "") -> None:
+        """Stop acting, at once: what is being decided is not sent. Observations are still followed.
 
-    def push(self, topic: str, stamp_ns: int, message: Any, now_ns: int) -> Decision | None:
-        """Take one message of the contract's topics; an action where it is time for one."""
+        A `reason` stands in `problem` until it is enabled again.
+        """
+        with self._lock:
+            self.enabled = False
+            self._held = reason or self._held
+
+    def swap(self, runner: PolicyRunner) -> None:
+        """Go on with another policy of the same contract, between two actions; its memory begins with the next frame.
+
+        Raises:
+            ContractMismatch: the policy has another contract.
+        """
+        self.contract.require_same(runner.policy.contract, f"policy {runner.name}")
+        with self._lock:
+            self.runner = runner
+            self._failure = ""
+
+    def take(self, topic: str, stamp_ns: int, message: Any, now_ns: int) -> bool:
+        """Take one message of the contract's topics; True where it is now time to `act`."""
         arrived_s = time.monotonic()
-        if stamp_ns < self._newest.get(topic, stamp_ns) - 1_000_000_000:
-            self._forget()  # the clock was set back
-        self._assembler.push(topic, stamp_ns, message)
-        self._newest[topic] = max(stamp_ns, self._newest.get(topic, stamp_ns))
-        is_picture = any(stream.topic == topic for stream in self.contract.images)
-        return self._decide(now_ns, arrived_s) if self.enabled and is_picture and self._has_new_pictures() else None
+        with self._lock:
+            if stamp_ns < self._newest.get(topic, stamp_ns) - 1_000_000_000:
+                self._forget()  # the clock was set back
+            self._assembler.push(topic, stamp_ns, message)
+            self._newest[topic] = max(stamp_ns, self._newest.get(topic, stamp_ns))
+            is_picture = any(stream.topic == topic for stream in self.contract.images)
+            if not (self.enabled and is_picture and self._has_new_pictures()):
+                return False
+            self._seen_ns = max(self._picture_stamps())
+            if not self._in_time(now_ns):
+                return False
+            self._due_s = arrived_s
+            return True
 
     def _picture_stamps(self) -> list[int]:
         """The newest stamp of every camera that has been heard of."""
@@ -77,33 +133,66 @@ class PolicyLoop:
         """Now [ns], or the newest picture's stamp where this node's clock has not heard of it yet (as with /clock)."""
         return max(now_ns, *self._picture_stamps(), 0)
 
-    def _decide(self, now_ns: int, arrived_s: float) -> Decision | None:
+    def _in_time(self, now_ns: int) -> bool:
         period_ns = self.contract.period_s * 1e9
-        stamp_ns = self._moment(now_ns)
-        self._seen_ns = max(self._picture_stamps())
-        early = self._acted_ns is not None and 0 <= stamp_ns - self._acted_ns < EARLIEST * period_ns
-        if early or stamp_ns - now_ns > FURTHEST_AHEAD * period_ns:
+        moment = self._moment(now_ns)
+        early = self._acted_ns is not None and 0 <= moment - self._acted_ns < EARLIEST * period_ns
+        return not early and moment - now_ns <= FURTHEST_AHEAD * period_ns
+
+    def act(self, clock: Callable[[], int], send: Callable[[Decision], None]) -> Decision | None:
+        """Decide on the newest complete observation where it is time to, and `send` the decision.
+
+        Args:
+            clock: the present [ns] by the node's clock.
+            send: called at most once, never after `disable` has returned.
+        """
+        with self._lock:
+            task = self._next_task(clock())
+        if task is None:
             return None
-        observation = self._assembler.at(stamp_ns)
+        try:
+            values = task.runner.infer(task.frames)
+        except PolicyFailure as failure:
+            with self._lock:
+                if task.episode == self._episode and task.runner is self.runner:
+                    self.fail(str(failure))
+            return None
+        decision = Decision(values, task.observation.stamp_ns, task.observation, task.runner.name)
+        with self._lock:
+            if not self.enabled or task.episode != self._episode:
+                return None
+            send(decision)
+            delay = time.monotonic() - task.arrived_s
+            self.statistics.add(max(clock(), decision.stamp_ns), task.observation.image_stamp_ns, delay)
+        return decision
+
+    def _next_task(self, now_ns: int) -> _Task | None:
+        arrived_s, self._due_s = self._due_s, None
+        if arrived_s is None or not self.enabled or not self._in_time(now_ns):
+            return None
+        observation = self._assembler.at(self._moment(now_ns))
         if isinstance(observation, Missing):
             return None  # `problem` says what is missing
-        self._acted_ns = stamp_ns
-        try:
-            return Decision(self.runner.act(observation, arrived_s), stamp_ns)
-        except PolicyFailure as failure:
-            self.disable()
-            self._failure = str(failure)
-            return None
+        self._acted_ns = observation.stamp_ns
+        return _Task(self.runner, self.runner.remember(observation), observation, arrived_s, self._episode)
+
+    def fail(self, failure: str) -> None:
+        """The policy is unusable until it is enabled again or another one comes."""
+        with self._lock:
+            self.enabled, self._failure = False, failure
 
     def problem(self, now_ns: int) -> str:
         """Why there are or would be no actions: a failed policy, clocks apart, a silent stream. Empty: all is well."""
-        if self._failure:
-            return f"{self._failure}; mend it or load another checkpoint, then enable again"
-        moment = self._moment(now_ns)
-        if moment - now_ns > FURTHEST_AHEAD * self.contract.period_s * 1e9:
-            return (
-                f"pictures are stamped {(moment - now_ns) * 1e-9:.1f} s ahead of this node's clock: synchronise the "
-                f"clocks, or with use_sim_time start what publishes /clock"
-            )
-        observation = self._assembler.at(moment)
-        return str(observation) if isinstance(observation, Missing) else ""
+        with self._lock:
+            if self._held:
+                return self._held
+            if self._failure:
+                return f"{self._failure}; mend it or load another checkpoint, then enable again"
+            moment = self._moment(now_ns)
+            if moment - now_ns > FURTHEST_AHEAD * self.contract.period_s * 1e9:
+                return (
+                    f"pictures are stamped {(moment - now_ns) * 1e-9:.1f} s ahead of this node's clock: synchronise "
+                    f"the clocks, or with use_sim_time start what publishes /clock"
+                )
+            observation = self._assembler.at(moment)
+            return str(observation) if isinstance(observation, Missing) else ""

@@ -1,67 +1,73 @@
 """The lifecycle node `policy`: observations in, actions out, once per control period and only when it was enabled.
 
-It acts on the executor's own thread: a small policy takes milliseconds, and every hand-over to another thread would add
-to the time from picture to action, for which the simulator in lock-step waits.
+The executor's thread only takes messages and answers services; the policy acts in a thread of its own, another one
+loads checkpoints, and a third watches whether the policy can be trusted.
 """
 
 from __future__ import annotations
 
-import array
 import gc
+import sys
 import traceback
-from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rclpy
-from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
-from rcl_interfaces.msg import ParameterDescriptor
-from rclpy.clock import Clock, ClockType
+from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
-from rclpy.publisher import Publisher
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from rclpy.subscription import Subscription
 from std_srvs.srv import SetBool
 
 from world4rl_data.contract import TaskContract
-from world4rl_data.observation import message_stamp
-from world4rl_interfaces.msg import Action, PolicyStatus
-from world4rl_interfaces.srv import LoadCheckpoint
-from world4rl_wm.message_types import message_class
+from world4rl_policy.load_service_node import LoadService
+from world4rl_policy.policy_report_node import PolicyReporter, PolicyState
 
 if TYPE_CHECKING:  # torch takes seconds to import: when the node is configured
+    from world4rl_policy.policy_links_node import PolicyLinks
     from world4rl_policy.policy_loop import PolicyLoop
+    from world4rl_policy.policy_runner import PolicyRunner
+    from world4rl_policy.trust_watch import TrustWatch
 
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 PARAMETERS = {
     "checkpoint": ("", "folder of a policy; empty: load one later with ~/load_checkpoint"),
     "contract": ("", "name or path of the task contract that checkpoints must have; empty: any"),
     "device": ("cpu", "where the policy runs: cpu, cuda ...; small policies are quicker on the cpu"),
     "deterministic": (True, "act with the mean action; false: sample, as for exploration"),
+    "world_model_checkpoint": ("", "folder of a world model with trust.json, to watch the policy; empty: nobody does"),
+    "world_model_device": ("auto", "where that runs: cpu, cuda, cuda:1 ...; auto: cuda where there is one"),
 }
+NUMBERS = {
+    "trust_threshold": (
+        0.0,
+        "surprise from which the policy is stopped, in the units of trust.json; 0: the limit there",
+        {"floating_point_range": [FloatingPointRange(from_value=0.0, to_value=1e6)]},
+    ),
+    "trust_steps": (
+        0,
+        "for how many actions in a row; 0: as trust.json says",
+        {"integer_range": [IntegerRange(from_value=0, to_value=1000, step=1)]},
+    ),
+}
+THREAD_SWITCH_S = 0.0005  # for how long a thread may keep the interpreter from the one that acts; Python's own is 5 ms
 
 
 class PolicyNode(LifecycleNode):
-    """Parameters, topics and services around `PolicyLoop`. Starts disabled, and never enables itself."""
+    """Parameters, life cycle and `~/enable` around `PolicyLoop`. Starts disabled, and never enables itself."""
 
     def __init__(self) -> None:
         super().__init__("policy")
         for name, (default, text) in PARAMETERS.items():
             self.declare_parameter(name, default, ParameterDescriptor(description=text, read_only=True))
+        for name, (number, text, span) in NUMBERS.items():
+            self.declare_parameter(name, number, ParameterDescriptor(description=text, read_only=True, **span))
         self._loop: PolicyLoop | None = None
+        self._links: PolicyLinks | None = None
+        self._trust: TrustWatch | None = None
         self._contract: TaskContract | None = None  # the one required
         self._checkpoint = ""
-        self._active = False
-        self._subscriptions_made: list[Subscription] = []
-        self._action: Publisher | None = None
-        self._status = self.create_publisher(PolicyStatus, "~/status", LATCHED)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
+        self._configured = self._active = False
+        self._reporter = PolicyReporter(self, self._state)
+        self._load_service = LoadService(self, self._load, self._install, lambda: self._checkpoint)
         self.create_service(SetBool, "~/enable", self._on_enable)
-        self.create_service(LoadCheckpoint, "~/load_checkpoint", self._on_load)
-        self.create_timer(1.0, self._report, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _parameter(self, name: str) -> Any:
         return self.get_parameter(name).value
@@ -69,32 +75,36 @@ class PolicyNode(LifecycleNode):
     # -- life cycle ----------------------------------------------------------------------------------------------
 
     def on_configure(self, state: State) -> TransitionCallbackReturn:
-        """Load the checkpoint, where one is named; one that does not fit is a failure."""
+        """Load the checkpoints that are named; one that does not fit is a failure."""
         import torch
 
         torch.set_num_threads(1)  # for one frame at a time, more threads only wait for each other
+        sys.setswitchinterval(THREAD_SWITCH_S)
+        self._configured = True
         try:
             self._contract = TaskContract.load(self._parameter("contract")) if self._parameter("contract") else None
+            self._trust = self._load_trust()
             if self._parameter("checkpoint"):
-                self._load(self._parameter("checkpoint"))
+                self._install(self._load(self._parameter("checkpoint")), self._parameter("checkpoint"))
         except Exception as error:  # a damaged folder must not take the node down
             self._unload()
             self.get_logger().error(f"cannot configure: {error}")
             self.get_logger().debug(traceback.format_exc())
             return TransitionCallbackReturn.FAILURE
         gc.freeze()  # what is loaded now stays: no collection walks it while the policy acts
-        self._publish_status()
+        self._reporter.publish_status()
         return TransitionCallbackReturn.SUCCESS
 
     def on_activate(self, state: State) -> TransitionCallbackReturn:
         self._active = True
-        self._publish_status()
+        self._reporter.publish_status()
         return super().on_activate(state)
 
     def on_deactivate(self, state: State) -> TransitionCallbackReturn:
-        self._disable()
+        if self._loop is not None:
+            self._loop.disable()
         self._active = False
-        self._publish_status()
+        self._reporter.publish_status()
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: State) -> TransitionCallbackReturn:
@@ -106,99 +116,112 @@ class PolicyNode(LifecycleNode):
         self._unload()
         return TransitionCallbackReturn.SUCCESS
 
-    # -- the policy ----------------------------------------------------------------------------------------------
-
-    def _load(self, uri: str) -> None:
-        """Put a checkpoint to work, disabled; on any exception the old one stays."""
-        from world4rl_policy.deploy import load_policy
-        from world4rl_policy.policy_loop import PolicyLoop
-        from world4rl_policy.policy_runner import PolicyRunner, RunnerConfig
-
-        path = Path(uri.removeprefix("file://")).expanduser().resolve()
-        policy = load_policy(str(path), self._parameter("device"))
-        if self._contract is not None:
-            self._contract.require_same(policy.contract, f"checkpoint {path}")
-        runner = PolicyRunner(policy, RunnerConfig(deterministic=self._parameter("deterministic")))
-        runner.warm_up()
-        types = {topic: message_class(kind) for topic, kind in policy.contract.observation_topics.items()}
-        self._unload()
-        self._loop, self._checkpoint = PolicyLoop(runner), str(path)
-        self._action = self.create_publisher(Action, policy.contract.action_topic, 1)
-        self._subscriptions_made = [
-            self.create_subscription(kind, topic, self._taker(topic), NEWEST) for topic, kind in types.items()
-        ]
-        self.get_logger().info(f"loaded {path} for contract {policy.contract.name} {policy.contract.hash}")
-
     def _unload(self) -> None:
-        for subscription in self._subscriptions_made:
-            self.destroy_subscription(subscription)
-        if self._action is not None:
-            self.destroy_publisher(self._action)
-        self._subscriptions_made, self._action, self._loop, self._checkpoint = [], None, None, ""
+        if self._links is not None:
+            self._links.close()
+        if self._trust is not None:
+            self._trust.close()
+        self._links, self._loop, self._trust, self._checkpoint, self._configured = None, None, None, "", False
 
-    def _taker(self, topic: str) -> Callable[[Any], None]:
-        return lambda message: self._on_message(topic, message)
+    # -- loading -------------------------------------------------------------------------------------------------
 
-    def _on_message(self, topic: str, message: Any) -> None:
-        loop, action = self._loop, self._action
-        if loop is None or action is None:
-            return
-        now_ns, was_enabled = self._now_ns(), loop.enabled
-        decision = loop.push(topic, message_stamp(message, now_ns), message, now_ns)
-        if decision is not None:
-            stamp = Time(sec=decision.stamp_ns // 1_000_000_000, nanosec=decision.stamp_ns % 1_000_000_000)
-            out = Action(values=array.array("f", decision.values), source=Action.POLICY, policy_id=self._policy_id)
-            out.header.stamp, out.header.frame_id = stamp, loop.contract.base_frame
-            action.publish(out)
-        elif was_enabled and not loop.enabled:
-            self.get_logger().error(loop.problem(now_ns))
-            self._publish_status()
+    def _load_trust(self) -> TrustWatch | None:
+        if not self._parameter("world_model_checkpoint"):
+            return None
+        from world4rl_policy.policy_loading import path_of
+        from world4rl_policy.trust_watch import TrustWatch  # its libraries take seconds to import
 
-    @property
-    def _policy_id(self) -> str:
-        return Path(self._checkpoint).name
+        path = path_of(self._parameter("world_model_checkpoint"))
+        device, threshold, steps = (self._parameter(name) for name in ("world_model_device", *NUMBERS))
+        trust = TrustWatch.load(path, device, threshold, steps, self._stop)
+        if self._contract is not None:
+            self._contract.require_same(trust.contract, f"world model {path}")
+        return trust
 
-    def _now_ns(self) -> int:
-        return self.get_clock().now().nanoseconds
+    def _load(self, uri: str) -> PolicyRunner:
+        """A policy that is ready to act. By any thread; raises what a damaged folder makes it raise."""
+        if not self._configured:
+            raise RuntimeError("the node is not configured: configure it first")
+        from world4rl_policy.policy_loading import load_runner
+        from world4rl_policy.policy_runner import RunnerConfig
 
-    # -- services ------------------------------------------------------------------------------------------------
+        required = self._contract if self._trust is None else self._trust.contract
+        config = RunnerConfig(deterministic=self._parameter("deterministic"))
+        return load_runner(uri, self._parameter("device"), required, config)
+
+    def _install(self, runner: PolicyRunner, uri: str) -> None:
+        """Put a loaded policy to work: between two actions of one with the same contract, else disabled.
+
+        Raises:
+            RuntimeError: a policy acts that has another contract, or the node was cleaned up meanwhile.
+        """
+        from world4rl_policy.policy_loading import path_of
+
+        contract = runner.policy.contract
+        if not self._configured:
+            raise RuntimeError("the node was cleaned up meanwhile: configure it again")
+        if self._loop is not None and self._loop.contract.hash == contract.hash:
+            self._loop.swap(runner)
+        else:
+            self._connect(runner)
+        self._checkpoint = str(path_of(uri))
+        self.get_logger().info(f"loaded {self._checkpoint} for contract {contract.name} {contract.hash}")
+        self._reporter.publish_status()
+
+    def _connect(self, runner: PolicyRunner) -> None:
+        """Topics and thread for the policy's contract."""
+        from world4rl_policy.policy_links_node import PolicyLinks
+        from world4rl_policy.policy_loop import PolicyLoop
+
+        if self._loop is not None and self._loop.enabled:
+            raise RuntimeError(
+                f"a policy of contract {self._loop.contract.name} is acting, and this one has contract "
+                f"{runner.policy.contract.name}: disable it first (~/enable with data false)"
+            )
+        loop = PolicyLoop(runner)
+        links = PolicyLinks(self, loop, self._on_ended, self._trust)
+        if self._links is not None:
+            self._links.close()
+        self._loop, self._links = loop, links
+
+    # -- acting --------------------------------------------------------------------------------------------------
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         if not request.data:
-            self._disable()
+            if self._loop is not None:
+                self._loop.disable()
             response.success, response.message = True, "disabled"
         elif not self._active:
             response.message = "the node is not active: configure and activate it first"
         elif self._loop is None:
             response.message = "no checkpoint is loaded: call ~/load_checkpoint with a policy's folder"
         else:
+            if self._trust is not None:
+                self._trust.restart()
             self._loop.enable()
             waiting = self._loop.problem(self._now_ns())
             response.success, response.message = True, f"enabled; it waits: {waiting}" if waiting else "enabled"
-        self._publish_status()
+        self._reporter.publish_status()
         return response
 
-    def _disable(self) -> None:
-        if self._loop is not None:
-            self._loop.disable()
+    def _stop(self, reason: str) -> None:
+        """By the watching thread: the policy is not to be trusted."""
+        if self._loop is not None and self._loop.enabled and self.context.ok():
+            self._loop.disable(reason)
+            self._on_ended()
 
-    def _on_load(self, request: LoadCheckpoint.Request, response: LoadCheckpoint.Response) -> LoadCheckpoint.Response:
-        if self._loop is not None and self._loop.enabled:
-            response.message = "the policy is acting: disable it first (~/enable with data false)"
-            return response
-        try:
-            self._load(request.uri)
-            assert self._loop is not None
-            response.success, response.contract_hash = True, self._loop.contract.hash
-        except Exception as error:  # a damaged folder must not take the node down
-            self.get_logger().error(f"cannot load {request.uri}: {error}")
-            self.get_logger().debug(traceback.format_exc())
-            kept = f"; {self._checkpoint} stays" if self._checkpoint else ""
-            response.message = f"{type(error).__name__}: {error}{kept}"
-        self._publish_status()
-        return response
+    def _on_ended(self) -> None:
+        """By any thread: nobody asked for it, but the policy has stopped."""
+        self.get_logger().error(self._problem())
+        self._reporter.publish_status()
 
     # -- telling -------------------------------------------------------------------------------------------------
+
+    def _now_ns(self) -> int:
+        return self.get_clock().now().nanoseconds
+
+    def _state(self) -> PolicyState:
+        return PolicyState(self._checkpoint, self._problem(), self._loop, self._trust)
 
     def _problem(self) -> str:
         if not self._active:
@@ -206,36 +229,6 @@ class PolicyNode(LifecycleNode):
         if self._loop is None:
             return "no checkpoint is loaded: call ~/load_checkpoint"
         return self._loop.problem(self._now_ns())
-
-    def _make_status(self) -> PolicyStatus:
-        status = PolicyStatus(checkpoint=self._checkpoint, uncertainty=float("nan"), message=self._problem())
-        status.header.stamp = self.get_clock().now().to_msg()
-        if self._loop is not None:
-            runner = self._loop.runner
-            status.enabled = self._loop.enabled
-            status.rate = runner.rate_hz if status.enabled else 0.0
-            status.latency_ms, status.uncertainty = runner.latency_ms, runner.uncertainty
-        return status
-
-    def _publish_status(self) -> None:
-        self._status.publish(self._make_status())
-
-    def _report(self) -> None:
-        """Once a second: status and diagnostics."""
-        status = self._make_status()
-        self._status.publish(status)
-        level = DiagnosticStatus.WARN if status.message else DiagnosticStatus.OK
-        values = {
-            "checkpoint": status.checkpoint,
-            "enabled": status.enabled,
-            "rate [Hz]": f"{status.rate:.1f}",
-            "image to action [ms]": f"{status.latency_ms:.1f}",
-        }
-        report = DiagnosticArray(status=[DiagnosticStatus(level=level, name="world4rl: policy")])
-        report.header.stamp = status.header.stamp
-        report.status[0].message = status.message or ("acting" if status.enabled else "ready, not enabled")
-        report.status[0].values = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
-        self._diagnostics.publish(report)
 
 
 def main() -> None:

@@ -1,0 +1,62 @@
+"""How much what is seen differs from what the world model expected, one step ahead."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+
+from world4rl_data.contract import TaskContract
+from world4rl_data.store import EpisodeStore
+from world4rl_wm.frames import FrameWindows, Window
+from world4rl_wm.world_model import WorldModel
+
+ARM_SEEN, ARM_MOVED = "the arm in the pictures", "the motion of the arm"
+SEED = 0  # of the diffusion noise: the same frames give the same surprise
+
+
+def parts_of(contract: TaskContract) -> tuple[str, ...]:
+    """What is compared: each camera's picture and, where the contract has proprioception, where the arm is."""
+    cameras = tuple(f"camera {stream.name}" for stream in contract.images)
+    return (*cameras, ARM_SEEN, ARM_MOVED) if contract.proprio_dim else cameras
+
+
+@torch.no_grad()
+def surprise(model: WorldModel, window: Window) -> np.ndarray:
+    """Surprise by each of `parts_of`, float64 ``(B, parts)``, for B windows on the model's device.
+
+    A camera: root mean square of the seen less the predicted picture, in [-1, 1] units. `ARM_SEEN`: of the
+    proprioception read from the pictures less the measured one, in its spreads; a picture that shows another time or
+    place than the arm's stays surprising, also when it no longer changes. `ARM_MOVED`: of the predicted less the
+    measured proprioception, in its typical changes.
+    """
+    generator = torch.Generator(window.context.device).manual_seed(SEED)
+    told = window.proprio if model.state_model is not None else None
+    predicted, following = model.step(window.context, window.actions, told, generator)
+    cameras = (predicted.float() - window.target).unflatten(1, (-1, 3)).square().mean((2, 3, 4)).sqrt()
+    columns = list(cameras.unbind(1))
+    if model.state_model is not None and following is not None:
+        state = model.state_model
+        read = (state.estimate(window.target) - window.next_proprio) / state.std
+        moved = (following[:, -1] - window.next_proprio) / state.change_std
+        columns += [read.square().mean(1).sqrt(), moved.square().mean(1).sqrt()]
+    return torch.stack(columns, 1).double().cpu().numpy()
+
+
+def episode_surprise(model: WorldModel, store: EpisodeStore, episode: int, batch: int = 64) -> np.ndarray:
+    """Surprise of every step of a stored episode, ``(T, parts)``, as a monitor that watched it would have seen it."""
+    windows = FrameWindows(store, [episode], model.history)
+    return np.concatenate([surprise(model, _to(windows.window(rows), model)) for rows in windows.current.split(batch)])
+
+
+def _to(window: Window, model: WorldModel) -> Window:
+    return Window(*(getattr(window, name).to(model.device) for name in Window.__dataclass_fields__))
+
+
+def trigger_level(score: Sequence[float] | np.ndarray, steps: int) -> float:
+    """The highest limit that an episode's score exceeds for `steps` steps in a row; 0 for a shorter episode."""
+    values = np.asarray(score, dtype=float)
+    if len(values) < steps:
+        return 0.0
+    return float(np.lib.stride_tricks.sliding_window_view(values, steps).min(1).max())

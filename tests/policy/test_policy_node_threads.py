@@ -1,0 +1,138 @@
+"""The policy node's threads over DDS: a slow policy or a slow load keeps nobody waiting."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import rclpy
+import torch
+from policy_rig import ACTIVATE, CLEANUP, CONFIGURE, CONTRACT, DEACTIVATE, Robot, wait_until
+from rclpy.executors import SingleThreadedExecutor
+from recorded_policy import Recorded
+from small_policy import small_contract, small_policy
+
+from world4rl_policy import policy_loading
+from world4rl_policy.policy_node import PolicyNode
+
+pytestmark = pytest.mark.ros
+
+
+class Gated(Recorded):
+    """A policy that decides, and is loaded, only while its gates are open."""
+
+    contract = CONTRACT
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may_load, self.may_act, self.deciding = threading.Event(), threading.Event(), threading.Event()
+        self.may_load.set()
+        self.may_act.set()
+
+    def act(self, frames: torch.Tensor, deterministic: bool = True) -> torch.Tensor:
+        self.deciding.set()
+        assert self.may_act.wait(30)
+        return super().act(frames, deterministic)
+
+
+@pytest.fixture()
+def policies(monkeypatch: pytest.MonkeyPatch) -> dict[str, Gated]:
+    """By the last part of the checkpoint's path; others are real checkpoints."""
+    found = {name: Gated() for name in ("first", "second")}
+    real = policy_loading.load_policy
+
+    def load(path: str, device: str) -> object:
+        policy = found.get(Path(path).name)
+        if policy is None:
+            return real(path, device)
+        assert policy.may_load.wait(30)
+        return policy
+
+    monkeypatch.setattr(policy_loading, "load_policy", load)
+    return found
+
+
+@pytest.fixture()
+def robot(ros_domain: int) -> Iterator[Robot]:
+    """With the policy node in this process, active."""
+    threads, arguments = torch.get_num_threads(), ["--ros-args", "-r", "__ns:=/world4rl"]
+    rclpy.init(args=arguments)
+    node, executor, robot = PolicyNode(), SingleThreadedExecutor(), Robot()
+    executor.add_node(node)
+    spinning = threading.Thread(target=executor.spin, daemon=True)
+    spinning.start()
+    assert robot.change(CONFIGURE) and robot.change(ACTIVATE)
+    yield robot
+    executor.shutdown()
+    spinning.join(5)
+    node.destroy_node()
+    robot.close()
+    rclpy.shutdown()
+    torch.set_num_threads(threads)
+
+
+def test_the_node_answers_and_disables_while_the_policy_decides(robot: Robot, policies: dict[str, Gated]) -> None:
+    first = policies["first"]
+    assert robot.load("/first").success
+    first.deciding.clear()
+    first.may_act.clear()
+    assert robot.enable(True).success
+    assert first.deciding.wait(20)
+    robot.status.clear()
+    wait_until(lambda: len(robot.status) >= 2, 20)  # it still reports
+    assert robot.enable(False).success
+    first.may_act.set()
+    time.sleep(0.5)
+    assert robot.actions == [], "what was being decided is thrown away"
+    assert robot.enable(True).success
+    wait_until(lambda: len(robot.actions) > 2, 20)
+
+
+def test_the_policy_acts_while_another_is_loaded_and_a_third_is_told_to_wait(
+    robot: Robot, policies: dict[str, Gated]
+) -> None:
+    assert robot.load("/first").success and robot.enable(True).success
+    wait_until(lambda: len(robot.actions) > 2, 20)
+    policies["second"].may_load.clear()
+    loading = robot.ask_load("/second")
+    busy = robot.load("/first")
+    assert not busy.success and "being loaded" in busy.message
+    count = len(robot.actions)
+    wait_until(lambda: len(robot.actions) > count + 5, 20)
+    assert not loading.done() and {a.policy_id for a in robot.actions} == {"first"}
+    policies["second"].may_load.set()
+    wait_until(loading.done, 20)
+    assert loading.result().success
+    wait_until(lambda: robot.actions[-1].policy_id == "second", 20)
+
+
+def test_what_is_loaded_when_the_node_is_cleaned_up_is_not_put_to_work(
+    robot: Robot, policies: dict[str, Gated]
+) -> None:
+    policies["first"].may_load.clear()
+    loading = robot.ask_load("/first")
+    time.sleep(0.3)
+    assert robot.change(DEACTIVATE) and robot.change(CLEANUP)
+    policies["first"].may_load.set()
+    wait_until(loading.done, 20)
+    assert not loading.result().success and "cleaned up" in loading.result().message
+    refused = robot.load("/first")
+    assert not refused.success and "not configured" in refused.message
+    assert robot.change(CONFIGURE) and robot.load("/first").success
+
+
+def test_policy_of_another_contract_waits_until_it_is_disabled(
+    robot: Robot, policies: dict[str, Gated], tmp_path: Path
+) -> None:
+    """The node has no contract of its own here: any will do, but not in the middle of an episode."""
+    other = small_policy(small_contract("other")).save(tmp_path / "other")
+    assert robot.load("/first").success and robot.enable(True).success
+    wait_until(lambda: len(robot.actions) > 2, 20)
+    refused = robot.load(other)
+    assert not refused.success and "disable it first" in refused.message and "/first stays" in refused.message
+    assert robot.enable(False).success
+    assert robot.load(other).success and robot.enable(True).success
+    wait_until(lambda: robot.actions[-1].policy_id == "other", 20)
