@@ -94,7 +94,7 @@ build_workspace() {
       export AMENT_PREFIX_PATH=$VENV CMAKE_PREFIX_PATH=$VENV
     fi
     # Named by its Python, so that linked programs start with the environment's even where colcon is the system's.
-    "$VENV/bin/python" "$(command -v colcon)" --log-base log build --base-paths src tests/overlay/franka_msgs --symlink-install \
+    "$VENV/bin/python" "$(command -v colcon)" --log-base log build --base-paths src tests/overlay/*/ --symlink-install \
       --event-handlers console_direct- console_cohesion- status- \
       --cmake-args -DBUILD_TESTING=OFF "-DPython3_EXECUTABLE=$VENV/bin/python" 2>&1 | grep -v "doesn't contain any 'local_setup"
   )

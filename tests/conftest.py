@@ -17,7 +17,7 @@ import pytest
 from world4rl_bringup.domain import own_domain
 
 DISCOVERY = ("ROS_DOMAIN_ID", "ROS_LOCALHOST_ONLY", "ROS_AUTOMATIC_DISCOVERY_RANGE")
-_ROS_MODULES = ("rclpy", "world4rl_interfaces", "franka_msgs")
+_ROS_MODULES = ("rclpy", "world4rl_interfaces", "franka_msgs", "control_msgs")
 _MODULE_MARK = re.compile(r"^pytestmark\s*=.*\bmark\.ros\b", re.MULTILINE)
 _left_out: list[str] = []
 

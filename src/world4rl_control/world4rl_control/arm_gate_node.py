@@ -20,7 +20,7 @@ from world4rl_control.backends_node import CommandPublisher
 from world4rl_control.cartesian_pose import CartesianPose
 from world4rl_control.gate_report_node import GateReport
 from world4rl_control.gate_services_node import GateServices
-from world4rl_control.hand_node import connect_gripper
+from world4rl_control.hand_node import connect_hand
 from world4rl_control.instant import Instant
 from world4rl_control.node_support import describe
 from world4rl_control.spin_node import spin_until_shutdown
@@ -32,7 +32,6 @@ _PARAMETERS: dict[str, tuple[Any, str]] = {
     "contract": ("", "Task contract: a shipped name or the path of a YAML file."),
     "target_topic": ("/target_pose", "The controller's target, geometry_msgs/PoseStamped; nobody else may publish it."),
     "pose_topic": ("", "Measured end-effector pose; empty: the contract's pose stream, else current_pose."),
-    "gripper_namespace": ("", "Namespace of the Franka hand; empty: the contract's."),
     "robot_state_topic": ("/franka_robot_state_broadcaster/robot_state", "Watched for the robot's mode."),
     "clock_timeout_s": (1.0, "The node's clock standing still for this long of real time holds the arm [s]."),
     "reset_timeout_s": (30.0, "Real time after which a reset that has not arrived is given up [s]."),
@@ -54,10 +53,10 @@ class ArmGateNode(Node):
         self._control = ArmControl(contract, CartesianPose(), self._commands.send, config)
         self._control.faults.insert(0, self._rivals)
         self._report = GateReport(self, self._control)
-        namespace = self._value("gripper_namespace") or contract.gripper.namespace
-        self._gripper = connect_gripper(self, contract.gripper, namespace)
+        self._hand = connect_hand(self, contract.gripper)
         self._control.requirements.append(self._gripper_is_there)
-        self._report.notes["gripper"] = lambda: "no franka_msgs" if self._gripper is None else self._gripper.problem
+        self._report.notes["gripper"] = lambda: self._hand.problem
+        namespace = self._value("gripper_namespace") or contract.gripper.namespace
         pose_topic, state_topic = self._value("pose_topic"), self._value("robot_state_topic")
         self._links = ArmLinks(self, contract, self._control.arm, pose_topic, namespace, state_topic, self._tick)
         self._executed = self.create_publisher(Action, contract.executed_action_topic, 10)
@@ -74,8 +73,8 @@ class ArmGateNode(Node):
                 executed = Action(values=out.executed, source=message.source, policy_id=message.policy_id)
                 executed.header.stamp, executed.header.frame_id = message.header.stamp, self._contract.base_frame
                 self._executed.publish(executed)
-                if out.gripper is not None and self._gripper is not None:
-                    self._gripper.command(out.gripper, time.monotonic())
+                if out.gripper is not None:
+                    self._hand.command(out.gripper, time.monotonic())
             elif not out.reason.startswith("early"):
                 self.get_logger().warning(f"action dropped: {out.reason}", throttle_duration_sec=2.0)
             self._changed()
@@ -99,8 +98,7 @@ class ArmGateNode(Node):
             self._links.tick()
             self._tick()
             self._requests.tick()
-            if self._gripper is not None:
-                self._gripper.tick(time.monotonic())
+            self._hand.tick(time.monotonic())
             self._report.tick(self._instant())
 
     def _rivals(self, _now: Instant) -> str:
@@ -110,9 +108,9 @@ class ArmGateNode(Node):
         return f"{others} other publisher(s) on {self._commands.topic}: stop them, then call ~/enable"
 
     def _gripper_is_there(self, _now: Instant) -> str:
-        if self._gripper is not None or self._contract.gripper.fixed is not None:
+        if not self._hand.refusal or self._contract.gripper.fixed is not None:
             return ""
-        return f"contract {self._contract.name} moves the gripper, which needs franka_msgs: install and source it"
+        return f"contract {self._contract.name} moves the gripper: {self._hand.refusal}"
 
     def _changed(self) -> None:
         self._report.status(self._instant())
