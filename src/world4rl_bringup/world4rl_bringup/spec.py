@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,8 @@ class NodeSpec:
     ``parameter_files`` are read in order and ``parameters`` last, so a later one wins. Only what was asked for stands
     in ``parameters``; defaults live in the package's ``params/<name>.yaml``. ``lifecycle`` nodes are configured and
     activated after they start. A node that ``finishes`` has a job with an end: its exit with code 0 ends the graph in
-    order; any other node that ends by itself ends it as a failure.
+    order; any other node that ends by itself ends it as a failure, unless it is not ``essential`` (a window that a user
+    closes). ``install`` says how to get a program of another project, for the message where it is missing.
     """
 
     package: str
@@ -30,6 +32,8 @@ class NodeSpec:
     remappings: tuple[tuple[str, str], ...] = ()
     lifecycle: bool = False
     finishes: bool = False
+    essential: bool = True
+    install: str = ""
     arguments: tuple[str, ...] = ()
     log_level: str = "info"
 
@@ -49,8 +53,12 @@ class NodeSpec:
 
     @property
     def ros_arguments(self) -> tuple[str, ...]:
-        """What follows ``--ros-args`` besides name, namespace, parameters and remappings."""
-        return ("--log-level", self.log_level)
+        """What follows ``--ros-args`` besides name, namespace, parameters and remappings.
+
+        With ``ROS_SECURITY_ENABLE=true`` also the enclave, named as the node, that docs/sros2.md makes keys for.
+        """
+        secured = os.environ.get("ROS_SECURITY_ENABLE", "").lower() == "true"
+        return ("--log-level", self.log_level, *(("--enclave", self.full_name) if secured else ()))
 
 
 def write_parameters(spec: NodeSpec, folder: Path) -> Path | None:
