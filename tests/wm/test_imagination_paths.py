@@ -1,0 +1,145 @@
+"""Imagined paths lie where the state model says, in the colours that were asked for; uncertainty says what it means."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import small_models
+import torch
+from small_models import camera_image, picture, small_contract
+
+from world4rl_data.contract import TaskContract
+from world4rl_wm.checkpoint import CheckpointError
+from world4rl_wm.disagreement import disagreement
+from world4rl_wm.dreamer import Watch
+from world4rl_wm.imagination_service import ImaginationService
+from world4rl_wm.imagine_request import ContextSource, ImagineRequest
+from world4rl_wm.imagined_path import UNKNOWN, ImaginedPaths, PathColours, colour_of, position_columns
+from world4rl_wm.loaded_models import LoadedModels
+from world4rl_wm.rollout import DreamStep
+from world4rl_wm.world_model import WorldModel
+
+CONTRACT = small_contract()
+RED, YELLOW, GREEN = (1.0, 0.0, 0.0), (1.0, 1.0, 0.0), (0.0, 1.0, 0.0)
+
+
+def request(samples: int, seed: int = 3) -> ImagineRequest:
+    context = [camera_image(picture(i)) for i in range(2)]
+    return ImagineRequest(3, ContextSource.GIVEN, context, actions=[0.25] * 9, samples=samples, seed=seed)
+
+
+def other_model() -> WorldModel:
+    model = small_models.world_model(CONTRACT)
+    generator = torch.Generator().manual_seed(9)
+    for parameter in model.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+def step(success: list[float], uncertainty: list[float], positions: list[list[float]] | None = None) -> DreamStep:
+    frames = torch.zeros(len(success), 6, 16, 16, dtype=torch.uint8)
+    proprio = None if positions is None else torch.tensor(positions)
+    return DreamStep(1, frames, torch.tensor(success), torch.tensor(uncertainty), proprio)
+
+
+def test_position_columns_are_found_by_their_fields() -> None:
+    assert position_columns(CONTRACT) == (0, 1, 2)
+    values = TaskContract.load("franka_real").to_dict()
+    assert position_columns(TaskContract.from_dict(values)) == (0, 1, 2)
+    values["proprioception"] = values["proprioception"][::-1]
+    values["proprioception"][1]["fields"] = ["pose.position.z", "pose.position.y", "pose.position.x"]
+    assert position_columns(TaskContract.from_dict(values)) == (3, 2, 1), "after the finger, in the order written"
+    values["proprioception"] = values["proprioception"][:1]
+    assert position_columns(TaskContract.from_dict(values)) is None
+
+
+def test_colours_go_from_red_to_green_and_grey_means_unknown() -> None:
+    assert [colour_of(v) for v in (-1.0, 0.0, 0.5, 1.0, 2.0)] == [RED, RED, YELLOW, GREEN, GREEN]
+    assert colour_of(float("nan")) == UNKNOWN
+
+
+@pytest.mark.parametrize(
+    "by, success, uncertainty, colours",
+    [
+        ("success_probability", [0.0, 1.0], [0.2, 0.0], [RED, GREEN]),
+        ("uncertainty", [0.0, 0.0], [0.1, 0.2], [YELLOW, RED]),
+        ("uncertainty", [1.0, 1.0], [0.0, 0.0], [GREEN, GREEN]),  # 0: not estimated, so the other one is shown
+        ("success_probability", [float("nan")] * 2, [0.1, 0.0], [YELLOW, UNKNOWN]),
+    ],
+)
+def test_what_a_colour_tells(by: str, success: list, uncertainty: list, colours: list) -> None:
+    shown = PathColours(by, full_uncertainty=0.2).colours(step(success, uncertainty))  # type: ignore[arg-type]
+    np.testing.assert_allclose(shown, colours, atol=1e-6)
+
+
+def test_paths_run_from_the_real_arm_through_the_predicted_positions() -> None:
+    service = ImaginationService(LoadedModels(world_model=small_models.world_model(CONTRACT)))
+    paths, seen = ImaginedPaths((0, 1, 2)), []
+
+    def start(dream) -> None:  # type: ignore[no-untyped-def]
+        seen.append(dream.proprio[:, -1])
+        paths.start(dream)
+
+    def add(step: DreamStep) -> bool:
+        seen.append(step.proprio)
+        paths.add(step)
+        return True
+
+    service.imagine(request(samples=2), watch=Watch(add, start))
+    np.testing.assert_allclose(paths.points, torch.stack(seen, 1), rtol=1e-6)
+    assert np.shape(paths.points) == (2, 4, 3) and np.shape(paths.point_colours) == (2, 4, 3)
+    assert paths.points[0][3] != paths.points[1][3], "each sample goes its own way"
+
+
+def test_positions_that_are_not_finite_are_left_out_and_missing_ones_make_no_path() -> None:
+    paths = ImaginedPaths((0, 1, 2), points=[[], []], point_colours=[[], []])
+    paths.add(step([0.0, 1.0], [0.0, 0.0], [[1.0, 2.0, 3.0], [1.0, float("nan"), 3.0]]))
+    paths.add(step([0.0, 1.0], [0.0, 0.0]))
+    assert paths.points == [[(1.0, 2.0, 3.0)], []] and paths.point_colours == [[RED], []]
+
+
+# -- uncertainty -----------------------------------------------------------------------------------------------------
+
+
+def test_disagreement_is_half_the_distance_of_two_predictions_in_pixel_ranges() -> None:
+    black, white = -torch.ones(2, 3, 4, 4), torch.ones(2, 3, 4, 4)
+    assert disagreement(black, white).tolist() == [0.5, 0.5]
+    grey = torch.cat([black[:1], torch.zeros(1, 3, 4, 4)])
+    assert disagreement(black, grey).tolist() == [0.0, 0.25]
+
+
+def test_uncertainty_of_one_sample_is_not_estimated_until_a_second_model_is_asked() -> None:
+    models = LoadedModels(world_model=small_models.world_model(CONTRACT))
+    service = ImaginationService(models)
+    alone, spread = service.imagine(request(1)).rollout, service.imagine(request(4)).rollout
+    assert not alone.uncertainty.any() and bool((spread.uncertainty > 0).all())
+    assert torch.equal(spread.uncertainty[0], spread.uncertainty[1]), "the spread is one number for all samples"
+    models.second_world_model = other_model()
+    asked = service.imagine(request(1)).rollout
+    assert bool((asked.uncertainty > 0).all())
+    assert torch.equal(asked.frames, alone.frames), "the second model is only asked: the dream is the first one's"
+    several = service.imagine(request(4)).rollout.uncertainty
+    assert several.shape == (4, 3) and len(set(several[:, -1].tolist())) == 4, "each sample has its own"
+    models.second_world_model = small_models.world_model(CONTRACT)
+    assert not service.imagine(request(1)).rollout.uncertainty.any(), "it agrees with itself, noise and all"
+
+
+def test_second_model_must_fit_the_first_and_goes_when_the_first_changes(tmp_path: Path) -> None:
+    folders = {
+        "same": small_models.world_model(CONTRACT).save(tmp_path / "same"),
+        "short": small_models.world_model(CONTRACT, history=3).save(tmp_path / "short"),
+        "other": small_models.world_model(small_contract("other")).save(tmp_path / "other"),
+    }
+    models = LoadedModels()
+    models.load(str(folders["same"]))
+    with pytest.raises(CheckpointError, match="looks at 3 frames, the first world model at 4"):
+        models.load_second(str(folders["short"]))
+    assert models.second_world_model is None
+    models.load_second(str(folders["same"]))
+    _, note = models.load(str(folders["short"]))
+    assert models.second_world_model is None and "the second world model looks at 4 frames and is put out" in note
+    models.load_second(str(folders["short"]))
+    _, note = models.load(str(folders["other"]))
+    assert models.second_world_model is None and "the second world model was made for contract 'small'" in note
