@@ -12,6 +12,7 @@ setup(
     ],
     install_requires=[
         "world4rl_data",
+        "accelerate",
         "diffusers",
         "gymnasium",
         "numpy",

@@ -118,7 +118,7 @@ def test_weights_that_do_not_fit_the_config_are_refused(tmp_path: Path) -> None:
     path = reward_model(small_contract()).save(tmp_path / "reward")
     config = yaml.safe_load((path / "config.yaml").read_text())
     (path / "config.yaml").write_text(yaml.safe_dump(config | {"width": 16}))
-    with pytest.raises(CheckpointError, match="(?s)do not make a reward_model .*size mismatch"):
+    with pytest.raises(CheckpointError, match=r"(?s)do not make a reward_model .*size mismatch"):
         RewardModel.load(path)
 
 

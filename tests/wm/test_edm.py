@@ -80,29 +80,32 @@ def zeros(x: Tensor, _: Tensor) -> Tensor:
     return torch.zeros_like(x)
 
 
-def seeded() -> torch.Generator:
-    return torch.Generator().manual_seed(5)
+def loss_of(network: edm.Network, x0: Tensor, config: EdmConfig, weight: Tensor | None = None, seed: int = 5) -> Tensor:
+    """The training loss with noise of a seed."""
+    generator = torch.Generator().manual_seed(seed)
+    sigma = edm.training_sigma(torch.randn(len(x0), generator=generator), config)
+    return edm.training_loss(network, x0, sigma, torch.randn(x0.shape, generator=generator), config, weight)
 
 
 def test_loss_of_a_perfect_network_is_zero_and_of_another_is_not() -> None:
     config = EdmConfig()
     x0 = torch.randn(SHAPE, generator=torch.Generator().manual_seed(0))
-    assert float(edm.training_loss(perfect(x0, config), x0, config, generator=seeded())) < 1e-6
-    assert float(edm.training_loss(zeros, x0, config, generator=seeded())) > 0.1
+    assert float(loss_of(perfect(x0, config), x0, config)) < 1e-6
+    assert float(loss_of(zeros, x0, config)) > 0.1
 
 
 def test_loss_weighs_the_denoising_error_by_one_over_c_out_squared() -> None:
     """lambda(sigma) = 1 / c_out^2 makes every noise level count alike."""
     config = EdmConfig(p_mean=0.7, p_std=0.0)
     x0 = torch.randn(SHAPE, generator=torch.Generator().manual_seed(0))
-    generator = seeded()
+    generator = torch.Generator().manual_seed(5)
     torch.randn(len(x0), generator=generator)  # the noise level, which p_std = 0 makes certain
     sigma = torch.full((len(x0),), 0.7).exp()
     noisy = x0 + sigma.view(-1, 1, 1, 1) * torch.randn(SHAPE, generator=generator)
     error = edm.denoise(zeros, noisy, sigma, config) - x0
     c_out = edm.preconditioning(sigma, config.sigma_data)[1]
     expected = (error**2).mean() / c_out[0] ** 2
-    torch.testing.assert_close(edm.training_loss(zeros, x0, config, generator=seeded()), expected)
+    torch.testing.assert_close(loss_of(zeros, x0, config), expected)
 
 
 def test_pixel_weights_stress_their_pixels() -> None:
@@ -112,7 +115,7 @@ def test_pixel_weights_stress_their_pixels() -> None:
     upper[:, :, :2] = 1
 
     def loss(weight: Tensor | None) -> Tensor:
-        return edm.training_loss(zeros, x0, config, weight, seeded())
+        return loss_of(zeros, x0, config, weight)
 
     torch.testing.assert_close(loss(upper) + loss(1 - upper), loss(None))
     torch.testing.assert_close(loss(1 + 4 * upper), loss(None) + 4 * loss(upper))

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 
 from world4rl_data.store import EpisodeStore
 from world4rl_wm import training_state
+from world4rl_wm.draws import Draws
 from world4rl_wm.state_model import StateTraining
-from world4rl_wm.train_world_model import WorldModelTraining, learning_rate_factor, train_world_model
+from world4rl_wm.train_world_model import train_world_model
 from world4rl_wm.training_state import TrainingState
+from world4rl_wm.training_step import WorldModelTraining, learning_rate_factor
 
 CONFIG = WorldModelTraining(
     steps=6,
@@ -51,7 +53,7 @@ def train(store: EpisodeStore, out: Path, config: WorldModelTraining = CONFIG) -
 def test_interrupted_training_ends_with_the_same_weights(
     store: EpisodeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Stopped in step 5, after the save at step 3: weights, average, optimiser and both generators must come back."""
+    """Stopped in step 5, after the save at step 3: weights, average, optimiser and random numbers must come back."""
     straight = train(store, tmp_path / "straight")
     update = TrainingState.update_average
 
@@ -104,12 +106,12 @@ def test_learning_rate_rises_then_falls_to_a_tenth() -> None:
 def toy_state(seed: int) -> TrainingState:
     torch.manual_seed(seed)
     model = nn.Linear(3, 2)
-    return TrainingState(model, torch.optim.AdamW(model.parameters(), lr=0.1), torch.Generator().manual_seed(seed))
+    return TrainingState(model, torch.optim.AdamW(model.parameters(), lr=0.1))
 
 
 def learn(state: TrainingState, steps: int) -> None:
     for _ in range(steps):
-        x = torch.randn(4, 3, generator=state.generator) + torch.randn(4, 3)  # both generators matter
+        x = Draws(0, state.step).normal(4, 3)
         state.optimizer.zero_grad()
         state.model(x).square().mean().backward()
         state.optimizer.step()

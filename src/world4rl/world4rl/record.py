@@ -12,6 +12,7 @@ import yaml
 
 from world4rl.commands.common import CommandError
 from world4rl_wm.metrics_log import MetricsLog
+from world4rl_wm.processes import main_process
 
 COMMAND, METRICS, HISTORY = "command.yaml", "metrics.jsonl", "commands.jsonl"
 
@@ -62,6 +63,8 @@ class Record:
 
     def metric(self, **row: Any) -> None:
         """Add a row to metrics.jsonl."""
+        if not main_process():
+            return
         with (self.folder / METRICS).open("a") as file:
             file.write(json.dumps(row, default=str) + "\n")
 
@@ -71,6 +74,8 @@ class Record:
         self._write()
 
     def _write(self) -> None:
+        if not main_process():
+            return
         temporary = self.folder / f".{COMMAND}.tmp"
         temporary.write_text(yaml.safe_dump(self._values, sort_keys=False))
         temporary.replace(self.folder / COMMAND)

@@ -16,7 +16,7 @@ from world4rl_wm.imagination_env import ImaginationConfig
 from world4rl_wm.replay_check import ReplayCheckConfig
 from world4rl_wm.reward import RewardConfig
 from world4rl_wm.train_reward import RewardTraining
-from world4rl_wm.train_world_model import WorldModelTraining
+from world4rl_wm.training_step import WorldModelTraining
 from world4rl_wm.world_model import WorldModelConfig
 
 

@@ -47,17 +47,19 @@ def denoise(network: Network, x: Tensor, sigma: Tensor, config: EdmConfig) -> Te
     return _view(c_skip, x) * x + _view(c_out, x) * network(_view(c_in, x) * x, c_noise)
 
 
+def training_sigma(normal: Tensor, config: EdmConfig) -> Tensor:
+    """Noise levels to train at, ``ln sigma ~ N(p_mean, p_std)``, from standard normal numbers of any shape."""
+    return (normal * config.p_std + config.p_mean).exp()
+
+
 def training_loss(
-    network: Network,
-    x0: Tensor,
-    config: EdmConfig,
-    weight: Tensor | None = None,
-    generator: torch.Generator | None = None,
+    network: Network, x0: Tensor, sigma: Tensor, noise: Tensor, config: EdmConfig, weight: Tensor | None = None
 ) -> Tensor:
-    """``|| F - (x0 - c_skip x) / c_out ||^2`` averaged; `weight` ``(B, 1 or C, H, W)`` stresses pixels."""
-    noise_level = torch.randn(len(x0), device=x0.device, generator=generator)
-    sigma = (noise_level * config.p_std + config.p_mean).exp()
-    x = x0 + _view(sigma, x0) * torch.randn(x0.shape, device=x0.device, generator=generator)
+    """``|| F - (x0 - c_skip x) / c_out ||^2`` averaged, with ``x = x0 + sigma noise``.
+
+    sigma ``(B,)``; noise: standard normal of x0's shape; `weight` ``(B, 1 or C, H, W)`` stresses pixels.
+    """
+    x = x0 + _view(sigma, x0) * noise
     c_skip, c_out, c_in, c_noise = preconditioning(sigma, config.sigma_data)
     target = (x0 - _view(c_skip, x) * x) / _view(c_out, x)
     error = (network(_view(c_in, x) * x, c_noise).float() - target) ** 2

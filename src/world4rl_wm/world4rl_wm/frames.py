@@ -76,15 +76,15 @@ class FrameWindows:
         length = length or self.history
         return current.unsqueeze(1) + torch.arange(1 - length, 1)
 
-    def window(self, current: Tensor) -> Window:
-        """The windows whose last frame is at rows `current`."""
+    def window(self, current: Tensor, device: torch.device | str = "cpu") -> Window:
+        """The windows whose last frame is at rows `current`, on `device` (pixels travel there as bytes)."""
         rows = self.past(current)
         return Window(
-            to_float(self.frames[rows]),
-            self.actions[rows],
-            to_float(self.frames[current + 1]),
-            self.proprio[rows[:, -2:]],
-            self.proprio[current + 1],
+            to_float(self.frames[rows].to(device)),
+            self.actions[rows].to(device),
+            to_float(self.frames[current + 1].to(device)),
+            self.proprio[rows[:, -2:]].to(device),
+            self.proprio[current + 1].to(device),
         )
 
 

@@ -21,6 +21,11 @@ def native_bfloat16(device_type: str, cpuinfo: Path = Path("/proc/cpuinfo")) -> 
     return not _NATIVE_BFLOAT16.isdisjoint(cpuinfo.read_text().split())
 
 
+def mixed_precision(device_type: str) -> str:
+    """accelerate's name of the format for a device."""
+    return "bf16" if native_bfloat16(device_type) else "no"
+
+
 def autocast(device: torch.device) -> AbstractContextManager[object]:
     """Within it, a network's layers compute in the quickest format that is exact enough for a denoiser."""
     if native_bfloat16(device.type):

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from world4rl_wm.draws import Draws
 from world4rl_wm.frames import FrameWindows
 
 
@@ -84,18 +85,18 @@ def train_state_model(
 ) -> None:
     """Fit estimate and prediction by squared error, each in units of its own scale; leaves the model frozen."""
     model.fit_scale(windows.proprio[windows.current], windows.proprio[windows.current + 1])
-    generator = torch.Generator().manual_seed(seed)
+    device = model.mean.device
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
     one_cycle = torch.optim.lr_scheduler.OneCycleLR
     schedule = one_cycle(
         optimizer, config.learning_rate, total_steps=config.steps, pct_start=max(0.1, 2 / config.steps)
     )
-    for _ in tqdm(range(config.steps), desc="state model", disable=not progress, unit="step"):
-        chosen = torch.randint(len(windows.current), (config.batch_size,), generator=generator)
-        batch = windows.window(windows.current[chosen])
-        level = torch.rand(config.batch_size, 1, 1, 1, generator=generator) * config.noise
+    for step in tqdm(range(config.steps), desc="state model", disable=not progress, unit="step"):
+        draws = Draws(seed, step, device)
+        batch = windows.window(windows.current[draws.choose(len(windows.current), config.batch_size).cpu()], device)
+        level = draws.uniform(config.batch_size, 1, 1, 1) * config.noise
         frame = batch.context[:, -1]
-        frame = frame + level * torch.randn(frame.shape, generator=generator)
+        frame = frame + level * draws.normal(*frame.shape)
         estimate = (model.estimate(frame) - batch.proprio[:, -1]) / model.std
         prediction = (model.predict(frame, batch.proprio, batch.actions) - batch.next_proprio) / model.change_std
         loss = estimate.square().mean() + prediction.square().mean()

@@ -4,83 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from torch import Tensor
 from tqdm import tqdm
 
 from world4rl_data.store import EpisodeStore
-from world4rl_wm.frames import FrameWindows, Window
+from world4rl_wm.frames import FrameWindows
 from world4rl_wm.metrics_log import MetricsLog
-from world4rl_wm.precision import autocast
-from world4rl_wm.state_model import StateTraining, train_state_model
+from world4rl_wm.state_model import train_state_model
 from world4rl_wm.training_state import TrainingState
+from world4rl_wm.training_step import TrainingStep, WorldModelTraining
 from world4rl_wm.world_model import WorldModel, WorldModelConfig
 
-
-@dataclass(frozen=True)
-class WorldModelTraining:
-    """Optimisation of the world model.
-
-    `context_noise` is the largest standard deviation of the noise on the history. In the last `rollout_share` of the
-    steps the history's newest frames are the model's own predictions, 0 to `rollout_steps` deep, so that it meets the
-    errors that it will make when it dreams. `moving_weight` stresses pixels that change.
-    """
-
-    steps: int = 2500
-    batch_size: int = 32
-    learning_rate: float = 5e-4
-    warm_up: int = 100
-    weight_decay: float = 1e-2
-    ema_decay: float = 0.99
-    context_noise: float = 0.05
-    moving_weight: float = 4.0
-    rollout_share: float = 0.25
-    rollout_steps: int = 3
-    save_every: int = 250
-    state: StateTraining = field(default_factory=StateTraining)
-
-
-def learning_rate_factor(step: int, config: WorldModelTraining) -> float:
-    """Linear warm-up, then a cosine down to a tenth."""
-    if step < config.warm_up:
-        return (step + 1) / config.warm_up
-    progress = (step - config.warm_up) / max(1, config.steps - config.warm_up)
-    return 0.1 + 0.45 * (1 + math.cos(math.pi * min(progress, 1.0)))
-
-
-def own_history(model: WorldModel, windows: FrameWindows, current: Tensor, depth: int) -> Tensor:
-    """The past ``(B, T, C, H, W)`` that the model has dreamed for itself `depth` steps after `current`."""
-    start = windows.window(current)
-    shown, proprio = start.context, start.proprio
-    model.eval()
-    for ahead in range(depth):
-        frame, following = model.step(shown, windows.actions[windows.past(current + ahead)], proprio)
-        shown = torch.cat([shown[:, 1:], frame.unsqueeze(1)], dim=1)
-        proprio = proprio if following is None else following
-    model.train()
-    return shown
-
-
-def training_batch(
-    model: WorldModel, windows: FrameWindows, config: WorldModelTraining, step: int, generator: torch.Generator
-) -> tuple[Tensor, Window]:
-    """Draw one batch: the past that is shown, and the true window."""
-    depth = 0
-    if step >= config.steps * (1 - config.rollout_share):
-        depth = int(torch.randint(0, config.rollout_steps + 1, (), generator=generator))
-    eligible = windows.current[windows.remaining > depth]
-    if not len(eligible):
-        raise ValueError(f"no episode is longer than {depth} steps: lower rollout_steps")
-    current = eligible[torch.randint(len(eligible), (config.batch_size,), generator=generator)]
-    window = windows.window(current + depth)
-    shown = own_history(model, windows, current, depth) if depth else window.context
-    level = torch.rand(len(current), 1, 1, 1, 1, generator=generator) * config.context_noise
-    return shown + level * torch.randn(shown.shape, generator=generator), window
+STATE = "state.safetensors"
+LOG_EVERY = 50
+"""Steps between two lines of the metrics."""
 
 
 def train_world_model(
@@ -88,7 +29,7 @@ def train_world_model(
     episodes: Sequence[int],
     model_config: WorldModelConfig,
     out: Path,
-    config: WorldModelTraining = WorldModelTraining(),
+    config: WorldModelTraining = WorldModelTraining(),  # noqa: B008 (frozen)
     seed: int = 0,
     progress: bool = True,
     start_from: Path | None = None,
@@ -108,41 +49,41 @@ def train_world_model(
     model = WorldModel(model_config, store.contract)
     if start_from is not None:
         model.load_state_dict(WorldModel.load(start_from, contract=store.contract).state_dict())
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    state = TrainingState(model, optimizer, torch.Generator().manual_seed(seed))
+    training = TrainingStep(model, windows, config, seed)
+    accelerator, main = training.accelerator, training.accelerator.is_main_process
+    state = TrainingState(model, training.optimizer)
     work = out.with_name(out.name + ".training")
     work.mkdir(parents=True, exist_ok=True)
     identity = [asdict(config), model_config.to_dict(), seed, list(episodes), store.content_hash, str(start_from)]
     fingerprint = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
-    resumed = state.restore(work / "state.safetensors", fingerprint)
+    resumed = state.restore(work / STATE, fingerprint)
     if model.state_model is not None:
         if not resumed:
-            train_state_model(model.state_model, windows, config.state, seed, progress)
+            train_state_model(model.state_model, windows, config.state, seed, progress and main)
         model.state_model.requires_grad_(False)
-    log = MetricsLog(work / "metrics.jsonl", state.step)
-    model.train()
-    bar = tqdm(total=config.steps, initial=state.step, desc="world model", disable=not progress, unit="step")
+    accelerator.wait_for_everyone()  # all have read the state before anybody writes one
+    log = MetricsLog(work / "metrics.jsonl", state.step) if main else None
+    training.prepare()
+    bar = tqdm(total=config.steps, initial=state.step, desc="world model", disable=not (progress and main), unit="step")
     while state.step < config.steps:
-        for group in optimizer.param_groups:
-            group["lr"] = config.learning_rate * learning_rate_factor(state.step, config)
-        shown, window = training_batch(model, windows, config, state.step, state.generator)
-        with autocast(model.device):
-            loss = model.loss(shown, window, config.moving_weight)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
+        loss = training.take(state.step)
         state.step += 1
         state.update_average(config.ema_decay)
         bar.update()
-        if state.step % 50 == 0:
-            bar.set_postfix(loss=f"{log.write(step=state.step, loss=float(loss.detach()))['loss']:.4f}")
-        if state.step % config.save_every == 0:
-            state.save(work / "state.safetensors", fingerprint)
+        if state.step % LOG_EVERY == 0 or state.step == config.steps:
+            value = float(accelerator.reduce(loss, "mean"))
+            if log is not None:
+                log.write(step=state.step, loss=value)
+            bar.set_postfix(loss=f"{value:.4f}")
+        if state.step % config.save_every == 0 and main:
+            state.save(work / STATE, fingerprint)
     bar.close()
-    metrics = {
-        "steps": state.step,
-        "parameters": sum(p.numel() for p in model.parameters()),
-        "final_loss": float(log.last("loss")),
-    }
-    return model.save(out, state.average, metrics=metrics, seed=seed, data_hashes={"store": store.content_hash})
+    if log is not None:
+        metrics = {
+            "steps": state.step,
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "final_loss": float(log.last("loss")),
+        }
+        model.save(out, state.average, metrics=metrics, seed=seed, data_hashes={"store": store.content_hash})
+    accelerator.wait_for_everyone()
+    return out

@@ -14,11 +14,10 @@ from torch import Tensor, nn
 
 @dataclass
 class TrainingState:
-    """A model, its average and its optimiser, with the step they are at."""
+    """A model, its average and its optimiser, with the step they are at (random numbers: see `Draws`)."""
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    generator: torch.Generator
     average: dict[str, Tensor] | None = None
     step: int = 0
 
@@ -40,8 +39,6 @@ class TrainingState:
         tensors |= {f"average.{k}": v for k, v in (self.average or {}).items()}
         for index, slots in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in slots.items()}
-        tensors["rng.own"] = self.generator.get_state()
-        tensors["rng.global"] = torch.get_rng_state()
         building = path.with_name(f"{path.name}.{os.getpid()}")
         meta = {"step": str(self.step), "fingerprint": fingerprint}
         save_file({k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}, building, metadata=meta)
@@ -54,7 +51,7 @@ class TrainingState:
         meta = _metadata(path)
         if meta.get("fingerprint") != fingerprint:
             return False
-        tensors = load_file(path)
+        tensors = load_file(path, device=str(next(self.model.parameters()).device))
         self.model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
         self.average = {k[8:]: v for k, v in tensors.items() if k.startswith("average.")} or None
         slots: dict[int, dict[str, Tensor]] = {}
@@ -64,8 +61,6 @@ class TrainingState:
                 slots.setdefault(int(index), {})[name] = value
         state = self.optimizer.state_dict()
         self.optimizer.load_state_dict({"state": slots, "param_groups": state["param_groups"]})
-        self.generator.set_state(tensors["rng.own"])
-        torch.set_rng_state(tensors["rng.global"])
         self.step = int(meta["step"])
         return True
 

@@ -13,6 +13,7 @@ from world4rl_data.contract import TaskContract
 from world4rl_wm import edm
 from world4rl_wm.checkpoint import load_checkpoint, save_checkpoint
 from world4rl_wm.denoiser import Denoiser, DenoiserConfig
+from world4rl_wm.draws import Draws
 from world4rl_wm.edm import EdmConfig
 from world4rl_wm.frames import Window
 from world4rl_wm.precision import autocast
@@ -70,8 +71,8 @@ class WorldModel(nn.Module):
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
-    def loss(self, shown: Tensor, batch: Window, moving_weight: float = 0.0) -> Tensor:
-        """EDM training loss of the next frame.
+    def forward(self, shown: Tensor, batch: Window, draws: Draws, moving_weight: float = 0.0) -> Tensor:
+        """EDM training loss of the next frame (what `nn.Module` wrappers such as DistributedDataParallel call).
 
         `shown` ``(B, T, C, H, W)`` is the past that the network sees: the true one with noise, or its own predictions.
         The change is taken from the last frame shown, so that it learns to undo its own errors. `moving_weight` adds
@@ -86,9 +87,10 @@ class WorldModel(nn.Module):
         if self.state_model is not None:
             true = torch.stack([batch.proprio[:, -1], batch.next_proprio], 1)
             told = self.state_model.normalise(true)
-            told = told + PROPRIO_NOISE * torch.randn_like(told)
+            told = told + PROPRIO_NOISE * draws.normal(*told.shape)
+        sigma = edm.training_sigma(draws.normal(len(x0)), self.config.edm)
         network = self._network(shown, batch.actions, told)
-        return edm.training_loss(network, x0, self.config.edm, weight)
+        return edm.training_loss(network, x0, sigma, draws.normal(*x0.shape), self.config.edm, weight)
 
     def _network(self, context: Tensor, actions: Tensor, told: Tensor | None) -> edm.Network:
         return lambda x, c_noise: self.denoiser(x, c_noise, context, actions, told).float()
@@ -102,9 +104,17 @@ class WorldModel(nn.Module):
 
     @torch.no_grad()
     def step(
-        self, context: Tensor, actions: Tensor, proprio: Tensor | None, generator: torch.Generator | None = None
+        self,
+        context: Tensor,
+        actions: Tensor,
+        proprio: Tensor | None,
+        generator: torch.Generator | None = None,
+        noise: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
-        """As `predict`, carrying proprioception ``(B, 2, P)``; returns the next frame and ``(B, 2, P)`` one step on."""
+        """As `predict`, carrying proprioception ``(B, 2, P)``; returns the next frame and ``(B, 2, P)`` one step on.
+
+        `noise` ``(B, C, H, W)``: the unit noise that diffusion starts from; None draws it from `generator`.
+        """
         self._check(context, actions)
         last = context[:, -1]
         told, following = None, None
@@ -114,7 +124,8 @@ class WorldModel(nn.Module):
                     ahead = self.state_model.predict(last, proprio, actions)
                 following = torch.stack([proprio[:, -1], ahead], 1)
                 told = self.state_model.normalise(following)
-            noise = torch.randn(last.shape, device=last.device, generator=generator)
+            if noise is None:
+                noise = torch.randn(last.shape, device=last.device, generator=generator)
             change = edm.sample(self._network(context, actions, told), noise, self.config.edm)
         return (last + self.config.change_scale * change).clamp(-1, 1), following
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from world4rl.commands.common import CommandError, Overrides, PresetOption, SeedOption
+from world4rl_wm.processes import main_process
 
 if TYPE_CHECKING:
     from world4rl.record import Record
@@ -146,4 +147,5 @@ def _finish(record: Record, out: Path) -> None:
     metrics = json.loads((out / "metrics.json").read_text())
     record.metric(event="result", **{k: v for k, v in metrics.items() if k != "training"})
     record.finish()
-    print(f"{out}: {', '.join(f'{k} {v}' for k, v in metrics.items() if k != 'training')}")
+    if main_process():
+        print(f"{out}: {', '.join(f'{k} {v}' for k, v in metrics.items() if k != 'training')}")
