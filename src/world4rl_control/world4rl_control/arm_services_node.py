@@ -48,7 +48,10 @@ class ArmServices:
         problem = await ended
         response.success = not problem
         response.message = problem or "recovered; the gate stays disabled until ~/enable"
-        (self._log.error if problem else self._log.info)(f"recover: {response.message}")
+        if problem:  # two lines: rclpy ties the severity to the line that logs
+            self._log.error(f"recover: {problem}")
+        else:
+            self._log.info(f"recover: {response.message}")
         return response
 
     async def _on_home(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:

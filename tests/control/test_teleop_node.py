@@ -1,0 +1,319 @@
+"""The teleop node over DDS: from the driver's messages to actions and service calls."""
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import termios
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.ros
+
+import rclpy  # noqa: E402
+from arm_rig import ArmRig  # noqa: E402
+from geometry_msgs.msg import Twist  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.node import Node  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
+from sensor_msgs.msg import Joy  # noqa: E402
+from std_srvs.srv import SetBool, Trigger  # noqa: E402
+
+from world4rl_control.arm_gate_node import ArmGateNode  # noqa: E402
+from world4rl_control.teleop_joystick import JoystickConfig  # noqa: E402
+from world4rl_control.teleop_node import TeleopNode  # noqa: E402
+from world4rl_data.contract import TaskContract  # noqa: E402
+from world4rl_interfaces.msg import Action  # noqa: E402
+
+LIFT = TaskContract.load("franka_sim_lift")
+PAD = JoystickConfig()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ros(ros_domain: int) -> Iterator[None]:
+    rclpy.init()
+    yield
+    rclpy.try_shutdown()
+
+
+class Hand:
+    """A driver that repeats its state, as joy and spacenav do, and an ear on the actions."""
+
+    def __init__(self, node: Node, executor: SingleThreadedExecutor) -> None:
+        self.node, self._executor = node, executor
+        self.axes, self.buttons, self.twist = [0.0] * 6, [0] * 21, Twist()
+        self.speaking = True
+        self.heard: list[tuple[float, Action]] = []
+        self.spoke_s = self.stall_s = 0.0  # when it spoke last; longest that a busy machine kept this process waiting
+        self._joys = [node.create_publisher(Joy, topic, 10) for topic in ("/joy", "/spacenav/joy")]
+        self._twists = node.create_publisher(Twist, "/spacenav/twist", 10)
+        node.create_subscription(Action, LIFT.action_topic, self._hear, 10)
+        self._timer = node.create_timer(0.04, self._speak)
+
+    def _hear(self, action: Action) -> None:
+        self.heard.append((time.monotonic(), action))
+
+    def _speak(self) -> None:
+        if self.speaking:
+            for joy in self._joys:
+                joy.publish(Joy(axes=self.axes, buttons=self.buttons))
+            self._twists.publish(self.twist)
+            self.spoke_s = time.monotonic()
+
+    def press(self, *buttons: int) -> None:
+        self.buttons = [int(index in buttons) for index in range(21)]
+
+    def until(self, condition: Callable[[], Any], timeout_s: float = 5.0, what: str = "") -> None:
+        end = time.monotonic() + timeout_s
+        while not condition():
+            assert time.monotonic() < end, f"waited {timeout_s} s for {what or condition}"
+            self._executor.spin_once(timeout_sec=0.02)
+
+    def spin(self, seconds: float) -> None:
+        now_s = time.monotonic()
+        end = now_s + seconds
+        while now_s < end:
+            before_s = now_s
+            self._executor.spin_once(timeout_sec=0.01)
+            now_s = time.monotonic()
+            self.stall_s = max(self.stall_s, now_s - before_s - 0.01)
+
+    def hold_until(self, buttons: tuple[int, ...], condition: Callable[[], Any], what: str = "") -> None:
+        """Hold buttons until the condition holds; press anew where a busy machine delayed the driver's messages."""
+        end = time.monotonic() + 20.0
+        while not condition():
+            assert time.monotonic() < end, f"waited for {what or condition}"
+            self.press()
+            self.spin(0.15)
+            self.press(*buttons)
+            again = time.monotonic() + 2.0
+            while not condition() and time.monotonic() < again:
+                self._executor.spin_once(timeout_sec=0.02)
+
+    def values(self) -> np.ndarray:
+        return np.array(self.heard[-1][1].values)
+
+
+def _open(device: str, input_timeout_s: float = 0.5) -> tuple[Hand, Node, TeleopNode]:
+    parameters = {"contract": LIFT.name, "device": device, "translation_speed": 1.0, "input_timeout_s": input_timeout_s}
+    teleop = TeleopNode([Parameter(name, value=value) for name, value in parameters.items()])
+    rig, executor = rclpy.create_node("rig"), SingleThreadedExecutor()
+    executor.add_node(rig)
+    executor.add_node(teleop)
+    hand = Hand(rig, executor)
+    topic = "/joy" if device == "joystick" else "/spacenav/joy"
+    hand.until(lambda: rig.count_subscribers(topic) and rig.count_publishers(LIFT.action_topic), what="discovery")
+    return hand, rig, teleop
+
+
+def _close(hand: Hand, *nodes: Node) -> None:
+    hand._executor.shutdown()
+    for node in nodes:
+        node.destroy_node()
+
+
+@pytest.fixture
+def joystick() -> Iterator[Hand]:
+    hand, rig, teleop = _open("joystick")
+    hand.spin(0.2)
+    yield hand
+    _close(hand, teleop, rig)
+
+
+def test_actions_go_out_at_the_contracts_rate_while_the_dead_man_is_held(joystick):
+    joystick.axes[PAD.axis_dx] = 1.0
+    joystick.spin(0.3)
+    assert joystick.heard == [], "a stick alone moves nothing"
+    joystick.hold_until((PAD.deadman,), lambda: len(joystick.heard) >= 11)
+    action = joystick.heard[-1][1]
+    assert action.source == Action.HUMAN and action.header.frame_id == LIFT.base_frame
+    np.testing.assert_allclose(action.values, [1.0, 0.0, 0.0, 0.0])
+    stamps = [a.header.stamp.sec + 1e-9 * a.header.stamp.nanosec for _, a in joystick.heard]
+    assert 0.8 * LIFT.period_s < np.median(np.diff(stamps)) < 1.2 * LIFT.period_s
+    joystick.press()
+    joystick.spin(0.3)
+    count = len(joystick.heard)
+    joystick.spin(0.4)
+    assert len(joystick.heard) == count, "letting go ends the actions"
+
+
+def test_silence_of_the_device_ends_the_actions_within_two_periods():
+    hand, rig, teleop = _open("joystick", input_timeout_s=0.0)
+    try:
+        hand.hold_until((PAD.deadman,), lambda: len(hand.heard) >= 3)
+        hand.speaking, hand.stall_s = False, 0.0
+        hand.spin(1.2)
+        assert hand.heard[-1][0] - hand.spoke_s < 2.0 * LIFT.period_s + hand.stall_s
+        count = len(hand.heard)
+        hand.speaking = True
+        hand.spin(0.4)
+        assert len(hand.heard) == count, "a driver that comes back with the button held does not move the arm"
+        hand.hold_until((PAD.deadman,), lambda: len(hand.heard) > count)
+    finally:
+        _close(hand, teleop, rig)
+
+
+def test_the_gripper_is_taken_over_as_it_is_and_toggled(joystick):
+    executed = joystick.node.create_publisher(Action, LIFT.executed_action_topic, 10)
+    joystick.until(executed.get_subscription_count)
+    executed.publish(Action(values=[0.0, 0.0, 0.0, 1.0], source=Action.POLICY))
+    joystick.press(PAD.gripper)
+    joystick.spin(0.3)
+    assert joystick.heard == []
+    joystick.hold_until((PAD.deadman,), lambda: joystick.heard)
+    assert joystick.values()[3] == 1.0, "the press without the dead-man did not count"
+    for wanted in (-1.0, 1.0):
+        joystick.press(PAD.deadman, PAD.gripper)
+        joystick.until(lambda: joystick.values()[3] == wanted)  # noqa: B023
+        joystick.press(PAD.deadman)
+        joystick.spin(0.3)
+        assert joystick.values()[3] == wanted, "one press, one change"
+
+
+@pytest.mark.parametrize(
+    ("button", "service"),
+    [
+        (PAD.start, "recorder/start"),
+        (PAD.success, "recorder/stop_success"),
+        (PAD.failure, "recorder/stop_failure"),
+        (PAD.discard, "recorder/discard"),
+        (PAD.enable, "arm_gate/enable"),
+        (PAD.disable, "arm_gate/enable"),
+        (PAD.release, "arm_gate/release"),
+    ],
+)
+def test_each_button_calls_its_service_once(joystick, button, service):
+    calls: list[Any] = []
+
+    def serve(request: Any, response: Any) -> Any:
+        calls.append(request)
+        response.success, response.message = True, "done"
+        return response
+
+    kind = SetBool if service.endswith("enable") else Trigger
+    server = joystick.node.create_service(kind, service, serve)
+    found = joystick.node.create_client(kind, service)
+    joystick.until(found.service_is_ready)
+    joystick.spin(0.2)  # the node's own client has found it too
+    joystick.press(button)
+    joystick.until(lambda: calls, what=service)
+    joystick.spin(0.2)
+    assert len(calls) == 1 and joystick.heard == []
+    if kind is SetBool:
+        assert calls[0].data == (button == PAD.enable)
+    joystick.node.destroy_service(server)
+
+
+def test_a_button_whose_service_is_missing_leaves_the_node_well(joystick):
+    joystick.press(PAD.start)
+    joystick.spin(0.3)
+    joystick.hold_until((PAD.deadman,), lambda: joystick.heard)
+
+
+def test_the_spacemouse_moves_the_arm_through_its_two_topics():
+    hand, rig, teleop = _open("spacemouse")
+    try:
+        hand.spin(0.2)
+        hand.twist.linear.y, hand.twist.angular.z = -1.0, 1.0
+        hand.spin(0.2)
+        assert hand.heard == []
+        hand.hold_until((0,), lambda: hand.heard and hand.values()[1] == -1.0)
+        np.testing.assert_allclose(hand.values(), [0.0, -1.0, 0.0, 0.0])
+        hand.twist.linear.y = float("nan")
+        hand.spin(0.4)
+        count = len(hand.heard)
+        hand.spin(0.4)
+        assert len(hand.heard) == count
+    finally:
+        _close(hand, teleop, rig)
+
+
+def test_a_person_enables_the_gate_and_drives_the_arm_with_one_joystick():
+    rig = ArmRig()
+    gate = ArmGateNode([Parameter("contract", value="franka_sim_lift")])
+    teleop = TeleopNode([Parameter("contract", value="franka_sim_lift"), Parameter("device", value="joystick")])
+    rig.executor_.add_node(gate)
+    rig.executor_.add_node(teleop)
+    hand = Hand(rig, rig.executor_)
+    try:
+        rig.ready()
+        rig.spin(0.3)
+        hand.press(PAD.enable)
+        hand.until(lambda: rig.status.enabled, what="the gate enabled by the joystick")
+        hand.axes[PAD.axis_dz] = 1.0
+        holding = lambda: rig.targets and rig.status.active_source == Action.HUMAN  # noqa: E731
+        hand.hold_until((PAD.deadman,), holding, "the arm in the human's hand")
+        first = rig.targets[0].pose.position
+        assert first.z - rig.position[2] == pytest.approx(0.5 * LIFT.actions[2].scale, abs=1e-6), "half speed"
+        hand.press(PAD.disable)
+        hand.until(lambda: not rig.status.enabled)
+    finally:
+        _close(hand, teleop, gate, rig)
+
+
+# -- keyboard: the node as a process ----------------------------------------------------------------------------------
+
+KEYBOARD = [sys.executable, "-m", "world4rl_control.teleop_node", "--ros-args"]
+KEYBOARD += ["-p", "contract:=franka_sim_lift", "-p", "device:=keyboard"]
+
+
+def test_keys_move_the_arm_and_ctrl_c_gives_the_terminal_back(ros_domain):
+    person, program = pty.openpty()
+    before = termios.tcgetattr(program)
+    rig, executor = rclpy.create_node("rig"), SingleThreadedExecutor()
+    executor.add_node(rig)
+    hand = Hand(rig, executor)
+    hand.speaking = False
+    process = subprocess.Popen(KEYBOARD, stdin=program, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
+    try:
+        hand.until(lambda: rig.count_publishers(LIFT.action_topic), 30.0, "the node")
+        hand.spin(0.3)
+
+        def type_until(keys: bytes, condition: Callable[[], Any]) -> None:
+            end = time.monotonic() + 10.0
+            while not condition():
+                assert time.monotonic() < end
+                os.write(person, keys)
+                hand.spin(0.04)
+
+        type_until(b"w", lambda: len(hand.heard) > 3)
+        np.testing.assert_allclose(hand.values(), [0.5, 0.0, 0.0, 0.0])
+        last_key_s = time.monotonic()
+        hand.spin(0.8)
+        assert hand.heard[-1][0] - last_key_s < 0.6, "a key that repeats no more ends the actions"
+        type_until(b" g", lambda: hand.values()[3] == -1.0)
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+        assert process.returncode == 0 and termios.tcgetattr(program) == before
+    finally:
+        process.kill()
+        process.wait()
+        executor.shutdown()
+        rig.destroy_node()
+        os.close(person)
+        os.close(program)
+
+
+def test_without_a_terminal_the_keyboard_ends_with_the_mend(ros_domain):
+    ended = subprocess.run(KEYBOARD, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+    assert ended.returncode != 0 and "no terminal on standard input" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("parameters", "mend"),
+    [
+        ({"device": "glove"}, "use one of spacemouse, joystick, keyboard"),
+        ({"device": "joystick", "joystick_gripper": 9}, "are both button 9"),
+        ({"device": "joystick", "inverted": ["up"]}, "inverted names"),
+    ],
+)
+def test_parameters_that_cannot_work_are_refused_with_the_mend(parameters, mend):
+    values = [Parameter(name, value=value) for name, value in {"contract": LIFT.name, **parameters}.items()]
+    with pytest.raises(ValueError, match=mend):
+        TeleopNode(values)
