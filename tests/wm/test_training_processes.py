@@ -53,7 +53,7 @@ def alone(store: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Te
 def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
     """Equal but for the order of summation: another batch would move weights by the learning rate, 5e-4.
 
-    Biases in front of a normalisation are left out: without a gradient of their own, Adam moves them by rounding errors.
+    Biases in front of a normalisation are left out: they have no gradient, and Adam moves them by rounding errors.
     """
     assert found.keys() == expected.keys()
     for name, value in expected.items():
