@@ -78,7 +78,7 @@ install_python_packages() {
 build_inputs() {
   find src tests/overlay -type f \( -name package.xml -o -name setup.py -o -name setup.cfg -o -name CMakeLists.txt \
     -o -name '*.msg' -o -name '*.srv' -o -name '*.action' \) -print0 | sort -z | xargs -0 cat
-  find -L src/*/launch src/*/params src/*/resource -type f 2>/dev/null | sort  # installed by name
+  find -L src/*/{launch,params,config,rviz,foxglove,sros2,resource} -type f 2>/dev/null | sort  # installed by name
   cat "$STAMPS/python"
   pwd  # an environment and a build know their own place
 }

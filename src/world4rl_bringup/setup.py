@@ -14,6 +14,9 @@ setup(
         # `launch` is a relative link to the repository's launch/ folder, where a user looks for these files.
         (f"share/{package_name}/launch", sorted(glob("launch/*.launch.py"))),
         (f"share/{package_name}/params", sorted(glob("params/*.yaml"))),
+        (f"share/{package_name}/config", sorted(glob("config/*.yaml"))),
+        (f"share/{package_name}/rviz", sorted(glob("rviz/*.rviz"))),
+        (f"share/{package_name}/foxglove", sorted(glob("foxglove/*.json"))),
         (f"share/{package_name}/sros2", sorted(glob("sros2/*.xml"))),
     ],
     install_requires=[

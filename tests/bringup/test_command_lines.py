@@ -38,12 +38,16 @@ def test_command_line_says_all_of_the_spec(tmp_path: Path) -> None:
 @pytest.mark.parametrize("mode", sorted(MODES))
 def test_runner_starts_what_the_graph_says(mode: str, tmp_path: Path) -> None:
     options = GraphOptions(
-        operator=True, policy_checkpoint=str(tmp_path), world_model_checkpoint=str(tmp_path), log_level="debug"
+        operator=True,
+        policy_checkpoint=str(tmp_path),
+        world_model_checkpoint=str(tmp_path),
+        log_level="debug",
+        teleop="joystick",
     )
     for spec in graph(mode, options):
         words = command_line(spec, executable(spec, {}), tmp_path / mode)
         assert words[1:4] == ["-u", "-m", f"{spec.package}.{spec.name}_node"]
-        assert f"__node:={spec.name}" in words and "__ns:=/world4rl" in words
+        assert f"__node:={spec.name}" in words and f"__ns:={spec.namespace}" in words
         assert words[words.index("--log-level") + 1] == "debug"
         files = [Path(words[i + 1]) for i, word in enumerate(words) if word == "--params-file"]
         assert files[:-1] == list(spec.parameter_files)
@@ -76,7 +80,10 @@ def test_options_may_be_written_both_ways() -> None:
         ["fly"],
         ["sim_arm", "robot_ip:=1.2.3.4"],  # an option of another mode
         ["sim_arm", "--sped", "3"],
-        ["real_arm", "backend:=servo_twist", "start_driver:=false"],
+        ["real_arm", "backend:=magic", "start_driver:=false", "start_cameras:=false"],
+        ["real_arm", "arm_prefix:=left", "start_driver:=false", "start_cameras:=false"],
+        ["teleop"],
+        ["teleop", "teleop:=keyboard"],
         ["sim_arm", "task:=juggle"],
         ["real_arm"],
     ],

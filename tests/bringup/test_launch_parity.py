@@ -35,6 +35,7 @@ except ImportError as error:
 
 pytestmark = pytest.mark.ros
 ROOT = Path(__file__).parents[2]
+DOUBLES = Path(__file__).parent / "doubles"
 PROGRAM = """#!{python}
 import json, os, pathlib, sys, time, yaml
 words, out = sys.argv[1:], pathlib.Path(os.environ["PARITY_OUT"])
@@ -66,7 +67,7 @@ sys.exit(service.run())
 CASES = {
     "sim_arm": {"task": "push_cube", "seed": "7", "operator": "true", "imagination": "true", "log_level": "warn"},
     "record": {"namespace": "lab/left", "contract": "franka_sim", "use_sim_time": "true"},
-    "real_arm": {"start_driver": "false", "namespace": "lab"},
+    "real_arm": {"start_driver": "false", "start_cameras": "false", "namespace": "lab"},
     "imagine": {},
 }
 
@@ -75,7 +76,10 @@ CASES = {
 def env(ros_domain: int, tmp_path: Path) -> Iterator[dict[str, str]]:
     """An environment whose nearest install prefix holds a stand-in for every node's program."""
     prefix = tmp_path / "prefix"
-    for spec in graph("sim_arm", parse_options({"operator": "true", "policy": "true", "imagination": "true"})):
+    options = parse_options({"operator": "true", "policy": "true", "imagination": "true", "teleop": "joystick"})
+    for spec in graph("sim_arm", options):
+        if spec.install:  # a program of another project
+            continue
         program = prefix / "lib" / spec.package / spec.executable
         program.parent.mkdir(parents=True, exist_ok=True)
         program.write_text(PROGRAM.format(python=sys.executable))
@@ -129,45 +133,95 @@ def test_launch_refuses_a_real_arm_that_is_not_ready(env: dict[str, str], tmp_pa
     words = [sys.executable, "-c", LAUNCH, str(ROOT / "launch/real_arm.launch.py"), "robot_ip:=10.0.0.1"]
     ended = subprocess.run(words, env={**env, "PARITY_OUT": str(tmp_path)}, capture_output=True, text=True, timeout=60)
     assert ended.returncode != 0
-    assert "franka_bringup" in ended.stderr + ended.stdout and "controller:=external" in ended.stderr + ended.stdout
+    said = ended.stderr + ended.stdout
+    for word in ("the driver needs franka_bringup", "the motion controller needs controller_manager", "front_serial"):
+        assert word in said
     assert not list(tmp_path.glob("*.json")), "nodes were started all the same"
 
 
-DRIVER = """
-import json, os, pathlib
-from launch import LaunchDescription
-from launch.actions import DeclareLaunchArgument, OpaqueFunction
-
-def note(context):
-    report = pathlib.Path(os.environ["PARITY_OUT"]) / "driver.json"
-    report.write_text(json.dumps({name: context.launch_configurations[name] for name in NAMES}))
-
-NAMES = ("robot_type", "namespace", "robot_ip", "load_gripper", "use_fake_hardware", "arm_prefix")
-def generate_launch_description():
-    declared = [DeclareLaunchArgument(name, default_value="") for name in NAMES]
-    return LaunchDescription([*declared, OpaqueFunction(function=note)])
-"""
+@pytest.fixture
+def with_doubles(env: dict[str, str], tmp_path: Path) -> dict[str, str]:
+    """The environment with doubles of the robot's packages installed."""
+    return {**env, "AMENT_PREFIX_PATH": f"{env['AMENT_PREFIX_PATH']}{os.pathsep}{DOUBLES}"}
 
 
-def test_launch_includes_the_driver_and_keeps_its_arguments_apart(env: dict[str, str], tmp_path: Path) -> None:
-    """franka.launch.py shares argument names with ours (namespace): neither may leak into the other."""
-    prefix = tmp_path / "prefix"
-    (prefix / "share/ament_index/resource_index/packages/franka_bringup").touch()
-    driver = prefix / "share/franka_bringup/launch/franka.launch.py"
-    driver.parent.mkdir(parents=True)
-    driver.write_text(DRIVER)
-    arguments = ["robot_ip:=10.0.0.1", "controller:=external", "namespace:=lab", "autostart:=false"]
-    words = [sys.executable, "-c", LAUNCH, str(ROOT / "launch/real_arm.launch.py"), *arguments]
-    reports = collect([words], 5, env, tmp_path / "launch")  # the driver and four nodes
+REAL_ARM = ("robot_ip:=10.0.0.1", "front_serial:=831612073525", "wrist_serial:=042", "autostart:=false")
+OUR_NODES = {"arm_gate", "recorder", "policy", "imagination"}
+
+
+def real_arm(env: dict[str, str], out: Path, count: int, *more: str) -> dict[str, Any]:
+    words = [sys.executable, "-c", LAUNCH, str(ROOT / "launch/real_arm.launch.py"), *REAL_ARM, *more]
+    return collect([words], count, env, out)
+
+
+def test_launch_starts_driver_controllers_and_cameras(with_doubles: dict[str, str], tmp_path: Path) -> None:
+    """What is given to the other projects' launch files; what is not said here keeps their own default."""
+    reports = real_arm(with_doubles, tmp_path / "launch", 8, "namespace:=lab")
     assert reports.pop("driver") == {
         "robot_type": "fr3",
+        "arm_prefix": "",
         "namespace": "",
         "robot_ip": "10.0.0.1",
         "load_gripper": "true",
         "use_fake_hardware": "false",
-        "arm_prefix": "",
+        "fake_sensor_commands": "false",
+        "joint_state_rate": "30",
+        "load_franka_robot_state_broadcaster": "true",
+        "controllers_yaml": str(ROOT / "src/world4rl_bringup/config/controllers.yaml"),
     }
+    assert reports.pop("spawner") == {
+        "controller_names": ["pose_broadcaster", "cartesian_impedance_controller"],
+        "controller_manager": "/controller_manager",
+        "controller_manager_timeout": 60,
+    }
+    for namespace, serial in (("camera", "_831612073525"), ("wrist_camera", "_042")):
+        assert reports.pop(namespace) == {
+            "camera_name": "camera",
+            "camera_namespace": namespace,
+            "serial_no": serial,
+            "rgb_camera.color_profile": "640x480x30",
+            "rgb_camera.color_format": "RGB8",
+            "enable_color": "true",
+            "enable_depth": "false",
+            "log_level": "info",
+        }
+    assert set(reports) == OUR_NODES
     assert all("__ns:=/lab" in report["remaps"] for report in reports.values())
+
+
+def test_launch_leaves_out_what_the_user_starts(with_doubles: dict[str, str], tmp_path: Path) -> None:
+    reports = real_arm(with_doubles, tmp_path / "launch", 5, "start_cameras:=false", "controller:=external")
+    assert set(reports) == {"driver", *OUR_NODES}
+
+
+def test_launch_ends_where_the_controller_does_not_start(with_doubles: dict[str, str], tmp_path: Path) -> None:
+    words = [sys.executable, "-c", LAUNCH, str(ROOT / "launch/real_arm.launch.py"), *REAL_ARM]
+    env = {**with_doubles, "PARITY_OUT": str(tmp_path), "SPAWNER_EXIT_CODE": "1"}
+    ended = subprocess.run(words, env=env, capture_output=True, text=True, timeout=120)
+    said = ended.stdout + ended.stderr
+    assert "the spawner of pose_broadcaster, cartesian_impedance_controller failed (exit code 1)" in said
+
+
+def test_launch_and_runner_start_devices_the_same(with_doubles: dict[str, str], tmp_path: Path) -> None:
+    """A driver of another project in the root namespace, beside our node."""
+    specs = graph("teleop", parse_options({"teleop": "joystick", "namespace": "lab"}))
+    runner = [command_line(spec, executable(spec, with_doubles), tmp_path / "params") for spec in specs]
+    words = [sys.executable, "-c", LAUNCH, str(ROOT / "launch/teleop.launch.py"), "teleop:=joystick", "namespace:=lab"]
+    reports = [
+        collect(commands, 2, with_doubles, tmp_path / name) for name, commands in (("a", [words]), ("b", runner))
+    ]
+    drivers = [report.pop("game_controller_node") for report in reports]
+    assert reports[0] == reports[1] and set(reports[0]) == {"teleop"}
+    for driver in drivers:
+        assert "__ns:=/" in driver and "__node:=game_controller_node" in driver and "--params-file" in driver
+
+
+def test_a_closed_window_does_not_end_the_graph(with_doubles: dict[str, str], tmp_path: Path) -> None:
+    words = [sys.executable, "-c", LAUNCH, str(ROOT / "launch/sim_arm.launch.py"), "rviz:=true", "autostart:=false"]
+    reports = collect([words], 4, {**with_doubles, "EXIT_AT_ONCE": "1"}, tmp_path / "launch")
+    assert set(reports) == {"rviz2", "sim_arm", "arm_gate", "recorder"}
+    assert "process has finished cleanly" in (said := (tmp_path / "launch/output").read_text())
+    assert "ended by itself" not in said
 
 
 MODULE = """#!/bin/sh

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
+from world4rl_bringup import nodes
+from world4rl_bringup.companions import Companion
+from world4rl_bringup.nodes import CHECKPOINTS
 from world4rl_bringup.options import GraphOptions, OptionError
-from world4rl_bringup.paths import parameter_file
-from world4rl_bringup.spec import NodeSpec, ParameterValue
+from world4rl_bringup.robot_side import gate_parameters, robot_side
+from world4rl_bringup.spec import NodeSpec
 from world4rl_sim.task_contracts import TASK_CONTRACTS
 
 REAL_CONTRACT = "franka_real"
 
 _COMMON = ("namespace", "contract", "params_file", "log_level", "autostart")
 _SIM = ("task", "seed", "lockstep", "real_time_factor", "episodes", "results", "exit_when_done")
-_CHECKPOINTS = ("policy_checkpoint", "world_model_checkpoint", "reward_checkpoint")
+_LEARNED = (*CHECKPOINTS, "trust_world_model")
 _RECORD = ("record", "bags_dir")
-_ROBOT = ("robot_ip", "robot_type", "load_gripper", "use_fake_hardware", "start_driver", "controller")
+_ROBOT = ("robot_ip", "robot_type", "load_gripper", "use_fake_hardware", "start_driver")
+_MOTION = ("backend", "controller", "controllers_yaml", "dead_man_topic", "dead_man_button")
+_CAMERAS = ("start_cameras", "front_serial", "wrist_serial", "camera_profile")
+_OPERATOR = ("teleop", "explorer", "rviz")
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,25 @@ def graph(mode: str, options: GraphOptions = GraphOptions()) -> list[NodeSpec]: 
     return MODES[mode].nodes(options)
 
 
+def companions(mode: str, options: GraphOptions) -> tuple[list[Companion], list[str]]:
+    """What other projects' launch files and controllers the mode needs beside its nodes, and what prevents it."""
+    return robot_side(options, contract_of(mode, options)) if mode == "real_arm" else ([], [])
+
+
+def notices(mode: str, options: GraphOptions) -> list[str]:
+    """What a user must know about the mode as asked for, one sentence each."""
+    texts = []
+    if mode == "real_arm" and options.use_fake_hardware:
+        texts.append("use_fake_hardware: the simulated arm stands in for the robot, nothing real moves")
+    if mode == "real_arm" and not options.use_fake_hardware and options.controller == "external":
+        texts.append("controller:=external: no motion controller is started here, start one")
+    if options.teleop == "keyboard" and "teleop" in MODES[mode].options:
+        sim_time = mode == "sim_arm" or options.use_sim_time or options.use_fake_hardware
+        command = nodes.keyboard_command(options, contract_of(mode, options), sim_time)
+        texts.append(f"teleop:=keyboard needs a terminal of its own; type there: {command}")
+    return texts
+
+
 def contract_of(mode: str, options: GraphOptions) -> str:
     """The contract that a mode runs under: the one asked for, or the mode's own."""
     if options.contract:
@@ -50,130 +74,59 @@ def contract_of(mode: str, options: GraphOptions) -> str:
     return REAL_CONTRACT
 
 
-def _node(
-    options: GraphOptions,
-    package: str,
-    name: str,
-    parameters: dict[str, ParameterValue],
-    lifecycle: bool = False,
-    finishes: bool = False,
-) -> NodeSpec:
-    files = [parameter_file(name)]
-    if options.params_file:
-        path = Path(options.params_file).expanduser().resolve()
-        if not path.is_file():
-            raise OptionError(f"params_file {path} is not a file")
-        files.append(path)
-    return NodeSpec(
-        package=package,
-        executable=name,
-        name=name,
-        namespace=options.ros_namespace,
-        parameters=parameters,
-        parameter_files=tuple(files),
-        lifecycle=lifecycle,
-        finishes=finishes,
-        log_level=options.log_level,
-    )
-
-
-def _sim_nodes(options: GraphOptions, contract: str, sim_time: bool) -> list[NodeSpec]:
-    sim = _node(
-        options,
-        "world4rl_sim",
-        "sim_arm",
-        {
-            "contract": contract,
-            "task": options.task,
-            "seed": options.seed,
-            "lockstep": options.lockstep,
-            "real_time_factor": options.real_time_factor,
-        },
-    )
-    return [sim, _gate(options, contract, sim_time)]
-
-
-def _gate(options: GraphOptions, contract: str, sim_time: bool) -> NodeSpec:
-    return _node(options, "world4rl_control", "arm_gate", {"contract": contract, "use_sim_time": sim_time})
-
-
-def _recorder(options: GraphOptions, contract: str, sim_time: bool) -> NodeSpec:
-    bags = str(Path(options.bags_dir).expanduser().resolve())
-    parameters: dict[str, ParameterValue] = {"contract": contract, "bags_dir": bags, "use_sim_time": sim_time}
-    return _node(options, "world4rl_data", "recorder", parameters, lifecycle=True)
-
-
-def _checkpoint(options: GraphOptions, option: str, parameter: str = "") -> dict[str, ParameterValue]:
-    """The parameter that names a checkpoint folder; empty where no such checkpoint was asked for."""
-    value = getattr(options, option)
-    if not value:
-        return {}
-    path = Path(value).expanduser().resolve()
-    if not path.is_dir():
-        raise OptionError(f"{option} {path} is not a checkpoint folder (model.safetensors, config.yaml, ...)")
-    return {parameter or option: str(path)}
-
-
-def _policy(options: GraphOptions, contract: str, sim_time: bool) -> NodeSpec:
-    parameters: dict[str, ParameterValue] = {"contract": contract, "use_sim_time": sim_time}
-    parameters |= _checkpoint(options, "policy_checkpoint", "checkpoint")
-    return _node(options, "world4rl_policy", "policy", parameters, lifecycle=True)
-
-
-def _imagination(options: GraphOptions, contract: str, sim_time: bool) -> NodeSpec:
-    parameters: dict[str, ParameterValue] = {"contract": contract, "use_sim_time": sim_time}
-    for option in _CHECKPOINTS:
-        parameters |= _checkpoint(options, option)
-    return _node(options, "world4rl_wm", "imagination", parameters)
-
-
-def _episodes(options: GraphOptions, contract: str, name: str) -> NodeSpec:
-    """A node that runs whole episodes: scripted_operator or deployment."""
-    parameters: dict[str, ParameterValue] = {
-        "contract": contract,
-        "task": options.task,
-        "first_seed": options.seed,
-        "episodes": options.episodes,
-        "record": options.record,
-        "exit_when_done": options.exit_when_done,
-        "use_sim_time": True,
-    }
-    if options.results:
-        parameters["results"] = str(Path(options.results).expanduser().resolve())
-    return _node(options, "world4rl_sim", name, parameters, finishes=True)
+def _operator_side(options: GraphOptions, contract: str, sim_time: bool) -> list[NodeSpec]:
+    """What a person or chance drives the arm with, and looks at it with."""
+    specs = nodes.teleop(options, contract, sim_time)
+    if options.explorer:
+        specs.append(nodes.explorer(options, contract, sim_time))
+    if options.rviz:
+        specs.append(nodes.rviz(options, sim_time))
+    return specs
 
 
 def _sim_arm(options: GraphOptions) -> list[NodeSpec]:
     contract = contract_of("sim_arm", options)
-    specs = _sim_nodes(options, contract, sim_time=True)
+    specs = nodes.sim_nodes(options, contract, sim_time=True)
     if options.record:
-        specs.append(_recorder(options, contract, sim_time=True))
+        specs.append(nodes.recorder(options, contract, sim_time=True))
     if options.policy or options.policy_checkpoint:
-        specs.append(_policy(options, contract, sim_time=True))
+        specs.append(nodes.policy(options, contract, sim_time=True))
     if options.imagination or options.world_model_checkpoint:
-        specs.append(_imagination(options, contract, sim_time=True))
+        specs.append(nodes.imagination(options, contract, sim_time=True))
+    specs += _operator_side(options, contract, sim_time=True)
     if options.operator:
-        specs.append(_episodes(options, contract, "scripted_operator"))
+        specs.append(nodes.episodes(options, contract, "scripted_operator"))
     return specs
 
 
 def _real_arm(options: GraphOptions) -> list[NodeSpec]:
     contract, sim_time = contract_of("real_arm", options), options.use_fake_hardware
     if options.use_fake_hardware:
-        specs = _sim_nodes(options, contract, sim_time)
+        specs = nodes.sim_nodes(options, contract, sim_time)
     else:
-        specs = [_gate(options, contract, sim_time)]
+        specs = [nodes.gate(options, contract, sim_time, gate_parameters(options))]
     if options.record:
-        specs.append(_recorder(options, contract, sim_time))
-    return [*specs, _policy(options, contract, sim_time), _imagination(options, contract, sim_time)]
+        specs.append(nodes.recorder(options, contract, sim_time))
+    specs += [nodes.policy(options, contract, sim_time), nodes.imagination(options, contract, sim_time)]
+    return [*specs, *_operator_side(options, contract, sim_time)]
 
 
 def _record(options: GraphOptions) -> list[NodeSpec]:
-    return [_recorder(options, contract_of("record", options), options.use_sim_time)]
+    return [nodes.recorder(options, contract_of("record", options), options.use_sim_time)]
 
 
 def _imagine(options: GraphOptions) -> list[NodeSpec]:
-    return [_imagination(options, options.contract, options.use_sim_time)]  # no contract: that of the world model
+    # No contract: that of the world model.
+    return [nodes.imagination(options, options.contract, options.use_sim_time)]
+
+
+def _teleop(options: GraphOptions) -> list[NodeSpec]:
+    contract = contract_of("teleop", options)
+    if options.teleop == "keyboard":
+        raise OptionError(" ".join(notices("teleop", options)))
+    if not options.teleop:
+        raise OptionError("mode teleop needs a device: teleop:=spacemouse, teleop:=joystick or teleop:=keyboard")
+    return nodes.teleop(options, contract, options.use_sim_time)
 
 
 def _deploy_sim(options: GraphOptions) -> list[NodeSpec]:
@@ -181,19 +134,19 @@ def _deploy_sim(options: GraphOptions) -> list[NodeSpec]:
         raise OptionError("mode deploy_sim needs policy_checkpoint, the folder of a trained policy")
     return [
         *_sim_arm(replace(options, operator=False)),
-        _episodes(options, contract_of("deploy_sim", options), "deployment"),
+        nodes.episodes(options, contract_of("deploy_sim", options), "deployment"),
     ]
 
 
 MODES: dict[str, Mode] = {
     "sim_arm": Mode(
         "The simulated arm with the safety gate and the recorder; policy, imagination and operator when asked for.",
-        (*_COMMON, *_SIM, "operator", "policy", "imagination", *_CHECKPOINTS, *_RECORD),
+        (*_COMMON, *_SIM, "operator", "policy", "imagination", *_LEARNED, *_RECORD, *_OPERATOR),
         _sim_arm,
     ),
     "real_arm": Mode(
-        "A real Franka: driver, safety gate, recorder, policy and imagination.",
-        (*_COMMON, *_ROBOT, *_CHECKPOINTS, *_RECORD, "task", "seed"),
+        "A real Franka: driver, motion controller, cameras, safety gate, recorder, policy and imagination.",
+        (*_ROBOT, *_MOTION, *_CAMERAS, *_COMMON, *_LEARNED, *_RECORD, *_OPERATOR, "task", "seed"),
         _real_arm,
     ),
     "record": Mode(
@@ -203,12 +156,17 @@ MODES: dict[str, Mode] = {
     ),
     "imagine": Mode(
         "Only the imagination node: dreams from given frames, or from live cameras where there are any.",
-        (*_COMMON, *_CHECKPOINTS, "use_sim_time"),
+        (*_COMMON, *CHECKPOINTS, "use_sim_time"),
         _imagine,
+    ),
+    "teleop": Mode(
+        "A human operator beside a graph that runs already: the device's driver and the teleop node.",
+        ("teleop", *_COMMON, "use_sim_time"),
+        _teleop,
     ),
     "deploy_sim": Mode(
         "A trained policy acts on the simulated arm for a number of episodes, which are recorded and counted.",
-        (*_COMMON, *_SIM, *_CHECKPOINTS, *_RECORD),
+        (*_COMMON, *_SIM, *_LEARNED, *_RECORD, *_OPERATOR),
         _deploy_sim,
     ),
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from launch.action import Action
@@ -20,6 +19,7 @@ from launch.actions import (
 )
 from launch.event_handlers import OnProcessStart
 from launch.events import matches_action
+from launch.events.process import ProcessExited
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 from launch_ros.actions import LifecycleNode, Node
 from launch_ros.event_handlers import OnStateTransition
@@ -27,9 +27,9 @@ from launch_ros.events.lifecycle import ChangeState
 from lifecycle_msgs.msg import Transition
 
 from launch import LaunchContext, LaunchDescription
-from world4rl_bringup.graph import MODES, graph
-from world4rl_bringup.options import GraphOptions, default_of, help_of, parse_options
-from world4rl_bringup.paths import package_prefix
+from world4rl_bringup.companions import Companion, IncludeSpec, SpawnerSpec
+from world4rl_bringup.graph import MODES, companions, graph, notices
+from world4rl_bringup.options import default_of, help_of, parse_options
 from world4rl_bringup.refusals import refusals, unknown_arguments
 from world4rl_bringup.spec import NodeSpec
 
@@ -55,13 +55,18 @@ def node_arguments(spec: NodeSpec) -> dict[str, Any]:
         "output": "both",
         "emulate_tty": True,
         # The same rule as the runner's: a node that ends by itself ends the graph.
-        "on_exit": [OpaqueFunction(function=_end_graph, args=[spec.name])],
+        "on_exit": [OpaqueFunction(function=_end_graph, args=[spec.name])] if spec.essential else None,
     }
 
 
 def _end_graph(context: LaunchContext, name: str) -> list[Action]:
     """End everything, once: a second Shutdown event while the nodes are ending is an error in launch_ros."""
-    return [] if context.is_shutdown else [Shutdown(reason=f"node {name} ended by itself")]
+    return _shutdown(context, f"node {name} ended by itself: ending the graph")
+
+
+def _shutdown(context: LaunchContext, reason: str) -> list[Action]:
+    """The end of everything, with its reason in the log (Shutdown keeps it to itself); nothing where it has begun."""
+    return [] if context.is_shutdown else [LogInfo(msg=reason), Shutdown(reason=reason)]
 
 
 def lifecycle_actions(
@@ -110,8 +115,9 @@ def _resolve(context: LaunchContext, mode: str) -> list[Action]:
     if refused:
         raise RuntimeError("".join(f"\ncannot start {mode}: {reason}" for reason in refused))
     actions: list[Action] = [LogInfo(msg=f"{mode} has no argument {name}: ignored") for name in unknown]
-    if mode == "real_arm":
-        actions += _robot_side(options)
+    actions += [LogInfo(msg=text) for text in notices(mode, options)]
+    for companion in companions(mode, options)[0]:
+        actions += companion_actions(companion)
     specs = graph(mode, options)
     waiting = {spec.name for spec in specs if spec.lifecycle and options.autostart}
     jobs = [Node(**node_arguments(spec)) for spec in specs if spec.finishes]
@@ -138,22 +144,32 @@ class _JobStart:
         return [] if self.waiting else list(self.jobs)
 
 
-def _robot_side(options: GraphOptions) -> list[Action]:
-    """The driver, included in a scope of its own so that its arguments do not leak into ours."""
-    if options.use_fake_hardware:
-        return [LogInfo(msg="use_fake_hardware: the simulated arm stands in for the robot, nothing real moves")]
-    notice = LogInfo(msg="cameras and motion controller are not started here: the contract says which topics they need")
-    prefix = package_prefix("franka_bringup")
-    if not options.start_driver or prefix is None:
-        return [notice]
-    driver = IncludeLaunchDescription(
-        PythonLaunchDescriptionSource(str(Path(prefix) / "share/franka_bringup/launch/franka.launch.py")),
-        launch_arguments={
-            "robot_type": options.robot_type,
-            "robot_ip": options.robot_ip,
-            "load_gripper": str(options.load_gripper).lower(),
-            "use_fake_hardware": "false",
-            "namespace": "",  # the contract's topics stand in the root namespace
-        }.items(),
+def companion_actions(spec: Companion) -> list[Action]:
+    """An include in a scope of its own, so that its arguments do not leak into ours; or a spawner of controllers."""
+    if isinstance(spec, IncludeSpec):
+        source = PythonLaunchDescriptionSource(str(spec.path))
+        return [GroupAction([IncludeLaunchDescription(source, launch_arguments=dict(spec.arguments).items())])]
+    spawner = Node(
+        package="controller_manager",
+        executable="spawner",
+        arguments=list(spec.arguments),
+        output="both",
+        emulate_tty=True,
+        on_exit=_SpawnerEnd(spec),
     )
-    return [notice, GroupAction([driver])]
+    return [spawner]
+
+
+@dataclass(frozen=True)
+class _SpawnerEnd:
+    """A spawner that succeeded has done its job; without its controllers the arm would not follow the gate."""
+
+    spec: SpawnerSpec
+
+    def __call__(self, event: ProcessExited, context: LaunchContext) -> list[Action]:
+        names = ", ".join(self.spec.controllers)
+        if event.returncode == 0:
+            return [LogInfo(msg=f"controllers are active: {names}")]
+        return _shutdown(
+            context, f"the spawner of {names} failed (exit code {event.returncode}), see its lines: ending the graph"
+        )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -14,6 +15,13 @@ class OptionError(ValueError):
 def option(default: bool | int | float | str, help: str) -> Any:
     """A field of :class:`GraphOptions` with the sentence that ``--show-args`` and ``--help`` print."""
     return field(default=default, metadata={"help": help})
+
+
+_CHOICES = {
+    "log_level": ("debug", "info", "warn", "error", "fatal"),
+    "backend": ("cartesian_pose", "servo_twist", "joint_trajectory"),
+    "teleop": ("", "spacemouse", "joystick", "keyboard"),
+}
 
 
 @dataclass(frozen=True)
@@ -40,23 +48,54 @@ class GraphOptions:
     record: bool = option(True, "Start the recorder. It writes episodes between start_episode and stop_episode.")
     bags_dir: str = option("bags", "Folder for the recorder's bags, one folder per episode.")
     use_sim_time: bool = option(False, "Take time from /clock. The modes with a simulated arm always do.")
-    robot_ip: str = option("", "Address of the arm's control box (FCI switched on in Desk). Needed by the driver.")
+    robot_ip: str = option("", "Address of the arm's control box (FCI switched on in Desk). The driver needs it.")
     robot_type: str = option("fr3", "Robot type for franka_bringup. Only fr3 is supported.")
     load_gripper: bool = option(True, "The arm carries a Franka Hand, and the driver is to start it.")
     use_fake_hardware: bool = option(False, "Start the simulated arm in place of the driver: nothing real moves.")
     start_driver: bool = option(True, "Include franka_bringup's franka.launch.py. False: the driver runs already.")
-    controller: str = option("", "Who follows target_pose beside the driver. Only 'external' is ready: you start it.")
+    backend: str = option(
+        "cartesian_pose",
+        "How the gate moves the arm: cartesian_pose (crisp_controllers), servo_twist (MoveIt Servo) "
+        "or joint_trajectory.",
+    )
+    controller: str = option(
+        "",
+        "Motion controller to spawn from controllers_yaml. Empty: the backend's own, or none with "
+        "start_driver:=false. 'external': you start it.",
+    )
+    controllers_yaml: str = option(
+        "", "Controllers of the driver's controller_manager. Empty: world4rl_bringup's config/controllers.yaml."
+    )
+    dead_man_topic: str = option("", "Joy topic (such as /joy) with a button that must be held for the arm to move.")
+    dead_man_button: int = option(10, "Index of that button.")
+    start_cameras: bool = option(True, "Include realsense2_camera for the contract's cameras. False: they run already.")
+    front_serial: str = option("", "Serial number of the RealSense behind the contract's stream 'front'.")
+    wrist_serial: str = option("", "Serial number of the RealSense behind the contract's stream 'wrist'.")
+    camera_profile: str = option("640x480x30", "Colour profile of the cameras: WIDTHxHEIGHTxRATE.")
+    teleop: str = option(
+        "",
+        "Device of a human operator: spacemouse, joystick or keyboard. Empty: none. Its driver is started, too.",
+    )
+    explorer: bool = option(False, "Start the random explorer; it acts once ~/enable is called.")
+    trust_world_model: str = option(
+        "", "World model whose uncertainty stops the policy above its calibrated limit. Empty: no such watch."
+    )
+    rviz: bool = option(False, "Start RViz with World4RL's views of cameras, dreams and the arm.")
     params_file: str = option("", "ROS parameter file read after the defaults; keys such as /**/recorder.")
     log_level: str = option("info", "Log level of the nodes: debug, info, warn, error or fatal.")
     autostart: bool = option(True, "Configure and activate the lifecycle nodes (recorder, policy) after the start.")
 
     def __post_init__(self) -> None:
-        if self.log_level not in ("debug", "info", "warn", "error", "fatal"):
-            raise OptionError(f"log_level must be debug, info, warn, error or fatal, got {self.log_level!r}")
         if not self.real_time_factor > 0:
             raise OptionError(f"real_time_factor must be above 0, got {self.real_time_factor}")
         if not all(part.isidentifier() for part in self.namespace.strip("/").split("/") if self.namespace.strip("/")):
             raise OptionError(f"namespace must be made of letters, digits, _ and /, got {self.namespace!r}")
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                words = ", ".join(word or "empty" for word in known)
+                raise OptionError(f"{name} must be one of {words}, got {getattr(self, name)!r}")
+        if not re.fullmatch(r"[1-9]\d*x[1-9]\d*x[1-9]\d*", self.camera_profile):
+            raise OptionError(f"camera_profile must be such as 640x480x30, got {self.camera_profile!r}")
 
     @property
     def ros_namespace(self) -> str:

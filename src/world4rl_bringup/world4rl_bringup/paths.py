@@ -25,17 +25,22 @@ def package_prefix(package: str, env: Mapping[str, str] | None = None) -> Path |
     return None
 
 
-def parameter_file(node: str) -> Path:
-    """The file with a node's default parameters, from the source tree or the installed share folder."""
-    folders = [_SOURCE_FOLDER / "params"]
+def share_file(name: str) -> Path:
+    """A file of this package, such as ``rviz/world4rl.rviz``, from the source tree or the installed share folder."""
+    folders = [_SOURCE_FOLDER]
     prefix = package_prefix("world4rl_bringup")
     if prefix:
-        folders.append(prefix / "share/world4rl_bringup/params")
+        folders.append(prefix / "share/world4rl_bringup")
     for folder in folders:
-        if (folder / f"{node}.yaml").is_file():
-            return folder / f"{node}.yaml"
+        if (folder / name).is_file():
+            return folder / name
     looked = " or ".join(str(folder) for folder in folders)
-    raise FileNotFoundError(f"no parameter file {node}.yaml in {looked}: build and source the workspace")
+    raise FileNotFoundError(f"no file {name} in {looked}: build and source the workspace")
+
+
+def parameter_file(node: str) -> Path:
+    """The file with a node's default parameters."""
+    return share_file(f"params/{node}.yaml")
 
 
 def executable(spec: NodeSpec, env: Mapping[str, str]) -> list[str]:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from world4rl_bringup.graph import MODES, graph
+from world4rl_bringup.graph import MODES, graph, notices
 from world4rl_bringup.options import OptionError, default_of, help_of, parse_options
 from world4rl_bringup.refusals import refusals, unknown_arguments
 from world4rl_bringup.running_graph import GraphError, RunningGraph
@@ -61,11 +61,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         options = parse_options(texts)
         refused = refusals(mode, options, can_include_driver=False)
         specs = [] if refused else graph(mode, options)
+        said = [] if refused else notices(mode, options)
     except OptionError as error:
-        refused, specs = [str(error)], []
+        refused, specs, said = [str(error)], [], []
     if refused:
         print("\n".join(f"cannot start {mode}: {reason}" for reason in refused), file=sys.stderr)
         return 2
+    for text in said:
+        print(text, flush=True)
     running = RunningGraph(specs, log_dir, autostart=options.autostart, echo=True)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: running.request_stop())

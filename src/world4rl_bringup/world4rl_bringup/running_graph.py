@@ -169,7 +169,7 @@ class RunningGraph:
         while not self._stopping.wait(_POLL_S):
             for spec, process in zip(self.specs, self._processes):
                 code = process.exit_code()
-                if code is None or self._stopping.is_set():
+                if code is None or not spec.essential or self._stopping.is_set():
                     continue
                 if spec.finishes and code == 0:
                     self._write("runner", f"node {spec.name} is done: ending the graph")
