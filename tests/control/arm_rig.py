@@ -11,7 +11,7 @@ from geometry_msgs.msg import PoseStamped
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
-from sensor_msgs.msg import JointState
+from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import SetBool, Trigger
 
 from world4rl_interfaces.msg import Action, ArmStatus
@@ -21,6 +21,7 @@ BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 STATE = "/franka_robot_state_broadcaster"
 GATE = "/arm_gate"
+CAMERAS = tuple(f"/{name}camera/camera/color/image_raw" for name in ("", "side_", "wrist_"))
 
 
 class ArmRig(Node):
@@ -35,6 +36,8 @@ class ArmRig(Node):
         self.status = ArmStatus()
         self._pose = self.create_publisher(PoseStamped, f"{STATE}/current_pose", BEST_EFFORT)
         self._fingers = self.create_publisher(JointState, "/franka_gripper/joint_states", 1)
+        self.cameras = {topic: self.create_publisher(Image, topic, BEST_EFFORT) for topic in CAMERAS}
+        self.silent: set[str] = set()  # cameras that say nothing
         self.actions = self.create_publisher(Action, "/world4rl/action", 1)
         self.create_subscription(PoseStamped, "/target_pose", self._on_target, 10)
         self.create_subscription(Action, "/world4rl/executed_action", self.executed.append, 10)
@@ -58,6 +61,9 @@ class ArmRig(Node):
         q.x, q.y, q.z, q.w = (float(v) for v in self.quat)
         self._pose.publish(pose)
         self._fingers.publish(JointState(name=["a", "b"], position=[0.04, 0.04]))
+        for topic, camera in self.cameras.items():
+            if topic not in self.silent:
+                camera.publish(Image())  # what is in it does not matter to the gate
 
     def _on_target(self, target: PoseStamped) -> None:
         self.targets.append(target)
@@ -99,9 +105,14 @@ class ArmRig(Node):
         return self.call(self.enabler, SetBool.Request(data=on))
 
     def act(self, values: Any, source: int = Action.POLICY, wait: bool = True) -> None:
-        """Publish one action, stamped now, and give the gate time to answer it."""
+        """Publish one action, stamped now; wait for the gate's answer, and at least for a control period."""
+        before = (len(self.executed), self.status.rejected_actions)
         action = Action(values=[float(v) for v in values], source=int(source), policy_id="test")
         action.header.stamp = self.get_clock().now().to_msg()
         self.actions.publish(action)
         if wait:
             self.spin(0.11)
+            end = time.monotonic() + 1.0
+            while before == (len(self.executed), self.status.rejected_actions) and time.monotonic() < end:
+                self.executor_.spin_once(timeout_sec=0.02)
+            self.spin(0.01)  # the target and the status that left together with the answer

@@ -199,9 +199,9 @@ def test_reset_brings_the_arm_home_and_answers_when_it_is_there(rig):
 
 
 def test_a_human_ends_a_reset_and_its_caller_is_told(rig):
-    rig.enable()
     rig.position = np.array([0.55, 0.1, 0.2])  # and the arm does not follow
     rig.spin(0.1)
+    rig.enable()
     answer = rig.resetter.call_async(ResetArm.Request())
     rig.until(lambda: rig.targets)
     rig.act([0, 0, 1], Action.HUMAN)
@@ -257,7 +257,7 @@ def test_in_lock_step_the_target_leaves_with_the_action_even_before_the_clock_ha
 def test_enabling_again_starts_afresh_without_a_word_to_the_controller(rig):
     rig.enable()
     rig.act([0, 1, 0], Action.HUMAN)
-    rig.position = np.array([0.35, -0.2, 0.4])  # a simulator was reset, say
+    rig.position = np.array([0.46, 0.05, 0.33])  # pushed, say
     rig.spin(0.1)
     assert rig.enable().success and len(rig.targets) == 1
     rig.act([0, 0, 0])

@@ -1,13 +1,11 @@
-"""What the gate believes about the arm, and the gripper's protocol, without ROS."""
+"""What the gate believes about the arm, without ROS."""
 
 import math
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from world4rl_control.arm_state import ArmState, ClockWatch
-from world4rl_control.franka_gripper import FrankaGripper
 
 DOWN = np.array([1.0, 0.0, 0.0, 0.0])
 
@@ -46,80 +44,3 @@ def test_a_clock_that_stands_still_is_noticed_and_forgiven_when_it_goes_on():
     assert not watch.stands_still(3.0, 100.9)
     assert watch.stands_still(3.0, 101.1)
     assert not watch.stands_still(3.1, 101.2)
-
-
-class _Reply:
-    """A future that the test answers when it likes."""
-
-    def __init__(self) -> None:
-        self.callback = None
-
-    def add_done_callback(self, callback) -> None:
-        self.callback = callback
-
-    def answer(self, value) -> None:
-        self.callback(SimpleNamespace(result=lambda: value))
-
-
-class _Hand:
-    """Records what the gripper sends; every answer is the test's to give."""
-
-    def __init__(self) -> None:
-        self.sent: list[str] = []
-        self.ready = True
-        self.replies: list[_Reply] = []
-        action = SimpleNamespace(server_is_ready=lambda: self.ready, send_goal_async=self._take)
-        stop = SimpleNamespace(service_is_ready=lambda: self.ready, call_async=self._take)
-        self.gripper = FrankaGripper(action, action, stop, lambda what: what)
-
-    def _take(self, what: str) -> _Reply:
-        self.sent.append(what)
-        self.replies.append(_Reply())
-        return self.replies[-1]
-
-    def accept(self) -> _Reply:
-        """The driver accepts the goal sent last; the reply that will carry its result."""
-        result = _Reply()
-        self.replies[-1].answer(SimpleNamespace(accepted=True, get_result_async=lambda: result))
-        return result
-
-
-def test_a_goal_in_progress_is_stopped_before_the_next_one():
-    hand = _Hand()
-    hand.gripper.command("close", 0.0)
-    hand.accept()
-    hand.gripper.command("open", 1.0)
-    assert hand.sent == ["close", "stop"]
-    hand.replies[-1].answer(None)
-    assert hand.sent == ["close", "stop", "open"]
-
-
-def test_a_finished_goal_needs_no_stop_and_its_failure_is_told():
-    hand = _Hand()
-    hand.gripper.command("close", 0.0)
-    hand.accept().answer(SimpleNamespace(result=SimpleNamespace(success=False, error="too wide")))
-    assert "too wide" in hand.gripper.problem
-    hand.gripper.command("open", 1.0)
-    assert hand.sent == ["close", "open"]
-
-
-def test_only_the_newest_command_survives_a_driver_that_does_not_answer_stop():
-    hand = _Hand()
-    hand.gripper.command("close", 0.0)
-    hand.accept()
-    hand.gripper.command("open", 1.0)
-    hand.gripper.command("close", 1.1)
-    hand.gripper.tick(1.5)
-    assert hand.sent == ["close", "stop"]
-    hand.gripper.tick(2.5)
-    assert hand.sent == ["close", "stop", "close"]
-
-
-def test_an_absent_driver_is_named_and_the_command_sent_when_it_comes():
-    hand = _Hand()
-    hand.ready = False
-    hand.gripper.command("close", 0.0)
-    assert hand.sent == [] and "driver" in hand.gripper.problem
-    hand.ready = True
-    hand.gripper.tick(0.1)
-    assert hand.sent == ["close"] and hand.gripper.problem == ""

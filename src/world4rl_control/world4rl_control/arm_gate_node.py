@@ -1,7 +1,8 @@
 """`arm_gate` node: the only publisher on the controller's target; every action passes the safety gate in here.
 
-Event driven: an action is applied when it arrives and its target goes out at once, so a simulator in lock-step waits
-for nothing else. A timer on a steady clock notices silence, a second publisher, and a clock that stands still.
+Event driven: an action is applied when it arrives and its target goes out at once (or along a path, at the controller's
+rate), so a simulator in lock-step waits for nothing else. A timer on a steady clock notices silence, a second
+publisher, and a clock that stands still.
 """
 
 from __future__ import annotations
@@ -16,26 +17,34 @@ from rclpy.parameter import Parameter
 
 from world4rl_control.arm_control import ArmControl, ControlConfig
 from world4rl_control.arm_links_node import ArmLinks
-from world4rl_control.backends_node import CommandPublisher
-from world4rl_control.cartesian_pose import CartesianPose
+from world4rl_control.arm_model_node import ArmModel, declare_arm_model
+from world4rl_control.arm_services_node import ArmServices
+from world4rl_control.backends_node import CommandPublisher, ServoSwitch, make_backend
+from world4rl_control.controller_frame import ControllerFrame
+from world4rl_control.dead_man_node import connect_dead_man
 from world4rl_control.gate_report_node import GateReport
 from world4rl_control.gate_services_node import GateServices
 from world4rl_control.hand_node import connect_hand
 from world4rl_control.instant import Instant
+from world4rl_control.joint_trajectory import JointTrajectory
 from world4rl_control.node_support import describe
+from world4rl_control.servo_twist import ServoTwist
 from world4rl_control.spin_node import spin_until_shutdown
 from world4rl_data.contract import TaskContract
 from world4rl_interfaces.msg import Action
 
 _WATCH_PERIOD_S = 0.05
-_PARAMETERS: dict[str, tuple[Any, str]] = {
+_PARAMETERS: dict[str, tuple[Any, ...]] = {
     "contract": ("", "Task contract: a shipped name or the path of a YAML file."),
-    "target_topic": ("/target_pose", "The controller's target, geometry_msgs/PoseStamped; nobody else may publish it."),
     "pose_topic": ("", "Measured end-effector pose; empty: the contract's pose stream, else current_pose."),
+    "controller_pose_topic": ("", "Pose measured by the motion controller itself, geometry_msgs/PoseStamped: enabling "
+                              "is refused unless it agrees with the driver's. Empty: not compared."),
     "robot_state_topic": ("/franka_robot_state_broadcaster/robot_state", "Watched for the robot's mode."),
-    "clock_timeout_s": (1.0, "The node's clock standing still for this long of real time holds the arm [s]."),
-    "reset_timeout_s": (30.0, "Real time after which a reset that has not arrived is given up [s]."),
-}
+    "clock_timeout_s": (1.0, "The node's clock standing still for so long of real time holds the arm [s].", 0.1, 60.0),
+    "driver_timeout_s": (1.0, "Silence of the measured pose, or of a robot_state that once spoke, that stops the arm "
+                         "until ~/enable [s].", 0.3, 60.0),
+    "reset_timeout_s": (30.0, "Real time after which a reset that has not arrived is given up [s].", 1.0, 600.0),
+}  # fmt: skip
 
 
 class ArmGateNode(Node):
@@ -43,32 +52,57 @@ class ArmGateNode(Node):
 
     def __init__(self, parameters: list[Parameter] | None = None) -> None:
         super().__init__("arm_gate", parameter_overrides=parameters or [])
-        for name, (value, text) in _PARAMETERS.items():
-            self.declare_parameter(name, value, describe(text))
+        for name, (value, text, *span) in _PARAMETERS.items():
+            self.declare_parameter(name, value, describe(text, *span))
         self._contract = contract = TaskContract.load(self._value("contract"))
         self._lock = threading.RLock()
         self._ahead_s = 0.0
-        self._commands = CommandPublisher(self, self._value("target_topic"), contract.base_frame)
-        config = ControlConfig(clock_timeout_s=self._value("clock_timeout_s"))
-        self._control = ArmControl(contract, CartesianPose(), self._commands.send, config)
-        self._control.faults.insert(0, self._rivals)
+        self._control = self._make_control()
         self._report = GateReport(self, self._control)
         self._hand = connect_hand(self, contract.gripper)
-        self._control.requirements.append(self._gripper_is_there)
+        if contract.gripper.fixed is None:
+            self._control.requirements.append(lambda _now: self._hand.refusal)
         self._report.notes["gripper"] = lambda: self._hand.problem
         namespace = self._value("gripper_namespace") or contract.gripper.namespace
-        pose_topic, state_topic = self._value("pose_topic"), self._value("robot_state_topic")
-        self._links = ArmLinks(self, contract, self._control.arm, pose_topic, namespace, state_topic, self._tick)
+        self._links = ArmLinks(self, self._control, namespace, self._tick)
+        connect_dead_man(self, self._control, self._tick)
+        self._connect_backend()
         self._executed = self.create_publisher(Action, contract.executed_action_topic, 10)
         # Deeper than the publishers' 1: two sources that speak at the same moment must not push each other out.
         self.create_subscription(Action, contract.action_topic, self._on_action, 10)
         self._requests = GateServices(self, self._control, self._lock, self._instant, self._changed)
+        ArmServices(self, self._hand, self._hold_for_recovery, lambda: self._control.gate.enabled)
         self.create_timer(_WATCH_PERIOD_S, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._changed()
 
+    def _make_control(self) -> ArmControl:
+        contract = self._contract
+        self._backend, topic, rate_hz = make_backend(self, contract)
+        declare_arm_model(self)
+        by_joints = isinstance(self._backend, JointTrajectory)  # then the controller's pose is that of its joints
+        compared = by_joints or bool(self._value("controller_pose_topic"))
+        frame = ControllerFrame(contract.controller_offset) if compared else None
+        config = ControlConfig(rate_hz, self._value("clock_timeout_s"), self._value("driver_timeout_s"))
+        self._commands = CommandPublisher(self, topic, contract.base_frame)
+        control = ArmControl(contract, self._backend, self._commands.send, config, frame)
+        control.faults.append(self._rivals)
+        if rate_hz > 0.0:
+            self.create_timer(1.0 / rate_hz, self._command)
+        return control
+
+    def _connect_backend(self) -> None:
+        if isinstance(self._backend, ServoTwist):
+            switch = ServoSwitch(self, self._commands.topic)
+            self._control.on_enable.append(switch.ask)
+            self._report.notes["backend"] = lambda: switch.problem
+        elif isinstance(self._backend, JointTrajectory):
+            model = ArmModel(self, self._control, self._backend, self._instant)
+            self._report.notes["backend"] = lambda: model.problem
+
     def _on_action(self, message: Action) -> None:
         with self._lock:
-            out = self._control.act(message.values, message.source, self._instant_of(message))
+            stamp_s = message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec
+            out = self._control.act(message.values, message.source, stamp_s, self._instant_of(stamp_s))
             if out.accepted:
                 executed = Action(values=out.executed, source=message.source, policy_id=message.policy_id)
                 executed.header.stamp, executed.header.frame_id = message.header.stamp, self._contract.base_frame
@@ -79,13 +113,22 @@ class ArmGateNode(Node):
                 self.get_logger().warning(f"action dropped: {out.reason}", throttle_duration_sec=2.0)
             self._changed()
 
-    def _instant_of(self, message: Action) -> Instant:
+    def _instant_of(self, stamp_s: float) -> Instant:
         """Now. Under /clock the source may know the new time a moment before this node does: then the action's."""
         now, soon_s = self._instant(), 2.0 * self._contract.period_s
-        stamp_s = message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec
         # Never back to before the last action, but for a clock that starts again.
         self._ahead_s = max([now.ros_s, *(s for s in (stamp_s, self._ahead_s) if s <= now.ros_s + soon_s)])
         return Instant(self._ahead_s, now.steady_s)
+
+    def _hold_for_recovery(self) -> str:
+        with self._lock:
+            refusal = self._control.prepare_recovery(self._instant())
+            self._changed()
+        return refusal
+
+    def _command(self) -> None:
+        with self._lock:
+            self._control.command(self._instant())
 
     def _tick(self) -> None:
         with self._lock:
@@ -106,11 +149,6 @@ class ArmGateNode(Node):
         if others <= 0:
             return ""
         return f"{others} other publisher(s) on {self._commands.topic}: stop them, then call ~/enable"
-
-    def _gripper_is_there(self, _now: Instant) -> str:
-        if not self._hand.refusal or self._contract.gripper.fixed is not None:
-            return ""
-        return f"contract {self._contract.name} moves the gripper: {self._hand.refusal}"
 
     def _changed(self) -> None:
         self._report.status(self._instant())

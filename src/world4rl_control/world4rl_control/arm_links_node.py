@@ -1,9 +1,11 @@
-"""The arm's side of the `arm_gate` node: subscriptions to the robot's state."""
+"""The arm's side of the `arm_gate` node: subscriptions to everything that tells about the robot."""
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
@@ -12,7 +14,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 
-from world4rl_control.arm_state import ArmState
+from world4rl_control.arm_control import ArmControl
+from world4rl_control.node_support import message_type
 from world4rl_data.contract import TaskContract
 
 _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)  # franka_ros2's broadcasters are best effort
@@ -21,50 +24,86 @@ _STATE_PERIOD_S = 0.02  # the driver sends its big state message at 1 kHz; decod
 
 
 class ArmLinks:
-    """Keeps an ArmState up to date from the robot's topics; times by the node's clock at arrival."""
+    """Keeps an ArmControl's knowledge of the arm up to date; times by the node's clock at arrival.
 
-    def __init__(
-        self,
-        node: Node,
-        contract: TaskContract,
-        state: ArmState,
-        pose_topic: str,
-        gripper_namespace: str,
-        robot_state_topic: str,
-        on_mode: Callable[[], None],
-    ) -> None:
-        self._node, self._state, self._on_mode = node, state, on_mode
+    `on_fault` is called at once when a message may be a reason to stop.
+    """
+
+    def __init__(self, node: Node, control: ArmControl, gripper_namespace: str, on_fault: Callable[[], None]) -> None:
+        self._node, self._control, self._on_fault = node, control, on_fault
         self._decoded_s = 0.0
         self._raw: bytes | None = None  # the newest robot state, not decoded yet
-        node.create_subscription(PoseStamped, pose_topic or _pose_topic(contract), self._see_pose, _NEWEST)
-        fingers = f"{gripper_namespace}/joint_states"
-        node.create_subscription(JointState, fingers, lambda m: state.see_fingers(list(m.position)), _NEWEST)
+        self._pose_topic = str(_value(node, "pose_topic") or _pose_topic(control.contract))
+        self._finger_topic = f"{gripper_namespace}/joint_states"
+        node.create_subscription(PoseStamped, self._pose_topic, self._see_pose, _NEWEST)
+        node.create_subscription(JointState, self._finger_topic, self._see_fingers, _NEWEST)
+        self._watch_streams()
+        self._watch_state()
+        if control.frame is not None and _value(node, "controller_pose_topic"):
+            topic = _value(node, "controller_pose_topic")
+            node.create_subscription(PoseStamped, topic, self._see_controller, _NEWEST)
+
+    def _watch_streams(self) -> None:
+        """Raw, never decoded: of interest is only that something new came, and a picture has a megabyte."""
+        for topic, kind in self._control.contract.observation_topics.items():
+            if topic not in (self._pose_topic, self._finger_topic):
+                heard = functools.partial(self._heard, topic)
+                self._node.create_subscription(message_type(kind), topic, heard, _NEWEST, raw=True)
+
+    def _watch_state(self) -> None:
         try:
             from franka_msgs.msg import FrankaRobotState
         except ImportError:
-            node.get_logger().info("franka_msgs is not installed: the robot's mode is not watched")
-        else:
-            self._state_type = FrankaRobotState
-            node.create_subscription(FrankaRobotState, robot_state_topic, self._see_state, _NEWEST, raw=True)
-
-    def _see_pose(self, message: PoseStamped) -> None:
-        p, q = message.pose.position, message.pose.orientation
-        now_s = self._node.get_clock().now().nanoseconds * 1e-9
-        self._state.see_pose(np.array((p.x, p.y, p.z)), np.array((q.x, q.y, q.z, q.w)), now_s)
+            self._node.get_logger().info("franka_msgs is not installed: the robot's mode is not watched")
+            return
+        self._state_type = FrankaRobotState
+        topic = _value(self._node, "robot_state_topic")
+        self._node.create_subscription(FrankaRobotState, topic, self._see_state, _NEWEST, raw=True)
 
     def tick(self) -> None:
         """Call regularly: decodes the last robot state where that came too soon after another."""
         if self._raw is None or time.monotonic() - self._decoded_s < _STATE_PERIOD_S:
             return
         raw, self._raw, self._decoded_s = self._raw, None, time.monotonic()
-        self._state.mode = int(deserialize_message(raw, self._state_type).robot_mode)
-        self._on_mode()
+        self._control.arm.mode = int(deserialize_message(raw, self._state_type).robot_mode)
+        self._on_fault()
+
+    def _see_pose(self, message: PoseStamped) -> None:
+        stamp_s = message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec
+        self._control.arm.see_pose(*_arrays(message), self._now_s(), stamp_s)
+        self._heard(self._pose_topic)
+        if self._control.arm.jump:
+            self._on_fault()
+
+    def _see_fingers(self, message: JointState) -> None:
+        self._control.arm.see_fingers(list(message.position))
+        self._heard(self._finger_topic)
+
+    def _see_controller(self, message: PoseStamped) -> None:
+        assert self._control.frame is not None
+        self._control.frame.see(*_arrays(message), self._now_s())
 
     def _see_state(self, raw: bytes) -> None:
         self._raw = raw
+        self._control.arm.see_state(self._now_s())
         self.tick()
+
+    def _heard(self, topic: str, _raw: bytes = b"") -> None:
+        self._control.streams.heard(topic, self._now_s())
+
+    def _now_s(self) -> float:
+        return float(self._node.get_clock().now().nanoseconds * 1e-9)
+
+
+def _arrays(message: PoseStamped) -> tuple[np.ndarray, np.ndarray]:
+    p, q = message.pose.position, message.pose.orientation
+    return np.array((p.x, p.y, p.z)), np.array((q.x, q.y, q.z, q.w))
 
 
 def _pose_topic(contract: TaskContract) -> str:
     poses = [stream.topic for stream in contract.proprioception if stream.type == "geometry_msgs/msg/PoseStamped"]
     return poses[0] if poses else _DEFAULT_POSE
+
+
+def _value(node: Node, name: str) -> Any:
+    return node.get_parameter(name).value

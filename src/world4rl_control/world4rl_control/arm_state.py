@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 
+from world4rl_control import pose
+
 MODES = {
     0: "other",
     1: "idle",
@@ -16,6 +18,9 @@ MODES = {
     6: "automatic error recovery",
 }
 _MOVING_MODES = (1, 2)
+# Further than this between two poses no arm has gone: the measurement changed, not the arm (or it is another arm).
+_JUMP_M, _JUMP_RAD = 0.1, 0.5
+_FASTEST_M_S, _FASTEST_RAD_S = 2.0, 4.0
 
 
 class ArmState:
@@ -26,12 +31,57 @@ class ArmState:
         self.quat = np.array((0.0, 0.0, 0.0, 1.0))  # xyzw
         self.gripper_width: float | None = None  # [m]; None until known
         self.mode: int | None = None  # None until the driver has told
+        self.joints: tuple[tuple[str, ...], np.ndarray] | None = None  # names and positions [rad]; None until known
+        self.jump = ""  # how the measured pose jumped, until somebody empties this
         self._pose_s: float | None = None
+        self._joints_s: float | None = None
+        self._stamp_s = 0.0
+        self._suspect = False  # the last pose was not taken, because it was too far away
+        self._state_s: float | None = None  # when the driver's state came; None until it came once
 
-    def see_pose(self, position: np.ndarray, quat: np.ndarray, now_s: float) -> None:
-        """Take a measured pose; one that is not finite counts as none."""
-        if np.isfinite(position).all() and 0.5 < float(quat @ quat) < 2.0:
-            self.position, self.quat, self._pose_s = position, quat, now_s
+    def see_pose(self, position: np.ndarray, quat: np.ndarray, now_s: float, stamp_s: float = 0.0) -> None:
+        """Take a measured pose; one that is not finite counts as none.
+
+        The first pose of a jump is not taken, so that whoever stops the arm then still has one to trust; the next is.
+        """
+        if not (np.isfinite(position).all() and 0.5 < float(quat @ quat) < 2.0):
+            return
+        if not self._suspect and self._jumped(position, quat, now_s, stamp_s):
+            self._suspect = True
+            return
+        self._suspect = False
+        self.position, self.quat, self._pose_s, self._stamp_s = position, quat, now_s, stamp_s
+
+    def _jumped(self, position: np.ndarray, quat: np.ndarray, now_s: float, stamp_s: float) -> bool:
+        if self._pose_s is None or now_s < self._pose_s or stamp_s < self._stamp_s:  # the first, or a clock began again
+            return False
+        elapsed_s = max(now_s - self._pose_s, stamp_s - self._stamp_s)  # arrivals may bunch, stamps may be missing
+        metres = pose.length(position - self.position)
+        radians = pose.length(pose.rotation_between(self.quat, quat))
+        if metres <= _JUMP_M + _FASTEST_M_S * elapsed_s and radians <= _JUMP_RAD + _FASTEST_RAD_S * elapsed_s:
+            return False
+        self.jump = (
+            f"the measured pose jumped by {metres:.2f} m and {radians:.2f} rad within {elapsed_s:.3f} s: "
+            "look what publishes it, then call ~/enable"
+        )
+        return True
+
+    def see_joints(self, names: tuple[str, ...], positions: np.ndarray, now_s: float) -> None:
+        """Take measured joint positions [rad]; rubbish counts as none."""
+        if names and len(names) == len(positions) and np.isfinite(positions).all():
+            self.joints, self._joints_s = (names, positions), now_s
+
+    def joints_age(self, now_s: float) -> float:
+        """Seconds since the last measured joint positions; infinite before the first."""
+        return math.inf if self._joints_s is None else max(0.0, now_s - self._joints_s)
+
+    def see_state(self, now_s: float) -> None:
+        """Note that the driver's state came, whatever is in it."""
+        self._state_s = now_s
+
+    def state_silence(self, now_s: float) -> float:
+        """Seconds since the driver's state came; 0 where it never did (not every driver publishes it)."""
+        return 0.0 if self._state_s is None else max(0.0, now_s - self._state_s)
 
     def see_fingers(self, positions: list[float]) -> None:
         """Take the two finger positions [m], each half the opening."""

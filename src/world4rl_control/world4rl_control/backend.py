@@ -43,13 +43,16 @@ Command = PoseCommand | TwistCommand | JointCommand
 
 
 class Backend(Protocol):
-    """One way to move the arm. Targets come in the controller's own frame."""
+    """One way to move the arm. Poses are those of the controller's own frame."""
 
-    def follow(self, target: Pose, arm: ArmState) -> Command | None:
-        """The command that makes the controller follow the target; None where there is nothing to say."""
+    def begin(self) -> None:
+        """The gate was enabled: forget what was before."""
+
+    def follow(self, target: Pose, measured: Pose, arm: ArmState) -> Command:
+        """The command that makes the controller follow the target. Raises ValueError where it cannot."""
 
     def hold(self) -> Command | None:
         """What to repeat while the gate holds; None for a controller that stays at its last target by itself."""
 
     def stop(self, measured: Pose | None, arm: ArmState) -> Command | None:
-        """The command that ends all motion; `measured` is None when no fresh pose is known."""
+        """The command that ends all motion; `measured` is None when no fresh pose is known. None: say nothing."""

@@ -10,7 +10,10 @@ from world4rl_control.pose import Pose
 class CartesianPose:
     """The target is the command; to stop is to be told the measured pose once."""
 
-    def follow(self, target: Pose, arm: ArmState) -> PoseCommand:
+    def begin(self) -> None:
+        """Nothing is kept from one target to the next."""
+
+    def follow(self, target: Pose, measured: Pose, arm: ArmState) -> PoseCommand:
         return PoseCommand(*target)
 
     def hold(self) -> None:

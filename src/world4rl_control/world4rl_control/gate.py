@@ -6,43 +6,20 @@ in the contract's base frame.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import ArrayLike
 
 from world4rl_control import pose
-from world4rl_control.gripper import GripperCommand, GripperSwitch
+from world4rl_control.gate_output import GateConfig, GateOutput
+from world4rl_control.gripper import GripperSwitch
 from world4rl_control.layout import ActionLayout
 from world4rl_control.limits import MotionLimits
+from world4rl_control.pose import Pose
 from world4rl_control.sources import SourcePriority
 from world4rl_data.contract import TaskContract
 from world4rl_data.episode import ActionSource
 
 _ANY_AXIS = np.full(3, np.inf)
-_Pose = tuple[np.ndarray, np.ndarray]
-
-
-@dataclass(frozen=True)
-class GateConfig:
-    """Times of the gate [s], and when a reset counts as arrived."""
-
-    pose_timeout_s: float = 0.25  # a measured pose older than this moves nothing
-    min_interval: float = 0.8  # part of a control period that must lie between two actions; 1 would punish jitter
-    arrived_m: float = 0.01
-    arrived_rad: float = 0.05
-
-
-@dataclass(frozen=True)
-class GateOutput:
-    """What came of one action. When it was not accepted the target is the old one and nothing is to be sent."""
-
-    target_position: np.ndarray  # float64 (3,) [m]
-    target_quat: np.ndarray  # float64 (4,) xyzw
-    gripper: GripperCommand | None  # None: no change
-    executed: np.ndarray  # float32 (A,) in [-1, 1]; zeros when not accepted
-    accepted: bool
-    reason: str  # why it was not accepted; empty when it was
 
 
 class SafetyGate:
@@ -53,7 +30,7 @@ class SafetyGate:
     bounded) and `executed` is cut to [-1, 1]. Not thread-safe: the caller holds one lock.
     """
 
-    def __init__(self, contract: TaskContract, config: GateConfig = GateConfig()) -> None:
+    def __init__(self, contract: TaskContract, config: GateConfig = GateConfig()) -> None:  # noqa: B008 (frozen)
         self.contract, self.config = contract, config
         self.limits, self.layout = MotionLimits.of(contract), ActionLayout(contract)
         self.enabled = False
@@ -64,12 +41,13 @@ class SafetyGate:
         self._gripper = GripperSwitch(contract.gripper)
         self._position, self._quat = np.zeros(3), np.array((0.0, 0.0, 0.0, 1.0))
         self._upright = self._quat  # the orientation kept when the contract has no rotation
-        self._goal: _Pose | None = None  # where a reset goes
+        self._goal: Pose | None = None  # where a reset goes
         self._moved = False  # whether an action was applied, or a reset step, since enabling
         self._last_s = 0.0  # when that was; before the first, when the gate was enabled
+        self._alone_s: float | None = None  # since when sources other than a human move the arm
 
     @property
-    def target(self) -> _Pose:
+    def target(self) -> Pose:
         """The last commanded position (3,) and orientation (4,)."""
         return self._position.copy(), self._quat.copy()
 
@@ -95,7 +73,7 @@ class SafetyGate:
         self.disable("not enabled: the measured pose is not usable")
         self._anchor(*_as_pose(position, quat))
         self._gripper.start(gripper_width)
-        self._moved, self._last_s, self._dropped = False, now_s, ""
+        self._moved, self._last_s, self._dropped, self._alone_s = False, now_s, "", None
         self.enabled, self.reason = True, "no action yet"
 
     def disable(self, reason: str) -> None:
@@ -116,23 +94,39 @@ class SafetyGate:
         now_s: float,
         pose_age_s: float = 0.0,
     ) -> GateOutput:
-        """Apply one action (A,), clamped to [-1, 1]; at most once per control period."""
+        """Apply one action (A,), clamped to [-1, 1]; at most once per control period.
+
+        One that comes a little early is shortened as the speed limits ask, one before `min_interval` is not applied.
+        """
         if not self.enabled:
             return self._reject(self.reason)
         try:
             action, who = self.layout.parse(values), self._sources.parse(source)
             position, quat = self._measured(measured_position, measured_quat, pose_age_s)
         except ValueError as error:
-            self.reason, self._dropped = str(error), f" (the last one: {error})"
-            return self._reject(self.reason)
+            return self.drop(str(error))
+        takes_over = who == ActionSource.HUMAN and self.active_source != ActionSource.HUMAN
         wait = self._sources.admit(who, now_s) or self._wait_for_reset(who)
         if wait:
             return self._reject(wait)
-        if self._moved and 0.0 <= now_s - self._last_s < self.config.min_interval * self.contract.period_s:
+        # A human who takes over is heard at once; the step is the shorter for it.
+        if not takes_over and self._moved and 0.0 <= now_s - self._last_s < self._shortest_s:
             return self._refuse("early: one action per control period")
-        self._begin(position, quat, now_s)
+        limits = self._begin(position, quat, now_s)
         self.reason = self._dropped = ""
-        return self._execute(action, position, quat)
+        self._alone_s = None if who == ActionSource.HUMAN else now_s if self._alone_s is None else self._alone_s
+        return self._execute(action, position, quat, limits)
+
+    def drop(self, reason: str) -> GateOutput:
+        """Throw an action away that cannot be used, count it, and say so until a usable one comes."""
+        if not self.enabled:
+            return self._reject(self.reason)
+        self.reason, self._dropped = reason, f" (the last one: {reason})"
+        return self._reject(reason)
+
+    def autonomous_s(self, now_s: float) -> float:
+        """For how long sources other than a human have moved the arm, since enabling, a reset, or a human's action."""
+        return 0.0 if self._alone_s is None else max(0.0, now_s - self._alone_s)
 
     def check(self, now_s: float, pose_age_s: float = 0.0) -> str:
         """Why the arm holds just now ("" while it moves): call it on a timer, so that silence is noticed.
@@ -177,22 +171,22 @@ class SafetyGate:
         except ValueError as error:
             self.reason = str(error)
             return self._refuse(self.reason)
-        self._begin(position, quat, now_s)
-        self.reason = "moving to a pose of the contract"
+        limits = self._begin(position, quat, now_s)
+        self.reason, self._alone_s = "moving to a pose of the contract", None
         goal_position, goal_quat = self._goal
-        self._position = self.limits.move(self._position, goal_position - self._position, position, _ANY_AXIS)
+        self._position = limits.move(self._position, goal_position - self._position, position, _ANY_AXIS)
         turn = pose.rotation_between(self._quat, goal_quat)
-        self._quat = self._upright = self.limits.turn(self._quat, turn, quat, _ANY_AXIS)
+        self._quat = self._upright = limits.turn(self._quat, turn, quat, _ANY_AXIS)
         near = pose.length(goal_position - position) <= self.config.arrived_m
         if near and pose.length(pose.rotation_between(quat, goal_quat)) <= self.config.arrived_rad:
             self._goal, self._upright, self.reason = None, goal_quat, "no action yet"
         return GateOutput(*self.target, None, np.zeros(self.layout.size, np.float32), True, "")
 
-    def _execute(self, action: np.ndarray, position: np.ndarray, quat: np.ndarray) -> GateOutput:
+    def _execute(self, action: np.ndarray, position: np.ndarray, quat: np.ndarray, limits: MotionLimits) -> GateOutput:
         old_position, old_quat = self._position, self._quat
-        new = self.limits.move(old_position, self.layout.translation(action), position, self.layout.metres)
+        new = limits.move(old_position, self.layout.translation(action), position, self.layout.metres)
         if self.layout.turns:
-            new_quat = self.limits.turn(old_quat, self.layout.rotation(action), quat, self.layout.radians)
+            new_quat = limits.turn(old_quat, self.layout.rotation(action), quat, self.layout.radians)
             turn = pose.rotation_between(old_quat, new_quat)
         else:
             new_quat, turn = self.limits.pull(self._upright, quat), np.zeros(3)
@@ -207,18 +201,26 @@ class SafetyGate:
         self._goal = None  # a human always takes over
         return ""
 
-    def _begin(self, position: np.ndarray, quat: np.ndarray, now_s: float) -> None:
+    def _begin(self, position: np.ndarray, quat: np.ndarray, now_s: float) -> MotionLimits:
+        """Note a step, and return its limits."""
+        elapsed_s = now_s - self._last_s
         if not self._moved:  # the first command starts where the arm is now, not where it was when enabled
             self._anchor(position, quat)
+        first = not self._moved or elapsed_s < 0.0  # a clock that starts again
         self._moved, self._last_s = True, now_s
+        return self.limits if first else self.limits.after(elapsed_s)
 
-    def _measured(self, position: ArrayLike, quat: ArrayLike, age_s: float) -> _Pose:
+    def _measured(self, position: ArrayLike, quat: ArrayLike, age_s: float) -> Pose:
         if age_s > self.config.pose_timeout_s:
             raise ValueError(self._stale)
         return _as_pose(position, quat)
 
     def _anchor(self, position: np.ndarray, quat: np.ndarray) -> None:
         self._position, self._quat, self._upright = position, quat, quat
+
+    @property
+    def _shortest_s(self) -> float:
+        return self.config.min_interval * self.contract.period_s
 
     @property
     def _stale(self) -> str:
@@ -232,7 +234,7 @@ class SafetyGate:
         return GateOutput(*self.target, None, np.zeros(self.layout.size, np.float32), False, reason)
 
 
-def _as_pose(position: ArrayLike, quat: ArrayLike) -> _Pose:
+def _as_pose(position: ArrayLike, quat: ArrayLike) -> Pose:
     """Checked copies. Raises ValueError unless both are finite and of the right length."""
     xyz, xyzw = np.array(position, dtype=np.float64), np.array(quat, dtype=np.float64)
     if xyz.shape != (3,) or xyzw.shape != (4,) or not np.isfinite(xyz).all():

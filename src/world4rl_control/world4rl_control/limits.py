@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -22,6 +22,8 @@ class MotionLimits:
     max_step_rad: float
     max_lag_m: float
     max_lag_rad: float
+    max_speed_m_s: float = float("inf")
+    period_s: float = 1.0
 
     @classmethod
     def of(cls, contract: TaskContract) -> MotionLimits:
@@ -34,7 +36,17 @@ class MotionLimits:
             max_step_rad=box.max_step_rad,
             max_lag_m=box.max_lag_m,
             max_lag_rad=box.max_lag_rad,
+            max_speed_m_s=box.max_speed_m_s,
+            period_s=contract.period_s,
         )
+
+    def after(self, elapsed_s: float) -> MotionLimits:
+        """These limits for a step `elapsed_s` after the one before: one that comes early is the shorter for it, so that
+        no rhythm of actions moves a target faster than `max_speed_m_s` and `max_step_rad` per period."""
+        if elapsed_s >= self.period_s:
+            return self
+        metres, radians = self.max_speed_m_s * elapsed_s, self.max_step_rad * elapsed_s / self.period_s
+        return replace(self, max_step_m=min(self.max_step_m, metres), max_step_rad=radians)
 
     def move(self, target: np.ndarray, wish: np.ndarray, measured: np.ndarray, per_axis: np.ndarray) -> np.ndarray:
         """Next target position (3,) when `target` is asked to move by `wish` (3,) [m], at most `per_axis` on each axis.

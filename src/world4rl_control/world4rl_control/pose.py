@@ -60,6 +60,12 @@ def log(quat: Array) -> Array:
     return np.array((x * factor, y * factor, z * factor))
 
 
+def rotate(quat: Array, vector: Array) -> Array:
+    """A vector (3,) turned by a unit quaternion."""
+    turned = multiply(multiply(quat, np.array((*vector, 0.0))), inverse(quat))
+    return turned[:3]
+
+
 def rotate_by(rotvec: Array, quat: Array) -> Array:
     """exp(rotvec) * quat: turn an orientation by a rotation given in the base frame."""
     return unit(multiply(exp(rotvec), quat))

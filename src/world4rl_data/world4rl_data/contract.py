@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,9 @@ __all__ = [
     "contract_names",
 ]
 
+# A field that contracts did not have from the beginning: written, and hashed, only where it is not at its default, so
+# that what was made under older contracts still fits.
+_ADDED_LATER = {"added_later": True}
 CONTRACTS_DIR = Path(__file__).parent / "contracts"
 
 
@@ -68,6 +71,8 @@ class TaskContract:
     action_timeout_s: float = 0.5  # the gate holds when no action came for this long
     action_topic: str = "/world4rl/action"
     executed_action_topic: str = "/world4rl/executed_action"
+    # Where the frame that the motion controller moves lies in the driver's end-effector frame; None: they are the same.
+    controller_offset: Pose | None = field(default=None, metadata=_ADDED_LATER)
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -116,7 +121,11 @@ class TaskContract:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and strings, as in the YAML file."""
-        return json.loads(json.dumps(asdict(self)))
+        plain = json.loads(json.dumps(asdict(self)))
+        for later in fields(self):
+            if later.metadata == _ADDED_LATER and getattr(self, later.name) == later.default:
+                del plain[later.name]
+        return plain
 
     def save(self, path: str | Path) -> None:
         Path(path).write_text(yaml.safe_dump(self.to_dict(), sort_keys=False))
