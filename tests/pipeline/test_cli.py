@@ -82,6 +82,13 @@ def train(root: Path, what: str, out: str, *more: str) -> int:
     return main(["train", what, *options, *more])
 
 
+def test_dry_run_prints_the_cost_and_writes_nothing(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert train(work, "world-model", "wm_dry", "--dry-run") == 0
+    text = capsys.readouterr().out
+    assert all(word in text for word in ("parameters", "GFLOP for one frame", "peak memory", "all steps"))
+    assert not list(work.glob("wm_dry*"))
+
+
 def refine_words(root: Path, out: str) -> list[str]:
     models = {"world-model": "wm_a", "reward": "reward_a", "judge-world-model": "wm_b", "judge-reward": "reward_b"}
     options = models | {"policy": "bc", "store": "store", "check": "check", "preset": "preset.yaml", "out": out}

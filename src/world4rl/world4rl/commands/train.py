@@ -21,20 +21,30 @@ def world_model(
     store: Path,
     out: Path,
     start_from: Path | None = None,
+    dry_run: bool = False,
     preset: PresetOption = "tiny",
     seed: SeedOption = 0,
     settings: Overrides = (),
 ) -> None:
     """Train the diffusion world model on all episodes of a store. Interrupted, it goes on from its last saved step.
 
+    On several devices: `torchrun --nproc-per-node N -m world4rl train world-model ...`.
+
     Args:
         store: Training store.
         out: Checkpoint folder to write; settings, state and loss by step go to OUT.training.
         start_from: World-model checkpoint to start from; None starts from random weights.
+        dry_run: Take a few steps, write nothing, and print parameters, computation, memory and the expected time.
     """
     from world4rl_wm.train_world_model import train_world_model
 
     values, data = _load(store, preset, settings)
+    if dry_run:
+        from world4rl_wm.training_cost import training_cost
+
+        config = values.world_model_config(data.contract)
+        print(training_cost(data, range(len(data)), config, values.world_model.training))
+        return
     record = _record(out, "train world-model", values.world_model, data, seed, start_from=str(start_from))
     if not _done(record, out):
         config, training = values.world_model_config(data.contract), values.world_model.training
