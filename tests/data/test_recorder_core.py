@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
 
 import pytest
 from data_fakes import TYPES, messages
 from mcap.stream_reader import StreamReader
 
-from world4rl_data import recorder as recorder_module
-from world4rl_data.bag_reader import EpisodeBag
+from world4rl_data import episode_writer
+from world4rl_data.bag_reader import EpisodeBag, find_bags
 from world4rl_data.bag_writer import BagTopic, BagWriter
 from world4rl_data.contract import TaskContract
 from world4rl_data.convert import bag_to_episode
 from world4rl_data.episode import Outcome
 from world4rl_data.episode_record import BagError
-from world4rl_data.recorder import EpisodeRecorder, RecorderConfig, RecorderError, subscription_qos
+from world4rl_data.offered_qos import Offer, subscription_qos
+from world4rl_data.recorder import EpisodeRecorder, RecorderConfig, RecorderError
+from world4rl_data.tap import Tap
 
 PRESS = TaskContract.load("franka_sim_push")
 TOPIC = BagTopic("/text", "std_msgs/msg/String", "string data\n")
@@ -72,21 +76,65 @@ def test_requests_out_of_turn_are_refused(tmp_path):
     recorder.start("a", 0)
     with pytest.raises(RecorderError, match="is being recorded"):
         recorder.start("b", 0)
-    with EpisodeBag(recorder.stop(Outcome.DISCARDED, 0)) as bag:
-        assert bag.record.outcome == Outcome.DISCARDED and bag.topics == {}
+    with EpisodeBag(recorder.stop(Outcome.FAILURE, 0)) as bag:
+        assert bag.record.outcome == Outcome.FAILURE and bag.topics == {}
+
+
+def test_discarded_episode_goes_to_the_trash_and_is_found_there_only(tmp_path):
+    recorder = make_recorder(tmp_path)
+    for _ in range(2):
+        recorder.start("a", 0)
+        place = recorder.uri
+        recorder.push(TOPIC, 1, b"x")
+        path = recorder.stop(Outcome.DISCARDED, 2)
+        assert path == place.parent / ".trash" / place.name and not place.exists()
+        with EpisodeBag(path) as bag:
+            assert bag.record.outcome == Outcome.DISCARDED and bag.topics["/text"][1] == 1
+    assert find_bags(tmp_path) == [] and len(find_bags(tmp_path / "bags" / ".trash")) == 2
+
+
+def test_next_episode_may_start_while_the_last_one_is_being_closed(tmp_path, monkeypatch):
+    """A large bag takes the disk a while; a button pressed in that time must not be refused."""
+    gate = threading.Event()
+    close = BagWriter.close
+    monkeypatch.setattr(BagWriter, "close", lambda *args: (gate.wait(5), close(*args))[1])
+    recorder = make_recorder(tmp_path)
+    recorder.start("a", 0)
+    recorder.push(TOPIC, 1, b"first")
+    first = recorder.begin_stop(Outcome.SUCCESS, 2)
+    recorder.start("b", 3)
+    recorder.push(TOPIC, 4, b"second")
+    assert not first.done()
+    gate.set()
+    for path, stamp in ((first.result(5), 1), (recorder.stop(Outcome.FAILURE, 5), 4)):
+        with EpisodeBag(path) as bag:
+            assert [stamp for _, _, stamp, _ in bag.raw_messages()] == [stamp]
+
+
+def test_losses_are_counted_per_topic_wherever_they_happen(tmp_path):
+    recorder = make_recorder(tmp_path)
+    recorder.lost("/text", 5)  # before the episode: not its loss
+    recorder.start("a", 0)
+    recorder.push(TOPIC, 1, b"x")
+    recorder.lost("/text", 2)
+    recorder.lost("/image", 1)
+    assert recorder.status().dropped == 3 and recorder.dropped == {"/text": 2, "/image": 1}
+    with EpisodeBag(recorder.stop(Outcome.SUCCESS, 2)) as bag:
+        assert bag.record.dropped == {"/text": 2, "/image": 1}
+    assert "3 messages dropped" in recorder.status().message
 
 
 def test_full_disk_refuses_start_and_is_told_while_recording(tmp_path, monkeypatch):
     with pytest.raises(RecorderError, match="min_free_mb"):
         make_recorder(tmp_path, min_free_mb=1e12).start("a", 0)
     assert not list((tmp_path / "bags").iterdir())
-    monkeypatch.setattr(recorder_module, "_DISK_CHECK_S", 0.0)
+    monkeypatch.setattr(episode_writer, "DISK_CHECK_S", 0.0)
     recorder = make_recorder(tmp_path, flush_s=0.01)
     recorder.start("a", 0)
-    monkeypatch.setattr(EpisodeRecorder, "_low_space", lambda self: "only 1 MB free")
-    deadline = recorder_module.time.monotonic() + 5
-    while not recorder.trouble and recorder_module.time.monotonic() < deadline:
-        recorder_module.time.sleep(0.01)
+    monkeypatch.setattr(episode_writer, "low_space", lambda *_: "only 1 MB free")
+    deadline = time.monotonic() + 5
+    while not recorder.trouble and time.monotonic() < deadline:
+        time.sleep(0.01)
     assert recorder.status().message == "only 1 MB free"
     assert recorder.stop(Outcome.INTERRUPTED, 0).is_dir()
 
@@ -94,7 +142,7 @@ def test_full_disk_refuses_start_and_is_told_while_recording(tmp_path, monkeypat
 def test_slow_disk_drops_and_counts_instead_of_growing(tmp_path, monkeypatch):
     recorder = make_recorder(tmp_path, max_queue_mb=0.001)
     write = BagWriter.write
-    gate = recorder_module.threading.Event()
+    gate = threading.Event()
     monkeypatch.setattr(BagWriter, "write", lambda *args: (gate.wait(5), write(*args)))
     recorder.start("a", 0)
     for i in range(20):
@@ -139,14 +187,42 @@ def test_killed_recorder_leaves_a_partial_that_is_named_and_readable_to_the_last
     assert records.count("Message") == 3
 
 
+R, L = True, True  # reliable, latched
+
+
 @pytest.mark.parametrize(
-    ("publishers", "wanted"),
+    ("offers", "wanted", "note"),
     [
-        ([(True, False)], (True, False)),
-        ([(False, False)], (False, False)),
-        ([(True, True)], (True, True)),
-        ([(True, True), (False, False)], (False, False)),
+        ([], (False, False), ""),
+        ([Offer("a", R, False)], (True, False), ""),
+        ([Offer("a", False, False)], (False, False), ""),
+        ([Offer("a", R, L), Offer("b", R, L)], (True, True), ""),
+        ([Offer("a", R, L), Offer("/x/b", R, False)], (True, False), "by /x/b"),
+        ([Offer("a", R, False), Offer("/x/b", False, False)], (False, False), "best effort, because /x/b"),
     ],
 )
-def test_subscription_asks_only_for_what_all_publishers_offer(publishers, wanted):
-    assert subscription_qos(publishers) == wanted
+def test_subscription_asks_only_for_what_all_publishers_offer_and_says_who_limits_it(offers, wanted, note):
+    request = subscription_qos(offers)
+    assert note in request.note and bool(note) == bool(request.note)
+    if offers:
+        assert request[:2] == wanted
+
+
+def test_tap_counts_what_a_publisher_sent_in_vain():
+    """A best-effort image that the network lost never reaches the queue, yet the episode lacks it."""
+    tap = Tap("/text", topic=TOPIC)
+
+    def saw(publisher: bytes, number: int) -> int:
+        return tap.saw(number, b"", {"publisher_gid": {"data": publisher}, "publication_sequence_number": number}, 0.0)
+
+    assert [saw(b"a", 7), saw(b"a", 8), saw(b"b", 1), saw(b"a", 12), saw(b"b", 2)] == [0, 0, 0, 3, 0]
+    tap.forget_numbers()
+    assert saw(b"a", 40) == 0
+    assert tap.saw(1, b"", {}, 0.0) == 0  # Humble says neither publisher nor number
+
+
+def test_tap_keeps_the_newest_message_of_every_latched_publisher():
+    tap = Tap("/static", topic=BagTopic("/static", "std_msgs/msg/String", "", transient_local=True))
+    for publisher, data in ((b"a", b"1"), (b"b", b"2"), (b"a", b"3")):
+        tap.saw(len(tap.latest), data, {"publisher_gid": {"data": publisher}}, 0.0)
+    assert sorted(data for _, data in tap.latest.values()) == [b"2", b"3"]

@@ -188,7 +188,9 @@ def test_discarded_episode_is_marked(robot, bags):
     started = robot.start(task="press")
     answer = robot.call(Trigger, "/world4rl/discard_episode", Trigger.Request())
     assert answer.success, answer.message
-    assert json.loads((Path(started.uri) / "episode.json").read_text())["outcome"] == Outcome.DISCARDED
+    trash = bags / ".trash" / Path(started.uri).name
+    assert json.loads((trash / "episode.json").read_text())["outcome"] == Outcome.DISCARDED
+    assert not Path(started.uri).exists()
 
 
 def test_silent_camera_is_named_and_nothing_is_left_behind(robot, bags):

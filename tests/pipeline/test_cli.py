@@ -225,7 +225,7 @@ def test_dataset_info_and_validate(work: Path, capsys: pytest.CaptureFixture[str
     assert main(["dataset", "info", str(work / "store"), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["episodes"] == 12
     assert main(["dataset", "validate", str(work / "store")]) == 0
-    assert "12 episodes checked, 0 with errors" in capsys.readouterr().out
+    assert "12 episodes checked: 12 fit for training, 0 with errors" in capsys.readouterr().out
 
 
 def test_validate_finds_a_damaged_episode(

@@ -15,10 +15,11 @@ from rosbags.typesys.store import Typestore
 from zstandard import ZstdError
 
 from .contract import TaskContract
+from .disk_space import set_aside
 from .episode_record import BagError, EpisodeRecord
 
 # What damaged bytes make the readers raise (ValueError: a chunk's checksum).
-_DAMAGE = (McapError, ZstdError, struct.error, ValueError, KeyError, IndexError, EOFError, OSError)
+DAMAGE = (McapError, ZstdError, struct.error, ValueError, KeyError, IndexError, EOFError, OSError)
 
 
 class EpisodeBag:
@@ -34,7 +35,7 @@ class EpisodeBag:
         if self.path.suffix == ".partial":
             raise BagError(
                 f"{self.path} was never closed: the recorder was killed or is still recording. "
-                "Leave it out, or delete it once the recorder has ended."
+                f"Once that recorder has ended, `world4rl dataset recover {self.path}` closes it."
             )
         self.record = EpisodeRecord.load(self.path)
         files = sorted(self.path.glob("*.mcap"))
@@ -46,11 +47,11 @@ class EpisodeBag:
             summary = self._reader.get_summary()
             if summary is None or summary.statistics is None:
                 raise McapError("it has no summary")
-        except _DAMAGE as error:
+        except DAMAGE as error:
             self._file.close()
             raise BagError(
                 f"{self.path} is truncated or damaged ({error or type(error).__name__}); copy it again from where it "
-                "was recorded, or delete the episode"
+                "was recorded, or save what can be saved with `world4rl dataset recover`"
             ) from error
         counts = summary.statistics.channel_message_counts
         channels = summary.channels.values()
@@ -70,19 +71,31 @@ class EpisodeBag:
         wanted = set(topics) & set(self.topics)
         if not wanted:
             return
-        raw = self._reader.iter_messages(topics=wanted)
+        for topic, kind, log_ns, data in self.raw_messages(wanted):
+            try:
+                decoded = self._types.deserialize_cdr(data, kind)
+            except DAMAGE as error:
+                raise self._unreadable(error) from error
+            yield topic, log_ns, decoded
+
+    def raw_messages(self, topics: Iterable[str] | None = None) -> Iterator[tuple[str, str, int, bytes]]:
+        """(topic, type, receive time [ns], serialized message) of all topics or some, in order of receive time."""
+        raw = self._reader.iter_messages(topics=topics)
         while True:
             try:
                 schema, channel, message = next(raw)
-                assert schema is not None  # our writer gives every channel one
-                decoded = self._types.deserialize_cdr(message.data, schema.name)
             except StopIteration:
                 return
-            except _DAMAGE as error:
-                raise BagError(
-                    f"{self.path} cannot be read to its end ({error or type(error).__name__}); delete the episode"
-                ) from error
-            yield channel.topic, message.log_time, decoded
+            except DAMAGE as error:
+                raise self._unreadable(error) from error
+            assert schema is not None  # our writer gives every channel one
+            yield channel.topic, schema.name, message.log_time, message.data
+
+    def _unreadable(self, error: BaseException) -> BagError:
+        return BagError(
+            f"{self.path} cannot be read to its end ({error or type(error).__name__}); "
+            "`world4rl dataset recover` saves what can be saved"
+        )
 
     def close(self) -> None:
         self._file.close()
@@ -95,17 +108,19 @@ class EpisodeBag:
 
 
 def find_bags(root: str | Path) -> list[Path]:
-    """Closed bag directories at or below `root`, in the order of their names; `.partial` ones are not listed."""
+    """Closed bag directories at or below `root`, in the order of their names; neither `.partial` ones nor the trash."""
     root = Path(root)
     if not root.is_dir():
         raise BagError(f"{root} is not a directory; give the folder that holds the recorded bags")
-    folders = {p.parent for p in root.rglob("metadata.yaml")}
+    folders = {p.parent for p in root.rglob("metadata.yaml") if not set_aside(p, root)}
     return sorted(f for f in folders if not any(part.endswith(".partial") for part in f.parts))
 
 
 def find_partial(root: str | Path) -> list[Path]:
-    """Directories that a recorder has not closed."""
-    return sorted(p for p in Path(root).rglob("*.partial") if p.is_dir())
+    """Directories at or below `root` that a recorder has not closed."""
+    root = Path(root)
+    found = [p for p in root.rglob("*.partial") if p.is_dir() and not set_aside(p, root)]
+    return sorted([root] if root.suffix == ".partial" else found)
 
 
 @lru_cache(maxsize=8)

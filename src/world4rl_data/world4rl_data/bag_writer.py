@@ -5,17 +5,21 @@ Everything goes to `<name>.partial/`, which becomes `<name>/` at the end: a dire
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 from mcap.writer import CompressionType, Writer
 
+from .episode import Outcome
 from .episode_record import EpisodeRecord
 
+RECORD_METADATA = "world4rl_episode"  # MCAP metadata record with episode.json as it was at the start
 _FOREVER = {"sec": 9223372036, "nsec": 854775807}
 
 
@@ -30,10 +34,13 @@ class BagTopic:
     transient_local: bool = False
     depth: int = 1
     type_hash: str = ""
+    offered_qos: str = ""  # as another bag had it; empty: made from the fields above
 
     @property
     def qos_yaml(self) -> str:
         """The publisher's QoS as rosbag2 writes it up to metadata version 8 (rmw's numbers, in a YAML string)."""
+        if self.offered_qos:
+            return self.offered_qos
         profile = {
             "history": 1,
             "depth": self.depth,
@@ -58,8 +65,12 @@ class _Counts:
 class BagWriter:
     """Not thread-safe: one thread writes and closes."""
 
-    def __init__(self, path: Path, flush_s: float = 1.0) -> None:
-        """`path`: the final directory, which must not exist. `flush_s`: at most this much is lost in a crash [s]."""
+    def __init__(self, path: Path, flush_s: float = 1.0, record: EpisodeRecord | None = None) -> None:
+        """`path`: the final directory, which must not exist. `flush_s`: at most this much is lost in a crash [s].
+
+        `record` is kept in the unfinished bag as well, so that what a crash leaves says what it is. The file is locked
+        as long as it is written: a lock that can be had is that of a recorder that died.
+        """
         self.path = path
         self.partial = path.with_name(path.name + ".partial")
         if path.exists():
@@ -67,6 +78,7 @@ class BagWriter:
         self.partial.mkdir(parents=True)
         self._file_name = f"{path.name}_0.mcap"
         self._file = (self.partial / self._file_name).open("wb")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
         self._writer = Writer(self._file, compression=CompressionType.ZSTD)
         self._writer.start(profile="ros2")
         self._topics: dict[str, BagTopic] = {}
@@ -74,7 +86,10 @@ class BagWriter:
         self._channels: dict[str, int] = {}
         self._counts = _Counts()
         self._flush_s = flush_s
-        self._flushed_at = time.monotonic()
+        self._record = record
+        if record is not None:
+            self._writer.add_metadata(RECORD_METADATA, {"json": json.dumps(record.to_dict())})
+        self._flush()
 
     def add_topic(self, topic: BagTopic) -> None:
         """Declare a topic before its first message; a second time does nothing."""
@@ -85,23 +100,33 @@ class BagWriter:
         self._topics[topic.name] = topic
         self._counts.messages[topic.name] = 0
         self._channels[topic.name] = self._writer.register_channel(
-            topic.name, "cdr", self._schemas[topic.type], {"offered_qos_profiles": topic.qos_yaml}
+            topic.name,
+            "cdr",
+            self._schemas[topic.type],
+            {"offered_qos_profiles": topic.qos_yaml, "topic_type_hash": topic.type_hash},
         )
 
-    def write(self, topic: str, log_ns: int, data: bytes) -> None:
-        """One serialized (CDR) message, received at `log_ns`."""
-        self._writer.add_message(self._channels[topic], log_ns, data, log_ns)
+    def write(self, topic: str, log_ns: int, data: bytes, publish_ns: int = 0) -> None:
+        """One serialized (CDR) message, received at `log_ns` and sent at `publish_ns` (0: as received)."""
+        self._writer.add_message(self._channels[topic], log_ns, data, publish_ns or log_ns)
         counts = self._counts
-        counts.first_ns = min(counts.first_ns, log_ns) if any(counts.messages.values()) else log_ns
+        counts.first_ns = min(counts.first_ns, log_ns) if counts.last_ns else log_ns
         counts.last_ns = max(counts.last_ns, log_ns)
         counts.messages[topic] += 1
         self.flush_if_due()
 
     def flush_if_due(self) -> None:
-        """Bring what is buffered to the file when `flush_s` has passed."""
+        """Bring what is buffered to the disk when `flush_s` has passed."""
         if time.monotonic() - self._flushed_at >= self._flush_s:
-            self._writer.flush()
-            self._flushed_at = time.monotonic()
+            self._flush()
+
+    def _flush(self) -> None:
+        self._writer.flush()
+        os.fdatasync(self._file.fileno())
+        if self._record is not None:  # with what is safe now, so that a later loss can be told
+            self._record.messages = dict(self._counts.messages)
+            replace(self._record, outcome=Outcome.INTERRUPTED, stop_ns=self._counts.last_ns).save(self.partial)
+        self._flushed_at = time.monotonic()
 
     def close(self, record: EpisodeRecord) -> Path:
         """Finish the file, write metadata.yaml and episode.json, rename. Returns the final directory."""
@@ -110,12 +135,12 @@ class BagWriter:
         self._writer.finish()
         self._file.flush()
         os.fsync(self._file.fileno())
-        self._file.close()
         document = {"rosbag2_bagfile_information": information}
         (self.partial / "metadata.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
         record.messages = dict(self._counts.messages)
         record.save(self.partial)
         self.partial.rename(self.path)
+        self._file.close()  # only now, because it gives up the lock
         return self.path
 
     def _metadata(self, record: EpisodeRecord) -> dict[str, Any]:

@@ -35,7 +35,8 @@ class EpisodeRecord:
     note: str = ""
     stop_note: str = ""
     messages: dict[str, int] = field(default_factory=dict)  # topic -> messages in the bag
-    dropped: dict[str, int] = field(default_factory=dict)  # topic -> messages lost because the disk was too slow
+    recovered: str = ""  # what `world4rl dataset recover` saved and lost; empty for a bag that its recorder closed
+    dropped: dict[str, int] = field(default_factory=dict)  # topic -> messages lost on the way to the bag
 
     @property
     def seed(self) -> int | None:
@@ -48,10 +49,25 @@ class EpisodeRecord:
         match = re.search(r"\bsuccess_stamp_ns=(\d+)", self.stop_note)
         return int(match[1]) if match else asked_ns
 
+    def to_dict(self) -> dict[str, Any]:
+        """What `episode.json` holds, as plain values."""
+        return {"format": FORMAT, **asdict(self), "outcome": int(self.outcome), "outcome_name": self.outcome.name}
+
+    @classmethod
+    def from_text(cls, text: str, where: str) -> EpisodeRecord:
+        """From the JSON of `to_dict`. Raises BagError naming `where` it came from."""
+        try:
+            data = json.loads(text)
+            if data.pop("format") != FORMAT:
+                raise ValueError(f"format is not {FORMAT}")
+            data.pop("outcome_name")
+            return cls(**{**data, "outcome": Outcome(data["outcome"])})
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise BagError(f"{where} is damaged ({error}); restore it from a copy or leave the episode out") from error
+
     def save(self, folder: Path) -> None:
-        data = {"format": FORMAT, **asdict(self), "outcome": int(self.outcome), "outcome_name": self.outcome.name}
         temporary = folder / f"{FILE_NAME}.tmp"
-        temporary.write_text(json.dumps(data, indent=1))
+        temporary.write_text(json.dumps(self.to_dict(), indent=1))
         os.replace(temporary, folder / FILE_NAME)
 
     @classmethod
@@ -61,11 +77,4 @@ class EpisodeRecord:
             raise BagError(
                 f"{folder} has no {FILE_NAME}: not an episode of the World4RL recorder, or not closed properly"
             )
-        try:
-            data = json.loads(path.read_text())
-            if data.pop("format") != FORMAT:
-                raise ValueError(f"format is not {FORMAT}")
-            data.pop("outcome_name")
-            return cls(**{**data, "outcome": Outcome(data["outcome"])})
-        except (ValueError, KeyError, TypeError) as error:
-            raise BagError(f"{path} is damaged ({error}); restore it from a copy or leave the episode out") from error
+        return cls.from_text(path.read_text(errors="replace"), str(path))

@@ -1,24 +1,23 @@
-"""Recording one episode at a time, without ROS: a bounded queue in front of a thread that writes the bag."""
+"""Recording one episode at a time, without ROS: when an episode may start, what it is called, how it ended."""
 
 from __future__ import annotations
 
-import queue
 import re
-import shutil
-import threading
 import time
 import uuid
-from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
 from .bag_writer import BagTopic, BagWriter
 from .contract import TaskContract
+from .disk_space import low_space
 from .episode import Outcome
+from .episode_queue import Received
 from .episode_record import EpisodeRecord
-
-_DISK_CHECK_S = 1.0
+from .episode_writer import EpisodeWriter
 
 
 class RecorderError(RuntimeError):
@@ -50,43 +49,39 @@ class RecorderStatus:
 
 
 class EpisodeRecorder:
-    """`start`, `push` and `stop` from one thread; a second thread, alive during an episode, writes."""
+    """`start` and `stop` from one thread, `push` from any; each episode has a thread of its own that writes."""
 
     def __init__(self, contract: TaskContract, config: RecorderConfig) -> None:
         self.contract = contract
         self.config = config
-        self._record: EpisodeRecord | None = None
-        self._writer: BagWriter | None = None
-        self._thread: threading.Thread | None = None
-        self._queue: queue.SimpleQueue[tuple[BagTopic, int, bytes] | None] = queue.SimpleQueue()
-        self._queued_bytes = 0
-        self._lock = threading.Lock()  # guards _queued_bytes
-        self._received = 0
-        self._dropped: Counter[str] = Counter()
-        self._started_at = 0.0
-        self._trouble = ""
+        self._running: EpisodeWriter | None = None
         self._last = RecorderStatus()
+        self._last_dropped: dict[str, int] = {}
 
     @property
     def recording(self) -> bool:
-        return self._record is not None
+        return self._running is not None
 
     @property
     def trouble(self) -> str:
         """Why the running episode should be stopped as interrupted (disk full, write error); empty when all is well."""
-        return self._trouble
+        return self._running.trouble if self._running else ""
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Topic -> messages that the running or last episode lost."""
+        return self._running.dropped if self._running else dict(self._last_dropped)
 
     @property
     def uri(self) -> Path:
         """Where the running episode's bag will be."""
-        if self._writer is None:
-            raise RecorderError("no episode is being recorded; call start_episode first")
-        return self._writer.path
+        return self._require_running().bag.path
 
     def start(self, task: str, now_ns: int, operator_id: str = "", note: str = "") -> EpisodeRecord:
         """Begin an episode. `task` may be empty (the contract's name). Raises RecorderError."""
-        if self._record is not None:
-            raise RecorderError(f"episode {self._record.episode_id} is being recorded; stop or discard it first")
+        if self._running is not None:
+            running = self._running.record.episode_id
+            raise RecorderError(f"episode {running} is being recorded; stop or discard it first")
         self._require_space()
         task = task or self.contract.name
         word = re.sub(r"[^A-Za-z0-9-]+", "_", task).strip("_") or "episode"
@@ -100,124 +95,94 @@ class EpisodeRecorder:
             operator_id=operator_id,
             note=note,
         )
+        config = self.config
         try:
-            self._writer = BagWriter(self.config.bags_dir / episode_id, self.config.flush_s)
+            bag = BagWriter(config.bags_dir / episode_id, config.flush_s, record)
         except OSError as error:
-            raise RecorderError(f"cannot write to {self.config.bags_dir} ({error}); set bags_dir elsewhere") from error
-        self._queue = queue.SimpleQueue()
-        self._queued_bytes = self._received = 0
-        self._dropped = Counter()
-        self._trouble = ""
-        self._started_at = time.monotonic()
-        self._record = record
-        self._thread = threading.Thread(target=self._write_all, args=(self._writer,), name="bag writer", daemon=True)
-        self._thread.start()
+            raise RecorderError(f"cannot write to {config.bags_dir} ({error}); set bags_dir elsewhere") from error
+        self._running = EpisodeWriter(record, bag, config.max_queue_mb * 1e6, config.min_free_mb, config.flush_s)
         return record
 
-    def push(self, topic: BagTopic, log_ns: int, data: bytes) -> None:
-        """Hand over one serialized message; never blocks. Ignored when nothing is recorded."""
-        if self._record is None:
-            return
-        with self._lock:
-            fits = self._queued_bytes + len(data) <= self.config.max_queue_mb * 1e6
-            if fits and not self._trouble:
-                self._queued_bytes += len(data)
-        if not fits or self._trouble:
-            self._dropped[topic.name] += 1
-            return
-        self._received += 1
-        self._queue.put((topic, log_ns, data))
+    def push(self, topic: BagTopic, log_ns: int, data: bytes, publish_ns: int = 0) -> None:
+        """Hand over one serialized message received at `log_ns` and sent at `publish_ns` [ns] (0: not known).
+
+        Never waits. Ignored when nothing is recorded.
+        """
+        running = self._running
+        if running is not None:
+            running.push(Received(topic, log_ns, data, publish_ns or log_ns))
+
+    def lost(self, topic: str, count: int) -> None:
+        """Count messages that never came here. Ignored when nothing is recorded."""
+        running = self._running
+        if running is not None:
+            running.lost(topic, count)
 
     def stop(self, outcome: Outcome, now_ns: int, note: str = "") -> Path:
-        """End the episode and close its bag; returns its directory. `now_ns`: when the end was asked for."""
-        if self._record is None or self._writer is None or self._thread is None:
-            raise RecorderError("no episode is being recorded; call start_episode first")
-        self._queue.put(None)
-        self._thread.join()
-        record, writer = self._record, self._writer
+        """End the episode and close its bag; returns its folder. `now_ns`: when the end was asked for.
+
+        Raises RecorderError, also where the bag could not be closed.
+        """
+        return result_of(self.begin_stop(outcome, now_ns, note))
+
+    def begin_stop(self, outcome: Outcome, now_ns: int, note: str = "") -> Future[Path]:
+        """As `stop`, without waiting for the disk: the result is for `result_of`. A new episode may start at once."""
+        running = self._require_running()
+        record = running.record
         record.outcome, record.stop_ns, record.stop_note = outcome, now_ns, note
         record.success_stamp_ns = record.reported_success_ns(now_ns) if outcome == Outcome.SUCCESS else None
-        record.dropped = dict(self._dropped)
-        lost = sum(self._dropped.values())
-        warning = self._trouble or (f"{lost} messages dropped: the disk is too slow" if lost else "")
-        self._last = self._snapshot(recording=False, outcome=outcome, message=warning)
-        self._record = self._writer = self._thread = None
-        try:
-            return writer.close(record)
-        except OSError as error:
-            raise RecorderError(
-                f"could not close the bag; what was written is in {writer.partial} ({error})"
-            ) from error
+        closed = running.finish()
+        self._last_dropped = running.dropped
+        lost = sum(self._last_dropped.values())
+        warning = running.trouble or (f"{lost} messages dropped: the disk or this machine is too slow" if lost else "")
+        self._last = replace(self._snapshot(running), recording=False, outcome=outcome, message=warning)
+        self._running = None
+        closed.add_done_callback(self._note_failure(running))
+        return closed
 
     def status(self) -> RecorderStatus:
         """The running episode, or the last one."""
-        return self._last if self._record is None else self._snapshot(True, Outcome.UNLABELLED, self._trouble)
+        return self._snapshot(self._running) if self._running else self._last
 
-    def _snapshot(self, recording: bool, outcome: Outcome, message: str) -> RecorderStatus:
-        record = self._record
-        assert record is not None
+    def _snapshot(self, running: EpisodeWriter) -> RecorderStatus:
         return RecorderStatus(
-            episode_id=record.episode_id,
-            task=record.task,
-            recording=recording,
-            outcome=outcome,
-            messages=self._received,
-            dropped=sum(self._dropped.values()),
-            seconds=time.monotonic() - self._started_at,
-            message=message,
+            episode_id=running.record.episode_id,
+            task=running.record.task,
+            recording=True,
+            messages=running.queue.received,
+            dropped=sum(running.dropped.values()),
+            seconds=time.monotonic() - running.started_at,
+            message=running.trouble,
         )
+
+    def _note_failure(self, running: EpisodeWriter) -> Callable[[Future[Path]], None]:
+        def note(closed: Future[Path]) -> None:
+            trouble = str(closed.exception() or "") or running.trouble
+            if trouble and self._last.episode_id == running.record.episode_id:
+                self._last = replace(self._last, message=trouble)
+
+        return note
+
+    def _require_running(self) -> EpisodeWriter:
+        if self._running is None:
+            raise RecorderError("no episode is being recorded; call start_episode first")
+        return self._running
 
     def _require_space(self) -> None:
         try:
             self.config.bags_dir.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise RecorderError(f"cannot create {self.config.bags_dir} ({error}); set bags_dir elsewhere") from error
-        low = self._low_space()
+        low = low_space(self.config.bags_dir, self.config.min_free_mb)
         if low:
             raise RecorderError(low)
 
-    def _low_space(self) -> str:
-        free = shutil.disk_usage(self.config.bags_dir).free / 1e6
-        if free >= self.config.min_free_mb:
-            return ""
-        return (
-            f"only {free:.0f} MB free in {self.config.bags_dir}, min_free_mb is {self.config.min_free_mb:.0f}; "
-            "free some space or set bags_dir elsewhere"
-        )
 
-    def _write_all(self, writer: BagWriter) -> None:
-        """The writer thread: drains the queue until the None that `stop` puts."""
-        checked_at = time.monotonic()
-        done = False
-        while not done:
-            try:
-                done = self._write_next(writer)
-                writer.flush_if_due()
-                if time.monotonic() - checked_at > _DISK_CHECK_S:
-                    checked_at = time.monotonic()
-                    self._trouble = self._trouble or self._low_space()
-            except Exception as error:  # whatever it is, the thread must live until `stop`, which tells of it
-                self._trouble = f"writing {writer.partial} failed: {error!r}"
-
-    def _write_next(self, writer: BagWriter) -> bool:
-        """Write the next message, if one comes before the next flush. True at the end of the episode."""
-        try:
-            item = self._queue.get(timeout=self.config.flush_s)
-        except queue.Empty:
-            return False
-        if item is None:
-            return True
-        topic, log_ns, data = item
-        with self._lock:
-            self._queued_bytes -= len(data)
-        writer.add_topic(topic)
-        writer.write(topic.name, log_ns, data)
-        return False
-
-
-def subscription_qos(publishers: list[tuple[bool, bool]]) -> tuple[bool, bool]:
-    """(reliable, transient local) that receives from all publishers, each given as (reliable, transient local).
-
-    A reliable subscription gets nothing from a best-effort publisher, silently; so ask only for what all of them offer.
-    """
-    return all(r for r, _ in publishers), bool(publishers) and all(t for _, t in publishers)
+def result_of(closed: Future[Path]) -> Path:
+    """The folder of a closed bag, waiting for it. Raises RecorderError where it could not be closed."""
+    try:
+        return closed.result()
+    except OSError as error:
+        raise RecorderError(
+            f"could not close the bag ({error}); make room, then `world4rl dataset recover` saves what was written"
+        ) from error

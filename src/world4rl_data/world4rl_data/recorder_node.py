@@ -1,47 +1,38 @@
 """Lifecycle node that records episodes: one bag each, raw bytes, started and stopped by services.
 
-Subscribes to the contract's topics, its `action` and `executed_action`, and `extra_topics`. Services (relative to the
-namespace): start_episode, stop_episode, discard_episode. Publishes ~/status (reliable, transient local).
+Subscribes to the contract's topics, its `action` and `executed_action`, and `extra_topics`. Services: start_episode,
+stop_episode, discard_episode (relative to the namespace), and triggers ~/start, ~/stop_success, ~/stop_failure,
+~/discard. Publishes ~/status (reliable, transient local) and /diagnostics.
 """
 
 from __future__ import annotations
 
 import time
+from concurrent.futures import Future as Closing
 from pathlib import Path
 from typing import Any
 
 import rclpy
-from rcl_interfaces.msg import ParameterDescriptor
+from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
-from std_srvs.srv import Trigger
 
 from world4rl_interfaces.msg import EpisodeStatus
-from world4rl_interfaces.srv import StartEpisode, StopEpisode
 
 from .contract import ContractError, TaskContract
 from .episode import Outcome
-from .recorder import EpisodeRecorder, RecorderConfig, RecorderError
-from .topic_taps_node import Tap, TopicTaps
+from .episode_services_node import EpisodeServices
+from .recorder import EpisodeRecorder, RecorderConfig, RecorderError, result_of
+from .recorder_parameters_node import declare_parameters
+from .recorder_status_messages import diagnostics, episode_status, full_message
+from .tap import Tap
+from .topic_taps_node import TopicTaps
 
 _ACTION_TYPE = "world4rl_interfaces/msg/Action"
-
-_PARAMETERS = {
-    "contract": ("franka_sim", "Task contract: name of a shipped one or path of a YAML file."),
-    "bags_dir": ("bags", "Folder that receives one bag directory per episode."),
-    "extra_topics": ([""], "Topics recorded beside the contract's; types are taken from the graph."),
-    "min_free_mb": (500.0, "Free disk space [MB] below which no episode is started and a running one is closed."),
-    "max_queue_mb": (256.0, "Messages waiting for the disk [MB] before more are dropped (and counted)."),
-    "flush_s": (1.0, "Data is brought to the file at least this often [s]."),
-    "silence_s": (2.0, "A topic without a message for this long [s] counts as silent."),
-    "start_timeout_s": (3.0, "How long start_episode waits [s] for silent topics before it refuses."),
-    "stop_grace_s": (0.1, "How long after stop_episode [s] messages still on their way are recorded."),
-    "autostart": (False, "Configure and activate at once, for use without a lifecycle manager."),
-}
 
 
 class RecorderNode(LifecycleNode):
@@ -49,18 +40,18 @@ class RecorderNode(LifecycleNode):
 
     def __init__(self, **options: Any) -> None:
         super().__init__("recorder", **options)
-        for name, (default, description) in _PARAMETERS.items():
-            self.declare_parameter(name, default, ParameterDescriptor(description=description))
+        declare_parameters(self)
         self._recorder: EpisodeRecorder | None = None
         self._taps: TopicTaps | None = None
-        self._owned: list[tuple[Any, Any]] = []  # (destroy function, entity) made on configure and activate
-        self._active = False
+        self._episode_services: EpisodeServices | None = None
+        self._timers_made: list[Any] = []
         self._stopping = False
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
-        # Services wait without blocking subscriptions, so they need a group of their own.
+        # Services wait without blocking anything else, so they need a group of their own.
         self._group = ReentrantCallbackGroup()
         latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
         self._status = self.create_publisher(EpisodeStatus, "~/status", latched)
+        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
         if self._value("autostart"):
             self.trigger_configure()
             self.trigger_activate()
@@ -80,13 +71,7 @@ class RecorderNode(LifecycleNode):
             flush_s=self._value("flush_s"),
         )
         self._recorder = EpisodeRecorder(contract, config)
-        for kind, name, callback in (
-            (StartEpisode, "start_episode", self._on_start),
-            (StopEpisode, "stop_episode", self._on_stop),
-            (Trigger, "discard_episode", self._on_discard),
-        ):
-            service = self.create_service(kind, name, callback, callback_group=self._group)
-            self._owned.append((self.destroy_service, service))
+        self._episode_services = EpisodeServices(self, self._group, self._start, self._stop)
         self.get_logger().info(f"contract {contract.name} ({contract.hash}), bags go to {config.bags_dir}")
         return TransitionCallbackReturn.SUCCESS
 
@@ -99,29 +84,28 @@ class RecorderNode(LifecycleNode):
             Tap(contract.action_topic, _ACTION_TYPE),
         ]
         taps += [Tap(self.resolve_topic_name(name)) for name in self._value("extra_topics") if name]
-        self._taps = TopicTaps(self, taps, self._recorder.push)
+        self._taps = TopicTaps(self, taps, self._recorder.push, self._recorder.lost, self._group)
         for period, callback in ((0.25, self._taps.look_for_publishers), (1.0, self._watch)):
-            self._owned.append((self.destroy_timer, self.create_timer(period, callback, clock=self._steady)))
-        self._active = True
+            self._timers_made.append(self.create_timer(period, callback, clock=self._steady))
         self._publish_status()
         return super().on_activate(state)
 
     def on_deactivate(self, state: State) -> TransitionCallbackReturn:
         self.interrupt("the recorder was deactivated")
-        self._active = False
-        if self._taps is not None:
-            self._taps.close()
-        self._taps = None
-        self._release(self.destroy_timer)
+        self.close_taps()
+        while self._timers_made:
+            self.destroy_timer(self._timers_made.pop())
         return super().on_deactivate(state)
 
     def on_cleanup(self, state: State) -> TransitionCallbackReturn:
-        self._release(self.destroy_service)
-        self._recorder = None
+        if self._episode_services is not None:
+            self._episode_services.close()
+        self._episode_services = self._recorder = None
         return TransitionCallbackReturn.SUCCESS
 
     def on_shutdown(self, state: State) -> TransitionCallbackReturn:
         self.interrupt("the recorder was shut down")
+        self.close_taps()
         return TransitionCallbackReturn.SUCCESS
 
     def interrupt(self, why: str) -> None:
@@ -139,32 +123,27 @@ class RecorderNode(LifecycleNode):
         else:  # the logger's topic is gone with the context
             print(f"[recorder] {message}", flush=True)
 
-    # -- services ------------------------------------------------------------------------------------------------
+    def close_taps(self) -> None:
+        """End all subscriptions and the thread that serves them."""
+        if self._taps is not None:
+            self._taps.close()
+        self._taps = None
 
-    async def _on_start(self, request: StartEpisode.Request, response: StartEpisode.Response) -> StartEpisode.Response:
+    # -- episodes ------------------------------------------------------------------------------------------------
+
+    async def _start(self, task: str, operator_id: str, note: str) -> tuple[bool, str, str, str]:
+        """(success, message, episode id, uri)."""
         try:
             recorder = self._require_active()
             await self._wait_for_topics()
-            record = recorder.start(request.task, self._now(), request.operator_id, request.note)
+            record = recorder.start(task, self._now(), operator_id, note)
         except RecorderError as error:
             self.get_logger().error(f"no episode started: {error}")
-            response.success, response.message = False, str(error)
-            return response
-        for tap in self._taps or ():  # what is known at the start: the first action may come before the next message
-            if tap.latest is not None and tap.topic is not None and (tap.observed or tap.qos[1]):
-                recorder.push(tap.topic, *tap.latest)
-        response.success, response.episode_id, response.uri = True, record.episode_id, str(recorder.uri)
-        response.message = f"recording {record.episode_id}"
+            return False, str(error), "", ""
+        if self._taps is not None:
+            self._taps.replay(record.start_ns)
         self._publish_status()
-        return response
-
-    async def _on_stop(self, request: StopEpisode.Request, response: StopEpisode.Response) -> StopEpisode.Response:
-        response.success, response.message, response.uri = await self._stop(request.outcome, request.note)
-        return response
-
-    async def _on_discard(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        response.success, response.message, _ = await self._stop(Outcome.DISCARDED, "")
-        return response
+        return True, f"recording {record.episode_id}", record.episode_id, str(recorder.uri)
 
     async def _stop(self, outcome: int, note: str) -> tuple[bool, str, str]:
         """(success, message, uri)."""
@@ -181,7 +160,9 @@ class RecorderNode(LifecycleNode):
                 )
             self._stopping = True
             await self._sleep(self._value("stop_grace_s"))
-            path = recorder.stop(Outcome(outcome), asked_ns, note)
+            closing = recorder.begin_stop(Outcome(outcome), asked_ns, note)
+            await self._closed(closing)
+            path = result_of(closing)
         except RecorderError as error:
             self.get_logger().error(str(error))
             return False, str(error), ""
@@ -193,7 +174,7 @@ class RecorderNode(LifecycleNode):
         return True, message.strip(), str(path)
 
     def _require_active(self) -> EpisodeRecorder:
-        if self._recorder is None or not self._active:
+        if self._recorder is None or self._taps is None:
             raise RecorderError("the recorder is not active; activate it (`ros2 lifecycle set <recorder> activate`)")
         return self._recorder
 
@@ -218,39 +199,38 @@ class RecorderNode(LifecycleNode):
         finally:
             self.destroy_timer(timer)
 
+    async def _closed(self, closing: Closing[Path]) -> None:
+        """Wait for the disk while other callbacks run."""
+        while not closing.done():
+            await self._sleep(0.002)
+
     # -- the rest ------------------------------------------------------------------------------------------------
 
     def _watch(self) -> None:
-        """Once a second: end an episode in trouble, tell the status of a running one."""
-        if self._recorder is None or not self._recorder.recording:
+        """Once a second: end an episode in trouble, tell how it stands."""
+        if self._recorder is None:
             return
         if self._recorder.trouble and not self._stopping:
             self.interrupt(self._recorder.trouble)
-        self._publish_status()
+        if self._recorder.recording:
+            self._publish_status()
+        else:
+            self._publish_diagnostics()
 
     def _publish_status(self) -> None:
         if self._recorder is None:
             return
         status = self._recorder.status()
-        message = EpisodeStatus(
-            episode_id=status.episode_id,
-            task=status.task,
-            recording=status.recording,
-            outcome=int(status.outcome),
-            messages=status.messages,
-            dropped=status.dropped,
-            seconds=status.seconds,
-            message=status.message,
-        )
-        message.header.stamp = self.get_clock().now().to_msg()
-        self._status.publish(message)
+        message = full_message(status, self._recorder.dropped, self._taps.notes if self._taps else ())
+        self._status.publish(episode_status(status, message, self.get_clock().now().to_msg()))
+        self._publish_diagnostics()
 
-    def _release(self, destroy: Any) -> None:
-        """Destroy what was made with the matching create function."""
-        for function, entity in self._owned:
-            if function == destroy:
-                function(entity)
-        self._owned = [(f, e) for f, e in self._owned if f != destroy]
+    def _publish_diagnostics(self) -> None:
+        if self._recorder is None:
+            return
+        notes = self._taps.notes if self._taps else ()
+        name, stamp = self.get_fully_qualified_name(), self.get_clock().now().to_msg()
+        self._diagnostics.publish(diagnostics(name, self._recorder.status(), self._recorder.dropped, notes, stamp))
 
     def _now(self) -> int:
         return self.get_clock().now().nanoseconds
@@ -271,6 +251,7 @@ def main(args: list[str] | None = None) -> None:
         pass
     finally:
         node.interrupt("the recorder was told to end")
+        node.close_taps()
         node.destroy_node()
         rclpy.try_shutdown()
 

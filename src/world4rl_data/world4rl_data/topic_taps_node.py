@@ -4,71 +4,86 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
+from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
 
 from .bag_writer import BagTopic
 from .message_definition import DefinitionError, message_definition
-from .recorder import subscription_qos
+from .offered_qos import Offer, Request, subscription_qos
+from .subscription_drain_node import SubscriptionDrain
+from .tap import Tap
+
+try:
+    from rclpy.event_handler import SubscriptionEventCallbacks
+except ImportError:  # Humble
+    from rclpy.qos_event import SubscriptionEventCallbacks
 
 _DEPTH = 1000
-
-
-@dataclass
-class Tap:
-    """One recorded topic and what is known of it."""
-
-    name: str
-    type: str = ""  # empty: taken from the graph
-    observed: bool = False  # part of the observation: must be alive before an episode starts
-    awaited: bool = False  # must have a publisher before an episode starts
-    trouble: str = "has no publisher"
-    topic: BagTopic | None = None
-    subscription: Any = None
-    qos: tuple[bool, bool] = (True, False)  # reliable, transient local
-    seen_at: float = float("-inf")  # monotonic [s]
-    latest: tuple[int, bytes] | None = None  # receive time [ns] and bytes of the newest message
+_UNKNOWN = Request(reliable=True, latched=False)
 
 
 class TopicTaps:
-    """All subscriptions of the recorder; `on_message(topic, receive time [ns], bytes)` gets what comes."""
+    """All subscriptions of the recorder.
 
-    def __init__(self, node: Node, taps: list[Tap], on_message: Callable[[BagTopic, int, bytes], None]) -> None:
-        self._node = node
-        self._on_message = on_message
+    `on_message(topic, receive time [ns], bytes, send time [ns])` gets what comes, and `on_lost(topic name, count)` what
+    the middleware lost; both from a thread of the taps. Everything else is for the executor's thread.
+    """
+
+    def __init__(
+        self,
+        node: Node,
+        taps: list[Tap],
+        on_message: Callable[[BagTopic, int, bytes, int], None],
+        on_lost: Callable[[str, int], None],
+        events: CallbackGroup,
+    ) -> None:
+        self._node, self._on_message, self._on_lost, self._events = node, on_message, on_lost, events
+        self._drain = SubscriptionDrain(node)
         self._taps: dict[str, Tap] = {}
         for tap in taps:
             self._taps.setdefault(tap.name, tap)
         for tap in self._taps.values():
             if tap.type and not tap.observed:
-                self._subscribe(tap, tap.qos, "")  # before its publisher comes, so that no first message is lost
+                self._subscribe(tap, _UNKNOWN, "")  # before its publisher comes, so that no first message is lost
         self.look_for_publishers()
 
     def __iter__(self) -> Iterator[Tap]:
         return iter(self._taps.values())
 
     def close(self) -> None:
+        self._drain.close()
         for tap in self:
-            if tap.subscription is not None:
-                self._node.destroy_subscription(tap.subscription)
+            self._unsubscribe(tap)
         self._taps = {}
 
     def silent(self, limit_s: float) -> list[str]:
         """What keeps an episode from starting, one line per topic; empty when all that is needed is alive."""
-        lines = []
+        now = time.monotonic()
+        return [line for tap in self if (line := tap.silence(limit_s, now))]
+
+    @property
+    def notes(self) -> list[str]:
+        """What of which topic cannot be recorded, one line per topic."""
+        return [f"{tap.name} {tap.note}" for tap in self if tap.note]
+
+    def replay(self, start_ns: int) -> None:
+        """Hand over again what was known before an episode: the first action may come before the next message.
+
+        Latched messages bear the episode's start, however old they are.
+        """
         for tap in self:
-            age = time.monotonic() - tap.seen_at
-            if tap.trouble and (tap.observed or tap.awaited):
-                lines.append(f"{tap.name} {tap.trouble}")
-            elif tap.observed and age > limit_s:
-                since = f"for {age:.1f} s" if tap.latest else "yet"
-                lines.append(f"{tap.name} has a publisher, but no message came {since}")
-        return lines
+            if tap.topic is None:
+                continue
+            if tap.latched:
+                for _, data in sorted(tap.latest.values()):  # the newest last
+                    self._on_message(tap.topic, start_ns, data, 0)
+            elif tap.observed and (newest := tap.newest) is not None:
+                self._on_message(tap.topic, *newest, 0)
 
     def look_for_publishers(self) -> None:
         """Subscribe to topics whose publishers have come, with QoS that all of them offer. Call it every so often."""
@@ -83,51 +98,86 @@ class TopicTaps:
                 tap.trouble = f"is published as {', '.join(other)}, expected {tap.type}"
                 continue
             tap.trouble = ""
-            qos = subscription_qos(
-                [
-                    (
-                        i.qos_profile.reliability == ReliabilityPolicy.RELIABLE,
-                        i.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL,
-                    )
-                    for i in infos
-                ]
-            )
+            wanted = subscription_qos([_offer(i) for i in infos])
             type_hash = str(getattr(infos[0], "topic_type_hash", ""))
-            if tap.subscription is None or tap.qos != qos:
-                self._subscribe(tap, qos, type_hash)
-            elif tap.topic is not None and not tap.topic.type_hash:
-                tap.topic = self._bag_topic(tap, qos, type_hash)
+            if tap.topic is None or (tap.topic.reliable, tap.topic.transient_local) != wanted[:2]:
+                self._subscribe(tap, wanted, type_hash)
+            elif not tap.topic.type_hash:
+                tap.topic = _bag_topic(tap, wanted, type_hash)
+            self._note(tap, wanted.note)
 
-    def _subscribe(self, tap: Tap, qos: tuple[bool, bool], type_hash: str) -> None:
+    def _subscribe(self, tap: Tap, wanted: Request, type_hash: str) -> None:
         """(Re)subscribe to raw bytes; on failure `tap.trouble` says why."""
         try:
             package, kind, name = tap.type.split("/")
             message_class = getattr(importlib.import_module(f"{package}.{kind}"), name)
-            topic = self._bag_topic(tap, qos, type_hash)
+            topic = _bag_topic(tap, wanted, type_hash)
         except (ImportError, AttributeError, DefinitionError) as error:
             tap.trouble = f"has type {tap.type}, which is not installed here ({error})"
             self._node.get_logger().warning(f"{tap.name} {tap.trouble}", throttle_duration_sec=30.0)
             return
-        if tap.subscription is not None:
-            self._node.destroy_subscription(tap.subscription)
-        reliable, latched = qos
+        self._unsubscribe(tap)
         profile = QoSProfile(
             depth=_DEPTH,
-            reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
-            durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+            reliability=ReliabilityPolicy.RELIABLE if wanted.reliable else ReliabilityPolicy.BEST_EFFORT,
+            durability=DurabilityPolicy.TRANSIENT_LOCAL if wanted.latched else DurabilityPolicy.VOLATILE,
         )
-        tap.topic, tap.qos = topic, qos
+        tap.topic = topic
         tap.subscription = self._node.create_subscription(
-            message_class, tap.name, partial(self._receive, tap), profile, raw=True
+            message_class,
+            tap.name,
+            print,  # never called: the drain takes the messages
+            profile,
+            raw=True,
+            callback_group=self._drain.group,
+            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=partial(self._incompatible, tap)),
         )
+        for handler in tap.subscription.event_handlers:  # these the executor is to serve
+            handler.callback_group = self._events
+            self._events.add_entity(handler)
+        self._drain.add(tap.subscription, partial(self._receive, tap))
 
-    @staticmethod
-    def _bag_topic(tap: Tap, qos: tuple[bool, bool], type_hash: str) -> BagTopic:
-        return BagTopic(tap.name, tap.type, message_definition(tap.type), *qos, type_hash=type_hash)
+    def _unsubscribe(self, tap: Tap) -> None:
+        if tap.subscription is not None:
+            self._drain.remove(tap.subscription)
+            self._node.destroy_subscription(tap.subscription)
+        tap.subscription = None
+        tap.forget_numbers()
 
-    def _receive(self, tap: Tap, data: bytes) -> None:
-        now_ns = self._node.get_clock().now().nanoseconds
-        tap.seen_at = time.monotonic()
-        tap.latest = (now_ns, data)
-        if tap.topic is not None:
-            self._on_message(tap.topic, now_ns, data)
+    def _incompatible(self, tap: Tap, event: Any) -> None:
+        """A publisher came whose offer the subscription does not match; the next look for publishers may mend it."""
+        policy = qos_policy_name_from_kind(event.last_policy_kind)
+        self._note(tap, f"has a publisher whose quality of service does not fit ({policy}); nothing comes from it")
+
+    def _note(self, tap: Tap, note: str) -> None:
+        if note and note != tap.note:
+            self._node.get_logger().warning(f"{tap.name} {note}")
+        tap.note = note
+
+    def _receive(self, tap: Tap, data: bytes, info: Mapping[str, Any]) -> None:
+        topic = tap.topic
+        if topic is None:
+            return
+        clock = self._node.get_clock()
+        now_ns, sent_ns = 0, 0
+        if not clock.ros_time_is_active:  # the middleware stamps with the system's clock
+            now_ns, sent_ns = info.get("received_timestamp", 0), info.get("source_timestamp", 0)
+        now_ns = now_ns or clock.now().nanoseconds
+        lost = tap.saw(now_ns, data, info, time.monotonic())
+        if lost:
+            self._on_lost(tap.name, lost)
+        self._on_message(topic, now_ns, data, sent_ns)
+
+
+def _offer(info: Any) -> Offer:
+    qos = info.qos_profile
+    return Offer(
+        node=f"{info.node_namespace.rstrip('/')}/{info.node_name}",
+        reliable=qos.reliability == ReliabilityPolicy.RELIABLE,
+        latched=qos.durability == DurabilityPolicy.TRANSIENT_LOCAL,
+    )
+
+
+def _bag_topic(tap: Tap, wanted: Request, type_hash: str) -> BagTopic:
+    definition = message_definition(tap.type)
+    return BagTopic(tap.name, tap.type, definition, wanted.reliable, wanted.latched, type_hash=type_hash)

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
 from world4rl.commands.common import CommandError, existing
+
+if TYPE_CHECKING:
+    from world4rl_data.contract import TaskContract
+    from world4rl_data.validate import Verdict
 
 
 def build(bags: Annotated[Path, tyro.conf.Positional], out: Path, contract: str | None = None) -> None:
@@ -48,55 +52,69 @@ def info(store: Annotated[Path, tyro.conf.Positional], json: bool = False) -> No
     print(dumps(values, indent=2) if json else format_description(values))
 
 
-def validate(path: Annotated[Path, tyro.conf.Positional], contract: str | None = None) -> int:
-    """Look over every bag below PATH, or every episode of a store, and print all faults. Exit code 1 for errors.
+def validate(path: Annotated[Path, tyro.conf.Positional], contract: str | None = None, json: bool = False) -> int:
+    """Look over every bag below PATH, or every episode of a store, and say which are fit for training and why not.
+
+    Exit code 1 where an episode has errors or its recorder died. A sound bag of a discarded or interrupted episode
+    is not fit for training, but no error.
 
     Args:
         path: Folder of bags, one bag, or a store.
         contract: Task contract to hold them against, by name or path; None takes their own.
+        json: Print JSON instead of lines.
     """
+    from json import dumps
+
     from world4rl_data.contract import TaskContract
 
     loaded = None if contract is None else TaskContract.load(contract)
     existing(path, "folder")
     is_store = (path / "index.json").is_file()
-    checked, errors = _validate_store(path, loaded) if is_store else _validate_bags(path, loaded)
-    print(f"{checked} episodes checked, {errors} with errors")
-    return 1 if errors else 0
+    verdicts = _judge_store(path, loaded) if is_store else _judge_bags(path, loaded)
+    faulty = sum(verdict.faulty for verdict in verdicts)
+    fit = sum(verdict.fit for verdict in verdicts)
+    if json:
+        episodes = [verdict.to_dict() for verdict in verdicts]
+        print(dumps({"checked": len(verdicts), "fit": fit, "with_errors": faulty, "episodes": episodes}, indent=2))
+    else:
+        for verdict in verdicts:
+            for finding in verdict.findings:
+                print(f"{verdict.bag}: {finding}")
+        print(f"{len(verdicts)} episodes checked: {fit} fit for training, {faulty} with errors")
+    return 1 if faulty else 0
 
 
-def _validate_store(path: Path, contract: object) -> tuple[int, int]:
-    from world4rl_data.contract import TaskContract
+def _judge_store(path: Path, contract: TaskContract | None) -> list[Verdict]:
     from world4rl_data.episode import EpisodeError
     from world4rl_data.store import EpisodeStore
+    from world4rl_data.validate import Finding, Verdict
 
     store = EpisodeStore.open(path)
-    if isinstance(contract, TaskContract):
+    if contract is not None:
         contract.require_same(store.contract, f"store {path}")
-    errors = 0
+    verdicts = []
     for row, episode in enumerate(store.infos):
+        findings = []
         try:
             store.episode(row).validate(store.contract)
         except EpisodeError as error:
-            errors += 1
-            print(f"{episode.episode_id}: {error}")
-    return len(store), errors
+            findings.append(Finding("error", str(error)))
+        verdicts.append(Verdict(episode.episode_id, not findings, episode.outcome.name, findings))
+    return verdicts
 
 
-def _validate_bags(path: Path, contract: object) -> tuple[int, int]:
+def _judge_bags(path: Path, contract: TaskContract | None) -> list[Verdict]:
     from world4rl_data.bag_reader import find_bags, find_partial
-    from world4rl_data.contract import TaskContract
-    from world4rl_data.validate import validate_bag
+    from world4rl_data.recover import being_recorded
+    from world4rl_data.validate import Finding, Verdict, judge_bag
 
-    bags = find_bags(path)
-    if not bags:
+    bags, partial = find_bags(path), find_partial(path)
+    if not bags and not partial:
         raise CommandError(f"{path} holds neither recorded episodes nor a store")
-    errors = 0
-    for bag in bags:
-        findings = validate_bag(bag, contract if isinstance(contract, TaskContract) else None)
-        errors += any(f.level == "error" for f in findings)
-        for finding in findings:
-            print(f"{bag.name}: {finding}")
-    for partial in find_partial(path):
-        print(f"{partial.name}: warning: not closed by its recorder, left out by dataset build")
-    return len(bags), errors
+    verdicts = [judge_bag(bag, contract) for bag in bags]
+    for bag in partial:
+        finding = Finding("error", "was never closed by its recorder: `world4rl dataset recover` does that")
+        if being_recorded(bag):
+            finding = Finding("warning", "is being recorded now")
+        verdicts.append(Verdict(bag.name, False, "", [finding]))
+    return verdicts
