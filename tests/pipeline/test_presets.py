@@ -37,6 +37,14 @@ def test_shipped_presets_load_and_fit_every_simulated_contract() -> None:
             assert preset.reward_config(task).image_channels == task.image_channels
 
 
+@pytest.mark.parametrize(("name", "millions"), [("tiny", 6.1), ("small", 5.0), ("base", 51.0), ("paper", 325.3)])
+def test_sizes_are_those_the_presets_tell(name: str, millions: float) -> None:
+    contract = TaskContract.load("franka_sim_press")
+    with torch.device("meta"):
+        denoiser = Denoiser(load_preset(name).world_model_config(contract).denoiser)
+    assert sum(p.numel() for p in denoiser.parameters()) / 1e6 == pytest.approx(millions, abs=0.05)
+
+
 def test_tiny_gives_every_value_itself() -> None:
     """The demo's values stand in one place: a default hidden in a dataclass would be a second one."""
     given = flat(yaml.safe_load((PRESETS_DIR / "tiny.yaml").read_text()))
