@@ -30,7 +30,7 @@ class ImaginationNode(Node):
 
     def __init__(self) -> None:
         super().__init__("imagination")
-        self._parameters = parameters = read_parameters(self)
+        self._limits = parameters = read_parameters(self)
         # torch and diffusers take seconds to import: the node is on the graph before, its services come after
         from world4rl_wm.answer_messages import Answers
         from world4rl_wm.dream_topics_node import DreamTopics
@@ -93,7 +93,7 @@ class ImaginationNode(Node):
     def _on_request(
         self, request: ImagineRollout.Request, response: ImagineRollout.Response
     ) -> ImagineRollout.Response:
-        self._imagine(request, response, self._parameters.service_limits, lambda step: True)
+        self._imagine(request, response, self._limits.service_limits, lambda step: True)
         return response
 
     def _on_goal(self, goal_handle: Any) -> ImagineRollouts.Result:
@@ -106,7 +106,7 @@ class ImaginationNode(Node):
             )
             return not goal_handle.is_cancel_requested
 
-        self._imagine(goal, result, self._parameters.action_limits, report)
+        self._imagine(goal, result, self._limits.action_limits, report)
         if goal_handle.is_cancel_requested:
             goal_handle.canceled()
         elif result.success:
