@@ -20,6 +20,7 @@ setup(
         "PyYAML",
         "safetensors",
         "scipy",
+        "tensorboard",
         "torch",
         "tqdm",
     ],

@@ -159,3 +159,17 @@ def test_an_interrupted_save_leaves_the_old_state(tmp_path: Path, monkeypatch: p
         state.save(tmp_path / "state", "run")
     other = toy_state(1)
     assert other.restore(tmp_path / "state", "run") and other.step == 2
+
+
+def test_tensorboard_gets_curves_and_pictures(store: EpisodeStore, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(store, tmp_path / "wm")
+    board = EventAccumulator(str(tmp_path / "wm.training" / "tensorboard")).Reload()
+    assert [point.step for point in board.Scalars("world_model/loss")] == [CONFIG.steps]
+    pictures = board.Images("world_model/last_true_predicted_difference")
+    assert [picture.step for picture in pictures] == [3, 6]
+    assert (pictures[0].width, pictures[0].height) == (
+        4 * 2 * 16,
+        6 * 16,
+    )  # columns x cameras x pixels, moments x pixels

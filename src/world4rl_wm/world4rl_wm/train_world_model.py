@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.frames import FrameWindows
-from world4rl_wm.metrics_log import MetricsLog
 from world4rl_wm.state_model import train_state_model
+from world4rl_wm.training_monitor import TrainingMonitor
 from world4rl_wm.training_state import TrainingState
 from world4rl_wm.training_step import TrainingStep, WorldModelTraining
 from world4rl_wm.world_model import WorldModel, WorldModelConfig
@@ -62,7 +62,7 @@ def train_world_model(
             train_state_model(model.state_model, windows, config.state, seed, progress and main)
         model.state_model.requires_grad_(False)
     accelerator.wait_for_everyone()  # all have read the state before anybody writes one
-    log = MetricsLog(work / "metrics.jsonl", state.step) if main else None
+    monitor = TrainingMonitor(work, state.step) if main else None
     training.prepare()
     bar = tqdm(total=config.steps, initial=state.step, desc="world model", disable=not (progress and main), unit="step")
     while state.step < config.steps:
@@ -72,17 +72,19 @@ def train_world_model(
         bar.update()
         if state.step % LOG_EVERY == 0 or state.step == config.steps:
             value = float(accelerator.reduce(loss, "mean"))
-            if log is not None:
-                log.write(step=state.step, loss=value)
+            if monitor is not None:
+                monitor.loss(state.step, value, training.learning_rate)
             bar.set_postfix(loss=f"{value:.4f}")
-        if state.step % config.save_every == 0 and main:
+        if state.step % config.save_every == 0 and monitor is not None:
             state.save(work / STATE, fingerprint)
+            monitor.pictures(state.step, model, windows)
     bar.close()
-    if log is not None:
+    if monitor is not None:
+        monitor.close()
         metrics = {
             "steps": state.step,
             "parameters": sum(p.numel() for p in model.parameters()),
-            "final_loss": float(log.last("loss")),
+            "final_loss": float(monitor.log.last("loss")),
         }
         model.save(out, state.average, metrics=metrics, seed=seed, data_hashes={"store": store.content_hash})
     accelerator.wait_for_everyone()

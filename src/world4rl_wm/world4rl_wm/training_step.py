@@ -108,6 +108,11 @@ class TrainingStep:
         self._wrapped, self._optimizer = self.accelerator.prepare(self.model, self.optimizer)
         self.model.train()
 
+    @property
+    def learning_rate(self) -> float:
+        """That of the last step."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
     def take(self, step: int) -> Tensor:
         """Step number `step`, from 0; the loss of this process's share of the batch."""
         for group in self.optimizer.param_groups:

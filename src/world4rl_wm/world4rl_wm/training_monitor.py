@@ -1,0 +1,48 @@
+"""What a training of the world model shows while it runs: metrics.jsonl, and TensorBoard with pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.tensorboard import SummaryWriter
+
+from world4rl_wm.frames import FrameWindows, to_uint8
+from world4rl_wm.metrics_log import MetricsLog
+from world4rl_wm.pictures import side_by_side
+from world4rl_wm.world_model import WorldModel
+
+_PICTURES = 6  # moments shown, spread over the data
+
+
+class TrainingMonitor:
+    """Goes on at `step` in `folder`: rows and points beyond it, of a run that was interrupted, are dropped."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self.log = MetricsLog(folder / "metrics.jsonl", step)
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+    def loss(self, step: int, loss: float, learning_rate: float) -> None:
+        """A point of the curves."""
+        self.log.write(step=step, loss=loss, learning_rate=learning_rate)
+        self._board.add_scalar("world_model/loss", loss, step)
+        self._board.add_scalar("world_model/learning_rate", learning_rate, step)
+
+    @torch.no_grad()
+    def pictures(self, step: int, model: WorldModel, windows: FrameWindows) -> None:
+        """Rows of: last frame, true next frame, predicted next frame, their difference (brightened, grey is none)."""
+        spread = torch.linspace(0, len(windows.current) - 1, _PICTURES).long()
+        window = windows.window(windows.current[spread], model.device)
+        model.eval()
+        predicted = model.predict(window.context, window.actions, torch.Generator(model.device).manual_seed(0))
+        model.train()
+        shown = [window.context[:, -1], window.target, predicted, (predicted - window.target).mul(2).clamp(-1, 1)]
+        frames = [to_uint8(column).cpu().numpy() for column in shown]
+        rows = [np.concatenate([side_by_side(column[i]) for column in frames], axis=1) for i in range(_PICTURES)]
+        self._board.add_image(
+            "world_model/last_true_predicted_difference", np.concatenate(rows), step, dataformats="HWC"
+        )
+
+    def close(self) -> None:
+        self._board.close()
