@@ -1,5 +1,6 @@
 """The teleop node over DDS: from the driver's messages to actions and service calls."""
 
+import json
 import os
 import pty
 import signal
@@ -28,6 +29,7 @@ from world4rl_control.arm_gate_node import ArmGateNode  # noqa: E402
 from world4rl_control.teleop_joystick import JoystickConfig  # noqa: E402
 from world4rl_control.teleop_node import TeleopNode  # noqa: E402
 from world4rl_data.contract import TaskContract  # noqa: E402
+from world4rl_data.recorder_node import RecorderNode  # noqa: E402
 from world4rl_interfaces.msg import Action  # noqa: E402
 
 LIFT = TaskContract.load("franka_sim_lift")
@@ -233,12 +235,14 @@ def test_the_spacemouse_moves_the_arm_through_its_two_topics():
         _close(hand, teleop, rig)
 
 
-def test_a_person_enables_the_gate_and_drives_the_arm_with_one_joystick():
+def test_a_person_enables_records_drives_and_labels_with_one_joystick(tmp_path):
     rig = ArmRig()
     gate = ArmGateNode([Parameter("contract", value="franka_sim_lift")])
     teleop = TeleopNode([Parameter("contract", value="franka_sim_lift"), Parameter("device", value="joystick")])
-    rig.executor_.add_node(gate)
-    rig.executor_.add_node(teleop)
+    settings = {"contract": LIFT.name, "bags_dir": str(tmp_path), "autostart": True}
+    recorder = RecorderNode(parameter_overrides=[Parameter(name, value=value) for name, value in settings.items()])
+    for node in (gate, teleop, recorder):
+        rig.executor_.add_node(node)
     hand = Hand(rig, rig.executor_)
     try:
         rig.ready()
@@ -246,14 +250,20 @@ def test_a_person_enables_the_gate_and_drives_the_arm_with_one_joystick():
         hand.press(PAD.enable)
         hand.until(lambda: rig.status.enabled, what="the gate enabled by the joystick")
         hand.axes[PAD.axis_dz] = 1.0
+        hand.press(PAD.start)
+        hand.until(lambda: list(tmp_path.iterdir()), 20.0, "an episode started by the joystick")
         holding = lambda: rig.targets and rig.status.active_source == Action.HUMAN  # noqa: E731
         hand.hold_until((PAD.deadman,), holding, "the arm in the human's hand")
         first = rig.targets[0].pose.position
         assert first.z - rig.position[2] == pytest.approx(0.5 * LIFT.actions[2].scale, abs=1e-6), "half speed"
+        hand.press(PAD.success)
+        closed = lambda: [p for p in tmp_path.glob("*/episode.json") if p.parent.suffix != ".partial"]  # noqa: E731
+        hand.until(closed, 20.0, "an episode closed by the joystick")
+        assert json.loads(closed()[0].read_text())["outcome_name"] == "SUCCESS"
         hand.press(PAD.disable)
         hand.until(lambda: not rig.status.enabled)
     finally:
-        _close(hand, teleop, gate, rig)
+        _close(hand, teleop, recorder, gate, rig)
 
 
 # -- keyboard: the node as a process ----------------------------------------------------------------------------------

@@ -19,12 +19,12 @@ class JoystickConfig:
     """Index of each button and axis; -1: none."""
 
     deadman: int = 9  # left shoulder
-    gripper: int = 10  # right shoulder
-    start: int = 0  # A
+    gripper: int = 0  # A
+    start: int = 6  # start; the right shoulder, 10, is left to the gate's own dead-man button
     success: int = 3  # Y
     failure: int = 2  # X
     discard: int = 4  # back
-    enable: int = 6  # start
+    enable: int = 7  # press of the left stick
     disable: int = 1  # B
     release: int = 8  # press of the right stick
     axis_dx: int = 1  # left stick, up and down
