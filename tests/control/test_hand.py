@@ -168,6 +168,22 @@ def test_a_refused_goal_and_an_absent_driver_are_problems_and_the_command_is_kep
     assert driver.said == ["open", "close"] and hand.problem == ""
 
 
+@both
+def test_a_command_that_waited_long_for_its_driver_is_dropped_so_that_it_surprises_nobody(make):
+    hand, driver = make()
+    driver.ready = False
+    hand.command("close", 0.0)
+    hand.tick(9.0)
+    assert "dropped" not in hand.problem
+    hand.tick(11.0)
+    assert "dropped: enable the gate again" in hand.problem
+    driver.ready = True
+    hand.tick(12.0)
+    assert driver.said == [] and "dropped" in hand.problem, "it stays on display until the next command"
+    hand.command("open", 13.0)
+    assert driver.said == ["open"] and hand.problem == ""
+
+
 def test_why_a_goal_failed_is_told():
     hand, driver = franka()
     hand.command("open", 0.0)

@@ -15,6 +15,7 @@ from world4rl_control.gripper import GripperCommand
 Deed = Literal["open", "close", "home"]
 NO_SERVER = "no gripper action server"  # how the problem of a driver that is not there begins
 _ANSWER_S = 1.0  # patience with a driver that should answer at once [s]
+_KEPT_S = 10.0  # a command older than this surprises whoever starts the missing driver [s]
 _HOMING_S = 30.0  # homing moves the fingers to both ends [s]
 
 
@@ -87,6 +88,7 @@ class DrivenHand:
         self._lock = threading.RLock()
         self._now_s = 0.0
         self._wanted: GripperCommand | None = None  # not sent yet
+        self._wanted_s = 0.0
         self._homed: Callable[[str], None] | None = None  # to be called when homing has ended
         self._sent: _Sent | None = None
         self.problem = ""
@@ -94,7 +96,7 @@ class DrivenHand:
     def command(self, wanted: GripperCommand, now_s: float) -> None:
         """See Hand."""
         with self._lock:
-            self._wanted = wanted
+            self._wanted, self._wanted_s = wanted, now_s
             self.tick(now_s)
 
     def home(self, now_s: float, done: Callable[[str], None]) -> None:
@@ -150,6 +152,9 @@ class DrivenHand:
             self.problem = _absent(client)
             if deed == "home":
                 self._tell_homed(self.problem)
+            elif self._waited(self._wanted_s, _KEPT_S):
+                self._wanted = None
+                self.problem += f"; the command to {deed} is dropped: enable the gate again"
             return
         if deed != "home":
             self._wanted = None
