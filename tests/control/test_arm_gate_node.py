@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,10 +16,11 @@ import rclpy  # noqa: E402
 from arm_rig import STATE, ArmRig  # noqa: E402
 from franka_msgs.action import Grasp  # noqa: E402
 from franka_msgs.msg import FrankaRobotState  # noqa: E402
-from geometry_msgs.msg import PoseStamped  # noqa: E402
+from geometry_msgs.msg import PoseStamped, TwistStamped  # noqa: E402
 from rclpy.action import ActionServer  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
+from sensor_msgs.msg import Joy  # noqa: E402
 from std_srvs.srv import SetBool, Trigger  # noqa: E402
 
 from world4rl_control.arm_gate_node import ArmGateNode  # noqa: E402
@@ -26,6 +28,7 @@ from world4rl_data.contract import TaskContract  # noqa: E402
 from world4rl_interfaces.msg import Action  # noqa: E402
 from world4rl_interfaces.srv import ResetArm  # noqa: E402
 
+PERIOD_S = TaskContract.load("franka_sim_press").period_s
 SCALE = TaskContract.load("franka_sim_press").actions[0].scale
 
 
@@ -145,6 +148,27 @@ def test_a_human_overrides_the_policy_until_release(rig):
     assert rig.executed[-1].source == Action.POLICY
 
 
+def test_a_human_takes_over_within_one_control_period_at_any_moment(rig):
+    """At three moments of the period; the best of three tries, for a busy machine."""
+    rig.enable()
+    for phase in (0.2, 0.5, 0.9):
+        times = []
+        for _ in range(3):
+            rig.call(rig.releaser, Trigger.Request())
+            rig.act([0.2, 0, 0])
+            rig.act([-0.2, 0, 0], wait=False)
+            rig.spin(phase * PERIOD_S)
+            count, begin = len(rig.executed), time.monotonic()
+            rig.act([0, 0, 0.1], Action.HUMAN, wait=False)
+            rig.until(lambda: any(action.source == Action.HUMAN for action in rig.executed[count:]), 2.0)  # noqa: B023
+            times.append(time.monotonic() - begin)
+            rig.act([1, 0, 0])
+            assert rig.executed[-1].source == Action.HUMAN, "the policy waits from then on"
+            if times[-1] <= PERIOD_S:
+                break
+        assert times[-1] <= PERIOD_S, f"{times} s at {phase} of the period"
+
+
 def test_a_second_publisher_on_the_target_stops_the_gate_for_good(rig):
     rig.enable()
     rig.act([1, 0, 0])
@@ -230,6 +254,83 @@ def test_the_gripper_is_closed_through_the_driver_without_waiting():
     finally:
         server.destroy()
         _close(rig, gate)
+
+
+def test_servo_gets_fresh_twists_towards_the_target_and_zeros_after_the_stop():
+    rig, gate = _make(backend="servo_twist")
+    twists: list[TwistStamped] = []
+    rig.create_subscription(TwistStamped, "/servo_node/delta_twist_cmds", twists.append, 10)
+    try:
+        rig.until(lambda: rig.actions.get_subscription_count(), what="the gate's ear")
+        rig.until(lambda: rig.enable().success, what="leave to enable")
+        rig.until(lambda: twists, what="zeros before the first action")
+        assert twists[-1].twist.linear.x == 0.0
+        rig.act([1, 0, 0])
+        rig.until(lambda: twists[-1].twist.linear.x > 0.01, what="a twist towards the target")
+        stamp, now = twists[-1].header.stamp, rig.get_clock().now().nanoseconds
+        assert now - (stamp.sec * 10**9 + stamp.nanosec) < 5 * 10**8 and twists[-1].header.frame_id == "fr3_link0"
+        assert rig.enable(False).success
+        rig.until(lambda: twists[-1].twist.linear.x == 0.0, what="zeros")
+        count = len(twists)
+        rig.until(lambda: len(twists) > count + 5, what="zeros again and again")
+        assert not any(twist.twist.linear.x for twist in twists[count:])
+    finally:
+        _close(rig, gate)
+
+
+def test_the_dead_man_button_is_asked_for_before_and_during_motion():
+    rig, gate = _make(dead_man_topic="/joy", dead_man_button=1)
+    joy = rig.create_publisher(Joy, "/joy", 1)
+    pressed = Joy(buttons=[0, 1])
+    timer = rig.create_timer(0.02, lambda: joy.publish(pressed) if pressed is not None else None)
+    try:
+        rig.ready()
+        rig.until(joy.get_subscription_count, what="the gate's ear")
+        rig.until(lambda: rig.enable().success, what="leave to enable while the button is held")
+        rig.act([0.5, 0, 0])
+        assert rig.executed
+        pressed.buttons = [0, 0]
+        rig.until(lambda: not rig.status.enabled, 2.0)
+        assert "dead-man" in rig.status.reason and not rig.enable().success
+        pressed.buttons = [0, 1]
+        rig.until(lambda: rig.enable().success, what="leave to enable again")
+        timer.cancel()
+        rig.until(lambda: not rig.status.enabled, 3.0)
+        assert "silent" in rig.status.reason
+    finally:
+        _close(rig, gate)
+
+
+def test_enabling_is_refused_while_controller_and_driver_disagree():
+    rig, gate = _make(controller_pose_topic="/current_pose")
+    own = rig.create_publisher(PoseStamped, "/current_pose", 10)
+    shift = [0.02]
+
+    def speak() -> None:
+        pose = PoseStamped()
+        pose.pose.position.x, pose.pose.position.z, pose.pose.orientation.x = 0.45 + shift[0], 0.30, 1.0
+        pose.pose.orientation.w = 0.0
+        own.publish(pose)
+
+    rig.create_timer(0.02, speak)
+    try:
+        rig.ready()
+        rig.until(lambda: "20.0 mm" in rig.enable().message, what="a refusal that names the difference")
+        shift[0] = 0.003
+        rig.until(lambda: rig.enable().success, what="leave to enable")
+        rig.act([0, 0, 0])
+        assert _position(rig.targets[0])[0] == pytest.approx(0.453, abs=1e-6), "in the controller's own frame"
+    finally:
+        _close(rig, gate)
+
+
+def test_a_backend_that_does_not_exist_is_refused_with_the_choice():
+    rig = ArmRig()
+    try:
+        with pytest.raises(ValueError, match="servo_twist"):
+            _make(backend="magic")
+    finally:
+        rig.destroy_node()
 
 
 def test_in_lock_step_the_target_leaves_with_the_action_even_before_the_clock_has_arrived():
