@@ -5,16 +5,18 @@ SEED ?= 0
 PRESET ?= tiny
 RUN ?= runs/demo
 ARGS ?=
+WORKSPACE ?= $(HOME)/franka_ws
 export PYTHON TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint format clean
+.PHONY: help setup demo test driver lint format clean
 
 help:
 	@echo "make demo    the whole loop on this machine: SEED=0 PRESET=tiny RUN=runs/demo"
 	@echo "make test    every test, the ROS graph's included: ARGS='-k gate' chooses"
 	@echo "make lint    ruff and mypy;  make format  lets ruff rewrite"
 	@echo "make setup   only the environment and the build (demo and test do it themselves)"
+	@echo "make driver  franka_ros2 and crisp_controllers into WORKSPACE=$(WORKSPACE) (ROS 2 Jazzy sourced)"
 	@echo "make clean   remove the environment and the build, keep runs/"
 
 setup:
@@ -25,6 +27,9 @@ demo: setup
 
 test: setup
 	@source scripts/env.sh && WORLD4RL_REQUIRE_ROS=1 OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} exec pytest $(ARGS)
+
+driver:
+	@scripts/install_driver.sh $(WORKSPACE)
 
 lint:
 	@scripts/setup.sh lint

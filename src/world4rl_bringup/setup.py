@@ -14,7 +14,7 @@ setup(
         # `launch` is a relative link to the repository's launch/ folder, where a user looks for these files.
         (f"share/{package_name}/launch", sorted(glob("launch/*.launch.py"))),
         (f"share/{package_name}/params", sorted(glob("params/*.yaml"))),
-        (f"share/{package_name}/config", sorted(glob("config/*.yaml"))),
+        (f"share/{package_name}/config", sorted(glob("config/*.*"))),
         (f"share/{package_name}/rviz", sorted(glob("rviz/*.rviz"))),
         (f"share/{package_name}/foxglove", sorted(glob("foxglove/*.json"))),
         (f"share/{package_name}/sros2", sorted(glob("sros2/*.xml"))),
@@ -32,4 +32,9 @@ setup(
     maintainer_email="maintainers@world4rl.example.org",
     description="The World4RL graph as data, launch and parameter files, and a runner without launch.",
     license="Apache-2.0",
+    entry_points={
+        "console_scripts": [
+            "healthcheck = world4rl_bringup.health_node:main",
+        ],
+    },
 )

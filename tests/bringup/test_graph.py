@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from world4rl_bringup.graph import MODES, companions, graph, notices
-from world4rl_bringup.options import GraphOptions, OptionError, parse_options
+from world4rl_bringup.options import GraphOptions, OptionError, default_of, parse_options
 from world4rl_bringup.refusals import refusals, unknown_arguments
 from world4rl_bringup.robot_side import CONTROLLERS, controller_types
 from world4rl_bringup.spec import NodeSpec
@@ -75,6 +75,8 @@ def test_a_real_arm_runs_on_real_time_and_the_real_contract() -> None:
 def test_every_node_of_a_mode_reads_the_same_contract_and_clock(tmp_path: Path) -> None:
     """Guards against a gate on wall time beside a simulator on /clock, or two contracts in one graph."""
     for mode, specs in everything(tmp_path).items():
+        if not specs:  # driver
+            continue
         assert len({spec.parameters["contract"] for spec in ours(specs)}) == 1, mode
         assert len({spec.parameters["use_sim_time"] for spec in ours(specs) if spec.name != "sim_arm"}) == 1, mode
 
@@ -268,3 +270,11 @@ def test_arguments_of_other_launch_files_are_refused_and_typos_noticed() -> None
     refused, unknown = unknown_arguments("real_arm", ["robot_ip", "arm_prefix", "policy_chekpoint"])
     assert unknown == ["policy_chekpoint"]
     assert refused == ["arm_prefix: arms with a prefix are not supported"]
+
+
+def test_the_page_lists_every_argument_with_its_default() -> None:
+    told = dict(re.findall(r"^\| `(\w+)` \| (`[^`]*`|empty) \| ", (ROOT / "docs/ros.md").read_text(), re.M))
+    for name in {name for mode in MODES.values() for name in mode.options}:
+        default = default_of(name)
+        text = str(default).lower() if isinstance(default, bool) else str(default)
+        assert told.get(name) == (f"`{text}`" if text else "empty"), f"docs/ros.md on {name}"

@@ -19,7 +19,7 @@ _COMMON = ("namespace", "contract", "params_file", "log_level", "autostart")
 _SIM = ("task", "seed", "lockstep", "real_time_factor", "episodes", "results", "exit_when_done")
 _LEARNED = (*CHECKPOINTS, "trust_world_model")
 _RECORD = ("record", "bags_dir")
-_ROBOT = ("robot_ip", "robot_type", "load_gripper", "use_fake_hardware", "start_driver")
+_ROBOT = ("robot_ip", "robot_type", "load_gripper", "start_driver")
 _MOTION = ("backend", "controller", "controllers_yaml", "dead_man_topic", "dead_man_button")
 _CAMERAS = ("start_cameras", "front_serial", "wrist_serial", "camera_profile")
 _OPERATOR = ("teleop", "explorer", "rviz")
@@ -46,7 +46,7 @@ def graph(mode: str, options: GraphOptions = GraphOptions()) -> list[NodeSpec]: 
 
 def companions(mode: str, options: GraphOptions) -> tuple[list[Companion], list[str]]:
     """What other projects' launch files and controllers the mode needs beside its nodes, and what prevents it."""
-    return robot_side(options, contract_of(mode, options)) if mode == "real_arm" else ([], [])
+    return robot_side(options, contract_of(mode, options)) if mode in ("real_arm", "driver") else ([], [])
 
 
 def notices(mode: str, options: GraphOptions) -> list[str]:
@@ -54,7 +54,7 @@ def notices(mode: str, options: GraphOptions) -> list[str]:
     texts = []
     if mode == "real_arm" and options.use_fake_hardware:
         texts.append("use_fake_hardware: the simulated arm stands in for the robot, nothing real moves")
-    if mode == "real_arm" and not options.use_fake_hardware and options.controller == "external":
+    if mode in ("real_arm", "driver") and options.controller == "external" and not options.use_fake_hardware:
         texts.append("controller:=external: no motion controller is started here, start one")
     if options.teleop == "keyboard" and "teleop" in MODES[mode].options:
         sim_time = mode == "sim_arm" or options.use_sim_time or options.use_fake_hardware
@@ -146,8 +146,13 @@ MODES: dict[str, Mode] = {
     ),
     "real_arm": Mode(
         "A real Franka: driver, motion controller, cameras, safety gate, recorder, policy and imagination.",
-        (*_ROBOT, *_MOTION, *_CAMERAS, *_COMMON, *_LEARNED, *_RECORD, *_OPERATOR, "task", "seed"),
+        (*_ROBOT, "use_fake_hardware", *_MOTION, *_CAMERAS, *_COMMON, *_LEARNED, *_RECORD, *_OPERATOR, "task", "seed"),
         _real_arm,
+    ),
+    "driver": Mode(
+        "Only the robot's side of real_arm: driver, motion controller and cameras, for a real-time machine of its own.",
+        (*_ROBOT, *_MOTION[:3], *_CAMERAS, "contract", "log_level"),
+        lambda options: [],
     ),
     "record": Mode(
         "Only the recorder, beside a graph that runs already.",

@@ -29,7 +29,7 @@ def refusals(mode: str, options: GraphOptions, can_include_driver: bool) -> list
     ``can_include_driver``: whether the caller can include other packages' launch files (the runner cannot).
     """
     reasons = []
-    if mode == "real_arm" and options.robot_type != "fr3":
+    if mode in ("real_arm", "driver") and options.robot_type != "fr3":
         reasons.append(f"robot_type:={options.robot_type} is not supported: only fr3 is")
     specs, problems = companions(mode, options)
     reasons += problems

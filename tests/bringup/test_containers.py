@@ -1,0 +1,60 @@
+"""The containers' files against what they start: files that are copied, launch arguments, health checks."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from world4rl_bringup.graph import MODES, graph
+
+ROOT = Path(__file__).parents[2]
+SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
+
+
+def test_files_that_the_images_copy_and_run_are_there() -> None:
+    for dockerfile in (ROOT / "docker").glob("*.Dockerfile"):
+        text = dockerfile.read_text()
+        copied = re.findall(r"^COPY (?:--\S+ )?(\S+) ", text, re.M)
+        scripts = re.findall(r"\b(scripts/\w+\.sh)\b", text)
+        assert copied and scripts, dockerfile.name
+        for name in copied + scripts:
+            assert (ROOT / name).exists(), f"{dockerfile.name}: {name}"
+        assert "pip install" not in text, "the scripts that make uses install, so that both stay the same"
+
+
+def test_compose_starts_launch_files_with_arguments_that_they_have() -> None:
+    started = {}
+    for name, service in SERVICES.items():
+        ros2, launch, package, file, *arguments = service["command"]
+        assert (ros2, launch, package) == ("ros2", "launch", "world4rl_bringup")
+        assert (ROOT / "launch" / file).is_file()
+        mode = file.removesuffix(".launch.py")
+        assert {argument.split(":=")[0] for argument in arguments} <= set(MODES[mode].options), name
+        started[name] = arguments
+    assert {"start_driver:=false", "start_cameras:=false"} <= set(started["learn"]), "the other container has them"
+
+
+def test_an_arm_never_starts_again_by_itself_and_nobody_is_root() -> None:
+    for name, service in SERVICES.items():
+        assert service["restart"] == "no" and not service.get("privileged"), name
+        assert service["ipc"] == service["network_mode"] == "host"
+        assert service["stop_signal"] == "SIGINT", "the recorder closes its bag on SIGINT"
+        dockerfile = (ROOT / service["build"]["dockerfile"]).read_text()
+        assert re.findall(r"^USER (.+)$", dockerfile, re.M)[-1] == "${USER_UID}:${USER_GID}"
+
+
+def test_the_health_check_expects_nodes_that_are_started() -> None:
+    words = SERVICES["learn"]["healthcheck"]["test"]
+    expected = words[words.index("--expect") + 1 :]
+    assert expected and set(expected) <= {spec.name for spec in graph("real_arm")}
+
+
+def test_realtime_limits_are_those_that_compose_grants() -> None:
+    limits = {
+        line.split()[2]: int(line.split()[3]) for line in (ROOT / "docker/realtime.conf").read_text().splitlines()
+    }
+    granted = SERVICES["driver"]["ulimits"]
+    assert granted["rtprio"] == limits["rtprio"] and granted["memlock"] >= limits["memlock"] * 1024
