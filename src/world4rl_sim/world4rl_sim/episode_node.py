@@ -29,6 +29,7 @@ from world4rl_interfaces.msg import Action
 from world4rl_interfaces.srv import ResetArm, StartEpisode, StopEpisode
 
 from .operator import EpisodeMonitor, EpisodeResult, Scene, results_summary
+from .parameters_node import declare
 from .scene_reader_node import SceneReader
 from .tasks import make_task
 
@@ -56,7 +57,7 @@ class EpisodeNode(Node):
         self.contract = TaskContract.load(self.param("contract", "franka_sim"))
         self.task = make_task(self.param("task", "press_button"))
         self.episodes = self.param("episodes", 10)
-        self.first_seed = self.param("first_seed", self.param("seed", 0))
+        self.first_seed = self.param("first_seed", 0)
         self.exit_when_done = self.param("exit_when_done", exit_when_done)
         self._record = self.param("record", True)
         self._timeout_s = self.param("timeout_s", 30.0)  # wall time for a service, and for the arm to go on moving
@@ -73,7 +74,7 @@ class EpisodeNode(Node):
 
     def param(self, name: str, default: Any) -> Any:
         """Declares a parameter and returns its value."""
-        return self.declare_parameter(name, default).value
+        return declare(self, name, default)
 
     def begin(self, seed: int) -> None:
         """The arm stands at its start, enabled and recorded."""

@@ -20,6 +20,7 @@ from world4rl_interfaces.srv import ResetArm
 from .arm import SimArm
 from .gripper_server_node import GripperServer
 from .pacing import Pacer, PacingConfig
+from .parameters_node import declare
 from .sim_publishers_node import SimPublishers
 from .tasks import make_task
 
@@ -37,7 +38,8 @@ class SimArmNode(Node):
         super().__init__("sim_arm")
         self.contract = TaskContract.load(self._param("contract", "franka_sim"))
         task = self._param("task", "press_button")
-        options = {"lamp": self._param("lamp", True)} if task == "press_button" else {}
+        lamp = self._param("lamp", True)
+        options = {"lamp": lamp} if task == "press_button" else {}
         pacing = PacingConfig(
             lockstep=self._param("lockstep", True),
             lockstep_timeout_s=self._param("lockstep_timeout_s", PacingConfig.lockstep_timeout_s),
@@ -57,7 +59,7 @@ class SimArmNode(Node):
         self.get_logger().info(f"simulated arm, task {task}, {'lockstep' if pacing.lockstep else 'free running'}")
 
     def _param(self, name: str, default: Any) -> Any:
-        return self.declare_parameter(name, default).value
+        return declare(self, name, default)
 
     def _picture_size(self, side: int) -> tuple[int, int]:
         """Height and width of every camera: `image_size`, or what the contract's (centred) crops are cut from."""
