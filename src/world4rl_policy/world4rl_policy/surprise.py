@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from world4rl_data.contract import TaskContract
 from world4rl_data.store import EpisodeStore
@@ -23,15 +24,16 @@ def parts_of(contract: TaskContract) -> tuple[str, ...]:
 
 
 @torch.no_grad()
-def surprise(model: WorldModel, window: Window) -> np.ndarray:
-    """Surprise by each of `parts_of`, float64 ``(B, parts)``, for B windows on the model's device.
+def surprise(model: WorldModel, window: Window) -> tuple[np.ndarray, Tensor]:
+    """Surprise by each of `parts_of`, float64 ``(parts,)``, and the predicted frame ``(1, C, H, W)``, of one window.
 
     A camera: root mean square of the seen less the predicted picture, in [-1, 1] units. `ARM_SEEN`: of the
     proprioception read from the pictures less the measured one, in its spreads; a picture that shows another time or
     place than the arm's stays surprising, also when it no longer changes. `ARM_MOVED`: of the predicted less the
     measured proprioception, in its typical changes.
     """
-    generator = torch.Generator(window.context.device).manual_seed(SEED)
+    generator = torch.Generator(model.device).manual_seed(SEED)
+    window = Window(*(getattr(window, name).to(model.device) for name in Window.__dataclass_fields__))
     told = window.proprio if model.state_model is not None else None
     predicted, following = model.step(window.context, window.actions, told, generator)
     cameras = (predicted.float() - window.target).unflatten(1, (-1, 3)).square().mean((2, 3, 4)).sqrt()
@@ -41,17 +43,14 @@ def surprise(model: WorldModel, window: Window) -> np.ndarray:
         read = (state.estimate(window.target) - window.next_proprio) / state.std
         moved = (following[:, -1] - window.next_proprio) / state.change_std
         columns += [read.square().mean(1).sqrt(), moved.square().mean(1).sqrt()]
-    return torch.stack(columns, 1).double().cpu().numpy()
+    return torch.stack(columns, 1)[0].double().cpu().numpy(), predicted.float()
 
 
-def episode_surprise(model: WorldModel, store: EpisodeStore, episode: int, batch: int = 64) -> np.ndarray:
-    """Surprise of every step of a stored episode, ``(T, parts)``, as a monitor that watched it would have seen it."""
+def episode_surprise(model: WorldModel, store: EpisodeStore, episode: int) -> np.ndarray:
+    """Surprise of every step of a stored episode, ``(T, parts)``, after its true past."""
     windows = FrameWindows(store, [episode], model.history)
-    return np.concatenate([surprise(model, _to(windows.window(rows), model)) for rows in windows.current.split(batch)])
-
-
-def _to(window: Window, model: WorldModel) -> Window:
-    return Window(*(getattr(window, name).to(model.device) for name in Window.__dataclass_fields__))
+    # one by one: the live monitor's noise is that of a single frame
+    return np.stack([surprise(model, windows.window(row))[0] for row in windows.current.split(1)])
 
 
 def trigger_level(score: Sequence[float] | np.ndarray, steps: int) -> float:

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from world4rl_data.observation import Observation
 from world4rl_policy.surprise import surprise
 from world4rl_policy.trust_limit import TrustLimit
 from world4rl_wm.dream_context import padded
-from world4rl_wm.frames import Window, to_float
+from world4rl_wm.frames import Window, to_float, to_uint8
 from world4rl_wm.world_model import WorldModel
 
 A_PERIOD = (0.5, 1.5)  # what two successive frames may lie apart, in control periods
@@ -33,8 +32,18 @@ class TrustReport:
     unknown: int
 
 
+@dataclass
+class _Seen:
+    stamp_ns: int
+    frame: np.ndarray  # as seen, or as predicted where it was not believed
+    proprio: np.ndarray
+
+
 class TrustMonitor:
     """One check per acted observation: `saw` and `executed` tell what happened, `check` judges the newest step.
+
+    A picture that surprises is not believed: from there on the world model's own prediction stands in its place, so
+    that what covers a camera stays surprising, while a flaw of one picture passes.
 
     Any thread may call anything; one at a time `check`, which takes the world model's time outside the lock.
     """
@@ -45,7 +54,7 @@ class TrustMonitor:
         self.limit, self.steps = threshold or limit.limit, steps or limit.steps
         self._parts, self._scales = tuple(limit.scales), np.array(list(limit.scales.values()))
         self._lock = threading.Lock()
-        self._seen: deque[tuple[int, np.ndarray, np.ndarray]] = deque(maxlen=model.history + 1)
+        self._seen: deque[_Seen] = deque(maxlen=model.history + 1)
         self._executed: deque[tuple[int, np.ndarray]] = deque(maxlen=4 * model.history)
         self.restart()
 
@@ -60,12 +69,12 @@ class TrustMonitor:
     def report(self) -> TrustReport:
         return self._report
 
-    def saw(self, observation: Observation) -> None:
-        """What the policy has just acted on."""
+    def saw(self, stamp_ns: int, frame: np.ndarray, proprio: np.ndarray) -> None:
+        """What the policy has just acted on: uint8 ``(C, H, W)`` and float32 ``(P,)``."""
         with self._lock:
             if len(self._seen) == self._seen.maxlen:
                 self._from_start = False  # the episode's first frame is gone: no more padding
-            self._seen.append((observation.stamp_ns, observation.frame, observation.proprio))
+            self._seen.append(_Seen(stamp_ns, frame, proprio))
 
     def executed(self, stamp_ns: int, values: Sequence[float]) -> None:
         """An action of any source that the gate has executed, stamped as the observation that it was decided on."""
@@ -83,15 +92,17 @@ class TrustMonitor:
                 unknown = before.unknown + (len(self._seen) > 1)
                 self._report = TrustReport(0.0, self.limit, "", 0, before.checked, unknown)
                 return ""
-        device = self.model.device
-        batch = Window(*(getattr(window, name).to(device) for name in Window.__dataclass_fields__))
-        relative = surprise(self.model, batch)[0] / self._scales
+            judged = self._seen[-1]
+        surprises, predicted = surprise(self.model, window)
+        relative = surprises / self._scales
         score, part = float(relative.max()), self._parts[int(relative.argmax())]
         with self._lock:
             if self._report is not before:
                 return ""  # a new episode has begun meanwhile
             above = before.above + 1 if not score <= self.limit else 0  # NaN is no trust either
             self._report = TrustReport(score, self.limit, part, above, before.checked + 1, before.unknown)
+            if above:
+                judged.frame = to_uint8(predicted)[0].cpu().numpy()
         if above < self.steps:
             return ""
         return (
@@ -105,27 +116,27 @@ class TrustMonitor:
         if len(seen) < 2 or (len(seen) <= self.model.history and not self._whole_episode(len(seen))):
             return None
         past, target = seen[:-1], seen[-1]
-        frames, proprio = np.stack([s[1] for s in past]), np.stack([s[2] for s in past])
+        frames, proprio = np.stack([s.frame for s in past]), np.stack([s.proprio for s in past])
         context = padded(frames, np.stack(actions)[:-1], self.model.history, proprio)
         assert context.proprio is not None
         steps = np.concatenate([context.actions, actions[-1][None]])
-        arrays = (context.frames, steps, target[1], context.proprio, target[2])
+        arrays = (context.frames, steps, target.frame, context.proprio, target.proprio)
         shown, done, seen_now, told, measured = (torch.from_numpy(np.array(a)).unsqueeze(0) for a in arrays)
         return Window(to_float(shown), done, to_float(seen_now), told, measured)
 
     def _whole_episode(self, known: int) -> bool:
         return self._from_start and known == len(self._seen)
 
-    def _known_past(self) -> tuple[list[tuple[int, np.ndarray, np.ndarray]], list[np.ndarray]]:
+    def _known_past(self) -> tuple[list[_Seen], list[np.ndarray]]:
         """The newest frames that lie a period apart with an executed action between each two, and these actions."""
         period_ns = self.model.contract.period_s * 1e9
         done = dict(self._executed)
         seen = list(self._seen)
         known, actions = seen[-1:], list[np.ndarray]()
         for earlier, later in zip(seen[-2::-1], seen[:0:-1], strict=True):
-            gap = (later[0] - earlier[0]) / period_ns
-            if not A_PERIOD[0] <= gap <= A_PERIOD[1] or earlier[0] not in done:
+            gap = (later.stamp_ns - earlier.stamp_ns) / period_ns
+            if not A_PERIOD[0] <= gap <= A_PERIOD[1] or earlier.stamp_ns not in done:
                 break
             known.insert(0, earlier)
-            actions.insert(0, done[earlier[0]])
+            actions.insert(0, done[earlier.stamp_ns])
         return known, actions

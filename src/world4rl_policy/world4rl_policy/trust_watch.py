@@ -54,7 +54,7 @@ class TrustWatch:
 
     def acted(self, observation: Observation) -> None:
         """An action on this has gone: time for a check, unless the last one is still under way."""
-        self.monitor.saw(observation)
+        self.monitor.saw(observation.stamp_ns, observation.frame, observation.proprio)
         if self._thread.busy:
             self.skipped += 1
         else:

@@ -33,6 +33,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("refine",): Command("refine:refine", "PPO in imagination, after the replay check"),
     ("evaluate",): Command("evaluate:evaluate", "success of a policy in the simulator, with its interval"),
     ("imagine",): Command("imagine:imagine", "a film of real next to imagined frames"),
+    ("calibrate-trust",): Command("trust:calibrate_trust", "how much surprise is normal, for the policy node"),
     ("run",): Command("run:run", "the ROS graph of a mode: sim_arm, real_arm, record, ..."),
     ("report",): Command("report:report", "one HTML page about a run folder"),
 }
