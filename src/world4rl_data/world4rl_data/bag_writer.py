@@ -13,7 +13,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import mcap.writer
 import yaml
+import zstandard
 from mcap.writer import CompressionType, Writer
 
 from .episode import Outcome
@@ -21,6 +23,17 @@ from .episode_record import EpisodeRecord
 
 RECORD_METADATA = "world4rl_episode"  # MCAP metadata record with episode.json as it was at the start
 _FOREVER = {"sec": 9223372036, "nsec": 854775807}
+
+
+class _QuickZstd:
+    """zstd at its level 1: mcap's writer offers no level, and its level 3 cannot keep up with two raw cameras."""
+
+    @staticmethod
+    def compress(data: bytes) -> bytes:
+        return zstandard.compress(data, 1)
+
+
+mcap.writer.zstandard = _QuickZstd  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)

@@ -84,7 +84,7 @@ class RecorderNode(LifecycleNode):
             Tap(contract.action_topic, _ACTION_TYPE),
         ]
         taps += [Tap(self.resolve_topic_name(name)) for name in self._value("extra_topics") if name]
-        self._taps = TopicTaps(self, taps, self._recorder.push, self._recorder.lost, self._group)
+        self._taps = TopicTaps(self, taps, self._recorder.push, self._recorder.lost)
         for period, callback in ((0.25, self._taps.look_for_publishers), (1.0, self._watch)):
             self._timers_made.append(self.create_timer(period, callback, clock=self._steady))
         self._publish_status()

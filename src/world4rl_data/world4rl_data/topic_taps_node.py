@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
-from rclpy.callback_groups import CallbackGroup
 from rclpy.node import Node
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy, qos_policy_name_from_kind
+from rclpy.qos import DurabilityPolicy, QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
 
 from .bag_writer import BagTopic
 from .message_definition import DefinitionError, message_definition
@@ -40,9 +39,8 @@ class TopicTaps:
         taps: list[Tap],
         on_message: Callable[[BagTopic, int, bytes, int], None],
         on_lost: Callable[[str, int], None],
-        events: CallbackGroup,
     ) -> None:
-        self._node, self._on_message, self._on_lost, self._events = node, on_message, on_lost, events
+        self._node, self._on_message, self._on_lost = node, on_message, on_lost
         self._drain = SubscriptionDrain(node)
         self._taps: dict[str, Tap] = {}
         for tap in taps:
@@ -104,7 +102,7 @@ class TopicTaps:
                 self._subscribe(tap, wanted, type_hash)
             elif not tap.topic.type_hash:
                 tap.topic = _bag_topic(tap, wanted, type_hash)
-            self._note(tap, wanted.note)
+            self._note(tap, "; ".join([note for note in (wanted.note, *_incompatible(infos, wanted)) if note]))
 
     def _subscribe(self, tap: Tap, wanted: Request, type_hash: str) -> None:
         """(Re)subscribe to raw bytes; on failure `tap.trouble` says why."""
@@ -117,24 +115,17 @@ class TopicTaps:
             self._node.get_logger().warning(f"{tap.name} {tap.trouble}", throttle_duration_sec=30.0)
             return
         self._unsubscribe(tap)
-        profile = QoSProfile(
-            depth=_DEPTH,
-            reliability=ReliabilityPolicy.RELIABLE if wanted.reliable else ReliabilityPolicy.BEST_EFFORT,
-            durability=DurabilityPolicy.TRANSIENT_LOCAL if wanted.latched else DurabilityPolicy.VOLATILE,
-        )
         tap.topic = topic
         tap.subscription = self._node.create_subscription(
             message_class,
             tap.name,
             print,  # never called: the drain takes the messages
-            profile,
+            _profile(wanted),
             raw=True,
             callback_group=self._drain.group,
-            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=partial(self._incompatible, tap)),
+            # No event callbacks: with one in its wait set, an executor is woken by every message as well.
+            event_callbacks=SubscriptionEventCallbacks(use_default_callbacks=False),
         )
-        for handler in tap.subscription.event_handlers:  # these the executor is to serve
-            handler.callback_group = self._events
-            self._events.add_entity(handler)
         self._drain.add(tap.subscription, partial(self._receive, tap))
 
     def _unsubscribe(self, tap: Tap) -> None:
@@ -143,11 +134,6 @@ class TopicTaps:
             self._node.destroy_subscription(tap.subscription)
         tap.subscription = None
         tap.forget_numbers()
-
-    def _incompatible(self, tap: Tap, event: Any) -> None:
-        """A publisher came whose offer the subscription does not match; the next look for publishers may mend it."""
-        policy = qos_policy_name_from_kind(event.last_policy_kind)
-        self._note(tap, f"has a publisher whose quality of service does not fit ({policy}); nothing comes from it")
 
     def _note(self, tap: Tap, note: str) -> None:
         if note and note != tap.note:
@@ -167,6 +153,24 @@ class TopicTaps:
         if lost:
             self._on_lost(tap.name, lost)
         self._on_message(topic, now_ns, data, sent_ns)
+
+
+def _profile(wanted: Request) -> QoSProfile:
+    return QoSProfile(
+        depth=_DEPTH,
+        reliability=ReliabilityPolicy.RELIABLE if wanted.reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if wanted.latched else DurabilityPolicy.VOLATILE,
+    )
+
+
+def _incompatible(infos: list[Any], wanted: Request) -> list[str]:
+    """Publishers from which nothing comes all the same, and why."""
+    lines = []
+    for info in infos:
+        verdict, reason = qos_check_compatible(info.qos_profile, _profile(wanted))
+        if verdict == QoSCompatibility.ERROR:
+            lines.append(f"gets nothing from {_offer(info).node}: {reason}")
+    return lines
 
 
 def _offer(info: Any) -> Offer:

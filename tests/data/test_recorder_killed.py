@@ -1,0 +1,155 @@
+"""SIGKILL at any moment costs at most the last second, and nothing that was finished before."""
+
+from __future__ import annotations
+
+import itertools
+import multiprocessing
+import os
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import rclpy
+from geometry_msgs.msg import PoseStamped
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+from rclpy.serialization import serialize_message
+from sensor_msgs.msg import Image, JointState
+from std_srvs.srv import Trigger
+
+from world4rl_data.bag_reader import EpisodeBag, find_bags, find_partial
+from world4rl_data.contract import TaskContract
+from world4rl_data.episode import Outcome
+from world4rl_data.recover import find_damaged, recover_bag
+from world4rl_interfaces.msg import Action
+
+pytestmark = [pytest.mark.ros, pytest.mark.slow]
+
+CONTRACT = TaskContract.load("franka_sim_push")
+KILLS = 20
+FLUSH_S = 0.2  # the recorder's default is 1 s; shorter here, so that short episodes show what is lost
+SLACK_S = 0.5  # on a loaded machine a flush comes late
+
+
+def serve(number: int, bags: Path) -> None:
+    """A recorder in a process forked from one that has imported everything: it is up in a fraction of a second."""
+    from world4rl_data.recorder_node import main
+
+    words = [f"__ns:=/r{number}"]
+    parameters = [f"bags_dir:={bags}", "contract:=franka_sim_push", "autostart:=true", f"flush_s:={FLUSH_S}"]
+    parameters += ["min_free_mb:=1.0", "start_timeout_s:=20.0", "silence_s:=5.0", "task:=press"]
+    options = [o for w in words for o in ("-r", w)] + [o for w in parameters for o in ("-p", w)]
+    main(["recorder", "--ros-args", *options])
+
+
+class Robot:
+    """Publishes the contract's topics 100 times a second; what it sends bears its time of sending."""
+
+    def __init__(self) -> None:
+        self.node = Node("robot")
+        pose, fingers = (stream.topic for stream in CONTRACT.proprioception)
+        self.publishers = [
+            (self.node.create_publisher(PoseStamped, pose, 10), PoseStamped()),
+            (self.node.create_publisher(JointState, fingers, 10), JointState(position=[0.01, 0.01])),
+        ]
+        for stream in CONTRACT.images:
+            image = Image(height=8, width=8, encoding="rgb8", step=24, data=bytes(192))
+            self.publishers.append((self.node.create_publisher(Image, stream.topic, 10), image))
+        self.executed = self.node.create_publisher(Action, CONTRACT.executed_action_topic, 10)
+        self.node.create_timer(0.01, self.tick)
+        self.executor = SingleThreadedExecutor()
+        self.executor.add_node(self.node)
+
+    def tick(self) -> None:
+        stamp = self.node.get_clock().now().to_msg()
+        for publisher, message in self.publishers:
+            message.header.stamp = stamp
+            publisher.publish(bytes(serialize_message(message)))
+
+    def spin(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            self.executor.spin_once(timeout_sec=left)
+
+    def trigger(self, name: str) -> Any:
+        client = self.node.create_client(Trigger, name)
+        deadline = time.monotonic() + 30
+        while not client.service_is_ready():
+            assert time.monotonic() < deadline, f"{name} did not come up"
+            self.spin(0.02)
+        future = client.call_async(Trigger.Request())
+        while not future.done():
+            assert time.monotonic() < deadline, f"{name} did not answer"
+            self.spin(0.01)
+        self.node.destroy_client(client)
+        return future.result()
+
+
+@pytest.fixture
+def robot(ros_domain):
+    rclpy.init()
+    robot = Robot()
+    yield robot
+    robot.executor.shutdown()
+    robot.node.destroy_node()
+    rclpy.shutdown()
+
+
+def content(path: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(path)): file.read_bytes() for file in path.rglob("*") if file.is_file()}
+
+
+def test_twenty_kills_cost_at_most_the_last_moment_and_no_finished_episode(robot, tmp_path):
+    moments = random.Random(5)
+    processes = multiprocessing.get_context("forkserver")
+    processes.set_forkserver_preload(["world4rl_data.recorder_node", "world4rl_interfaces.msg", "sensor_msgs.msg"])
+    finished: dict[Path, dict[str, bytes]] = {}
+    recorder = processes.Process(target=serve, args=(0, tmp_path), daemon=True)
+    recorder.start()
+    for kill in range(KILLS):
+        following = processes.Process(target=serve, args=(kill + 1, tmp_path), daemon=True)
+        following.start()  # comes up while this one records
+        if kill % 4 == 0:
+            assert robot.trigger(f"/r{kill}/recorder/start").success
+            robot.spin(0.1)
+            assert robot.trigger(f"/r{kill}/recorder/stop_success").success
+            (done,) = [bag for bag in find_bags(tmp_path) if bag not in finished]
+            finished[done] = content(done)
+        started = robot.trigger(f"/r{kill}/recorder/start")
+        assert started.success, started.message
+        began = time.time()
+        robot.spin(moments.uniform(0.0, 1.0))
+        assert recorder.pid is not None
+        os.kill(recorder.pid, signal.SIGKILL)
+        killed = time.time()
+        recorder.join(10)
+        recovered = check_recovered(tmp_path, began, killed)
+        finished[recovered] = content(recovered)
+        recorder = following
+    recorder.kill()
+    recorder.join(10)
+    assert {bag: content(bag) for bag in finished} == finished
+    assert set(find_bags(tmp_path)) == set(finished) and len(finished) == KILLS + KILLS // 4
+
+
+def check_recovered(folder: Path, began: float, killed: float) -> Path:
+    (partial,) = find_damaged(folder)
+    assert find_partial(folder) == [partial]
+    report = recover_bag(partial)
+    with EpisodeBag(report.path) as bag:
+        assert (bag.record.task, bag.record.outcome) == ("press", Outcome.INTERRUPTED)
+        times: dict[str, list[float]] = {topic: [] for topic in CONTRACT.observation_topics}
+        for topic, _, log_ns, _ in bag.raw_messages(times):
+            times[topic].append(log_ns / 1e9)
+    if killed - began < FLUSH_S + SLACK_S:
+        return report.path  # all of it may have been in the last moment
+    for topic, seen in times.items():
+        assert seen, f"{topic}: nothing is left of {killed - began:.2f} s"
+        assert killed - seen[-1] < FLUSH_S + SLACK_S, f"{topic} ends {killed - seen[-1]:.2f} s before the kill"
+        assert seen[0] - began < SLACK_S, f"{topic} begins {seen[0] - began:.2f} s late"
+        steps = [b - a for a, b in itertools.pairwise(seen)]
+        assert max(steps) < SLACK_S, f"{topic} has a hole of {max(steps):.2f} s"
+    return report.path
