@@ -41,6 +41,8 @@ def test_an_arm_never_starts_again_by_itself_and_nobody_is_root() -> None:
     for name, service in SERVICES.items():
         assert service["restart"] == "no" and not service.get("privileged"), name
         assert service["ipc"] == service["network_mode"] == "host"
+        profile = service["environment"]["FASTRTPS_DEFAULT_PROFILES_FILE"]
+        assert (ROOT / profile.removeprefix("/world4rl/")).is_file(), "both images have the sources in /world4rl"
         assert service["stop_signal"] == "SIGINT", "the recorder closes its bag on SIGINT"
         dockerfile = (ROOT / service["build"]["dockerfile"]).read_text()
         assert re.findall(r"^USER (.+)$", dockerfile, re.M)[-1] == "${USER_UID}:${USER_GID}"
