@@ -73,14 +73,17 @@ class GaussianPolicy(nn.Module):
 
     def distribution(self, frames: Tensor, std: Tensor | None = None) -> Normal:
         """Action distribution for frames ``(B, history, C, H, W)`` in [-1, 1]; `std` overrides the policy's own."""
-        mu = torch.tanh(self.mean(self.encoder(frames.flatten(1, 2))))
+        mu = self._mu(frames)
         return Normal(mu, (self.std if std is None else std).expand_as(mu))
+
+    def _mu(self, frames: Tensor) -> Tensor:
+        return torch.tanh(self.mean(self.encoder(frames.flatten(1, 2))))
 
     @torch.no_grad()
     def act(self, frames: Tensor, deterministic: bool = True) -> Tensor:
         """``(B, A)`` actions in [-1, 1]."""
-        distribution = self.distribution(frames)
-        action = distribution.mean if deterministic else distribution.sample()
+        # the mean alone where it is enough: making a distribution checks its numbers, which counts on an arm
+        action = self._mu(frames) if deterministic else self.distribution(frames).sample()
         return action.clamp(-1, 1)
 
     def save(self, path: Path | str, **meta: Any) -> Path:

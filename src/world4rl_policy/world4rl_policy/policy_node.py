@@ -47,7 +47,7 @@ NUMBERS = {
         {"integer_range": [IntegerRange(from_value=0, to_value=1000, step=1)]},
     ),
 }
-THREAD_SWITCH_S = 0.0005  # for how long a thread may keep the interpreter from the one that acts; Python's own is 5 ms
+THREAD_SWITCH_S = 0.0001  # for how long a thread may keep the interpreter from the one that acts; Python's own is 5 ms
 
 
 class PolicyNode(LifecycleNode):
