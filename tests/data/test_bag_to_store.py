@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 import pytest
-from data_fakes import PERIOD, START, messages, write_bag
+from data_fakes import PERIOD, START, header, messages, write_bag
 from mcap.reader import make_reader
 from rosbags.highlevel import AnyReader
 
@@ -21,7 +21,7 @@ from world4rl_data.episode_record import BagError
 from world4rl_data.info import describe, format_description
 from world4rl_data.observation import Missing, ObservationAssembler, message_stamp
 from world4rl_data.store import EpisodeStore
-from world4rl_data.validate import validate_bag
+from world4rl_data.validate import judge_bag, validate_bag
 
 PRESS = TaskContract.load("franka_sim_push")
 LIFT = TaskContract.load("franka_sim_lift")
@@ -172,6 +172,60 @@ def test_validate_is_silent_about_a_good_bag_and_warns_of_a_doubtful_one(tmp_pat
         tmp_path / "doubtful", PRESS, list(messages(PRESS)), outcome=Outcome.UNLABELLED, dropped={"/x": 3}
     )
     assert [f.level for f in validate_bag(doubtful)] == ["warning", "warning"]
+
+
+def _stamp_back(stream):
+    """The second half's poses bear stamps of a clock that is 1 s behind: build keeps the first half only."""
+    topic = PRESS.proprioception[0].topic
+    for at, stamp, message in stream:
+        if at == topic and stamp > START + 4 * PERIOD:
+            message = dataclasses.replace(message, header=header(stamp - 10 * PERIOD))
+        yield at, stamp, message
+
+
+def _ends_early(stream):
+    return [m for m in stream if not (m[0] == PRESS.images[1].topic and m[1] > START + 2 * PERIOD)]
+
+
+@pytest.mark.parametrize(
+    ("stream", "fit", "said"),
+    [
+        (messages(PRESS, steps=8), True, ""),
+        (_stamp_back(messages(PRESS, steps=8)), True, "1 stamps earlier than the one before.* by 0.900 s"),
+        (_ends_early(messages(PRESS, steps=8)), True, "wrist_camera.* was silent for 0.60 s at the end"),
+        (_hole(messages(PRESS, steps=8)), False, "/camera/camera.* was silent for 0.50 s 0.00 s in .*1 such gap"),
+    ],
+)
+def test_validate_names_gaps_and_clocks_that_run_back(tmp_path, stream, fit, said):
+    verdict = judge_bag(write_bag(tmp_path / "e", PRESS, list(stream)))
+    assert verdict.fit == fit, verdict.findings
+    text = "\n".join(f.text for f in verdict.findings)
+    assert re.search(said, text) if said else not text
+
+
+@pytest.mark.parametrize(
+    ("fields", "fit", "faulty"),
+    [
+        ({}, True, False),
+        ({"outcome": Outcome.FAILURE, "dropped": {"/x": 3}}, True, False),
+        ({"outcome": Outcome.INTERRUPTED}, False, False),
+        ({"outcome": Outcome.DISCARDED}, False, False),
+    ],
+)
+def test_validate_says_what_build_takes(tmp_path, fields, fit, faulty):
+    write_bag(tmp_path / "bags" / "good", PRESS, list(messages(PRESS)))
+    path = write_bag(tmp_path / "bags" / "e", PRESS, list(messages(PRESS, seed=1)), **fields)
+    verdict = judge_bag(path)
+    assert (verdict.fit, verdict.faulty) == (fit, faulty)
+    assert ("e" in build_store(tmp_path / "bags", tmp_path / "store", progress=False).added) == fit
+
+
+def test_validate_counts_what_left_the_bag_after_it_was_closed(tmp_path):
+    path = write_bag(tmp_path / "e", PRESS, list(messages(PRESS)))
+    record = json.loads((path / "episode.json").read_text())
+    record["messages"][PRESS.executed_action_topic] += 4
+    (path / "episode.json").write_text(json.dumps(record))
+    assert judge_bag(path).faulty and "are not there" in str(judge_bag(path).findings)
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.9])

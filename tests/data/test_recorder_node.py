@@ -14,10 +14,13 @@ import numpy as np
 import pytest
 import rclpy
 from builtin_interfaces.msg import Time
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
+from rclpy.parameter_client import AsyncParameterClient
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import Image, JointState
@@ -53,6 +56,9 @@ class Robot:
         self.label.publish(String(data="a latched word"))
         self.status: list[EpisodeStatus] = []
         self.node.create_subscription(EpisodeStatus, "/world4rl/recorder/status", self.status.append, LATCHED)
+        self.warnings: list[str] = []  # of the recorder's diagnostics
+        self.healthy = 0  # diagnostics without one since the last
+        self.node.create_subscription(DiagnosticArray, "/diagnostics", self.saw_diagnostics, 10)
         self.node.create_timer(0.1, self.tick)
         self.silent: set[str] = set()
         self.sent: dict[int, dict] = {}  # stamp -> front pixels, x, action
@@ -81,6 +87,16 @@ class Robot:
         self.wish.publish(Action(header=header, values=[1.0, 1.0, 1.0], source=Action.SCRIPTED))
         self.executed.publish(action)
         self.sent[now.nanoseconds] = {"front": pixels, "x": pose.pose.position.x, "action": values}
+
+    def saw_diagnostics(self, array: DiagnosticArray) -> None:
+        for entry in array.status:
+            if entry.name == "/world4rl/recorder":
+                warns = entry.level != DiagnosticStatus.OK
+                self.healthy = 0 if warns else self.healthy + 1
+                self.warnings += [entry.message] if warns else []
+
+    def button(self, name: str):
+        return self.call(Trigger, f"/world4rl/recorder/{name}", Trigger.Request())
 
     def call(self, kind, name, request, timeout=15.0):
         client = self.node.create_client(kind, name)
@@ -112,6 +128,13 @@ def robot(ros_domain):
     yield fake
     fake.close()
     rclpy.shutdown()
+
+
+def wait_until(true, otherwise: str, timeout: float = 15.0) -> None:
+    deadline = time.monotonic() + timeout
+    while not true():
+        assert time.monotonic() < deadline, otherwise
+        time.sleep(0.01)
 
 
 def start_recorder(robot: Robot, bags: Path) -> subprocess.Popen:
@@ -191,6 +214,65 @@ def test_discarded_episode_is_marked(robot, bags):
     trash = bags / ".trash" / Path(started.uri).name
     assert json.loads((trash / "episode.json").read_text())["outcome"] == Outcome.DISCARDED
     assert not Path(started.uri).exists()
+
+
+def test_buttons_start_and_label_episodes_of_the_task_that_the_parameter_names(robot, bags):
+    """What Foxglove and a joystick call: no arguments."""
+    client = AsyncParameterClient(robot.node, "/world4rl/recorder")
+    assert client.wait_for_services(15.0)
+    future = client.set_parameters([Parameter("task", value="wipe")])
+    wait_until(future.done, "set_parameters did not answer")
+    for button, outcome in (("stop_success", Outcome.SUCCESS), ("stop_failure", Outcome.FAILURE)):
+        started = robot.button("start")
+        assert started.success and "recording wipe_" in started.message, started.message
+        assert not robot.button("start").success  # pressed twice
+        stopped = robot.button(button)
+        assert stopped.success and outcome.name in stopped.message
+        wait_until(lambda o=outcome: robot.status[-1].outcome == o, "the status does not tell the outcome")
+        bag = next(bags.glob(f"{robot.status[-1].episode_id}/episode.json"))
+        assert json.loads(bag.read_text())["task"] == "wipe"
+    assert robot.button("start").success and robot.button("discard").success
+    wait_until(lambda: robot.status[-1].outcome == Outcome.DISCARDED, "the status does not tell the outcome")
+    assert (bags / ".trash" / robot.status[-1].episode_id).is_dir()
+    assert not robot.button("discard").success
+
+
+def test_every_latched_publishers_word_is_in_every_episode(robot, bags):
+    """As with /tf_static: several nodes latch their part on one topic, long before an episode begins."""
+    other = robot.node.create_publisher(String, "/label", LATCHED)
+    try:
+        other.publish(String(data="the other's word"))
+        for _ in range(2):
+            time.sleep(0.5)
+            started = robot.start(task="press")
+            assert started.success, started.message
+            assert robot.stop(Outcome.SUCCESS).success
+            with EpisodeBag(started.uri) as bag:
+                found = [(log_ns, m.data) for _, log_ns, m in bag.messages(["/label"])]
+                assert {word for _, word in found} == {"a latched word", "the other's word"}
+                assert all(log_ns >= bag.record.start_ns for log_ns, _ in found)
+    finally:
+        robot.node.destroy_publisher(other)
+
+
+def test_mixed_quality_of_service_is_recorded_from_all_and_reported_by_name(robot, bags):
+    volatile = robot.node.create_publisher(String, "/label", 1)
+    try:
+        wait_until(lambda: any("/label" in w for w in robot.warnings), "no diagnostics name the topic")
+        assert robot.start(task="press").success
+        volatile.publish(String(data="not latched"))
+        robot.label.publish(String(data="latched, but sent now"))
+        time.sleep(0.3)
+        stopped = robot.stop(Outcome.SUCCESS)
+        assert "what was latched before is not recorded" in robot.status[-1].message
+        with EpisodeBag(stopped.uri) as bag:
+            words = [m.data for _, _, m in bag.messages(["/label"])]
+        assert {"not latched", "latched, but sent now"} <= set(words)
+    finally:
+        robot.node.destroy_publisher(volatile)
+        robot.label.publish(String(data="a latched word"))
+        robot.warnings.clear()
+        wait_until(lambda: robot.healthy > 1, "the note stays after its cause has gone")
 
 
 def test_silent_camera_is_named_and_nothing_is_left_behind(robot, bags):
