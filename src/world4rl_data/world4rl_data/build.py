@@ -45,7 +45,7 @@ def build_store(
     """
     bags = find_bags(bags_root)
     report = BuildReport(Path(out))
-    report.skipped += [(p, "not closed by its recorder") for p in find_partial(bags_root)]
+    report.skipped += [(p, "not closed by its recorder: `world4rl dataset recover`") for p in find_partial(bags_root)]
     if not bags:
         raise BagError(f"{bags_root} holds no recorded episode; record some with the recorder node first")
     with _open_store(Path(out), contract, bags) as store:

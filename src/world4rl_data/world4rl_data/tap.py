@@ -37,8 +37,8 @@ class Tap:
     def saw(self, log_ns: int, data: bytes, info: Mapping[str, Any], now: float) -> int:
         """Remember a message; returns how many of its publisher's messages were lost before it.
 
-        The middleware says from which publisher it is, and its number, from Jazzy on; before, losses there stay unseen
-        and of several latched publishers only the newest message is known.
+        Where rclpy does not say from which publisher it is and its number (Humble), losses on the way stay unseen and of
+        several latched publishers only the newest message is known.
         """
         gid = info.get("publisher_gid")
         publisher = gid["data"] if gid else None
