@@ -14,6 +14,7 @@ setup(
         "world4rl_data",
         "numpy",
     ],
+    extras_require={"joint_trajectory": ["pin"]},  # inverse kinematics of that backend
     python_requires=">=3.10",
     zip_safe=False,
     author="World4RL maintainers",

@@ -116,12 +116,12 @@ class ServoSwitch:
         self.problem = ""
         self._client = None
         try:
-            from moveit_msgs.srv import ServoCommandType
-        except ImportError:
+            kind = message_type("moveit_msgs/srv/ServoCommandType")
+        except ValueError:
             self.problem = "moveit_msgs is not installed: switch Servo's command type to TWIST by hand"
             return
-        self._request = ServoCommandType.Request(command_type=ServoCommandType.Request.TWIST)
-        self._client = node.create_client(ServoCommandType, command_topic.rpartition("/")[0] + "/switch_command_type")
+        self._request = kind.Request(command_type=kind.Request.TWIST)
+        self._client = node.create_client(kind, command_topic.rpartition("/")[0] + "/switch_command_type")
 
     def ask(self) -> None:
         """To be called when the gate is enabled."""

@@ -24,10 +24,10 @@ def describe(text: str, low: float | None = None, high: float | None = None) -> 
 
 
 def message_type(name: str) -> Any:
-    """The message class behind a name like `sensor_msgs/msg/Image`. Raises ValueError when its package is missing."""
-    package, _, kind = name.split("/")
+    """The class behind a name like `sensor_msgs/msg/Image`, or a service. Raises ValueError when its package is missing."""
+    package, folder, kind = name.split("/")
     try:
-        return getattr(importlib.import_module(f"{package}.msg"), kind)
+        return getattr(importlib.import_module(f"{package}.{folder}"), kind)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"no message type {name}: install and source its package ({package})") from error
 
