@@ -219,6 +219,10 @@ def test_tap_counts_what_a_publisher_sent_in_vain():
     tap.forget_numbers()
     assert saw(b"a", 40) == 0
     assert tap.saw(1, b"", {}, 0.0) == 0  # Humble says neither publisher nor number
+    for publishers, lost in ((1, 5), (2, 0)):  # an rclpy that numbers messages and does not say whose they are
+        tap = Tap("/text", topic=TOPIC, publishers=publishers)
+        numbers = (3, 4, 10)
+        assert sum(tap.saw(n, b"", {"publication_sequence_number": n}, 0.0) for n in numbers) == lost
 
 
 def test_tap_keeps_the_newest_message_of_every_latched_publisher():
@@ -226,3 +230,7 @@ def test_tap_keeps_the_newest_message_of_every_latched_publisher():
     for publisher, data in ((b"a", b"1"), (b"b", b"2"), (b"a", b"3")):
         tap.saw(len(tap.latest), data, {"publisher_gid": {"data": publisher}}, 0.0)
     assert sorted(data for _, data in tap.latest.values()) == [b"2", b"3"]
+    tap.latest.clear()
+    for number, data in enumerate((b"1", b"2", b"1")):  # publishers unknown: different messages
+        tap.saw(number, data, {}, 0.0)
+    assert list(tap.latest.values()) == [(1, b"2"), (2, b"1")]

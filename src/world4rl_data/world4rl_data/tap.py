@@ -8,6 +8,8 @@ from typing import Any
 
 from .bag_writer import BagTopic
 
+_MOST_LATCHED = 100
+
 
 @dataclass
 class Tap:
@@ -21,8 +23,11 @@ class Tap:
     note: str = ""  # what of it cannot be recorded, and why
     topic: BagTopic | None = None
     subscription: Any = None
+    publishers: int = 0
     seen_at: float = float("-inf")
-    latest: dict[Hashable, tuple[int, bytes]] = field(default_factory=dict)  # publisher -> its newest message
+    latest: dict[Hashable, tuple[int, bytes]] = field(
+        default_factory=dict
+    )  # newest message of each publisher, oldest first
     _sequence: dict[Hashable, int] = field(default_factory=dict)  # publisher -> number of its newest message
 
     @property
@@ -37,21 +42,29 @@ class Tap:
     def saw(self, log_ns: int, data: bytes, info: Mapping[str, Any], now: float) -> int:
         """Remember a message; returns how many of its publisher's messages were lost before it.
 
-        Where rclpy does not say from which publisher it is and its number (Humble), losses on the way stay unseen and of
-        several latched publishers only the newest message is known.
+        Not every rclpy says which publisher a message is from (Kilted does). Without that, losses are seen where there
+        is one publisher, and of latched messages the newest different ones are kept.
         """
         gid = info.get("publisher_gid")
-        publisher = gid["data"] if gid else None
-        if not self.latched and publisher not in self.latest:
-            self.latest.clear()  # only a latched message outlives its publisher's silence
+        publisher: Hashable = gid["data"] if gid else None
         self.seen_at = now
-        self.latest[publisher] = (log_ns, data)
+        self._keep(publisher, log_ns, data)
         number = info.get("publication_sequence_number")
-        if publisher is None or not number:
+        if not number or (publisher is None and self.publishers != 1):
             return 0
         before = self._sequence.get(publisher)
         self._sequence[publisher] = number
         return max(0, number - before - 1) if before is not None else 0
+
+    def _keep(self, publisher: Hashable, log_ns: int, data: bytes) -> None:
+        if not self.latched:
+            self.latest = {publisher: (log_ns, data)}
+            return
+        key = data if publisher is None else publisher
+        self.latest.pop(key, None)
+        self.latest[key] = (log_ns, data)
+        if len(self.latest) > _MOST_LATCHED:
+            self.latest.pop(next(iter(self.latest)))  # the oldest
 
     def forget_numbers(self) -> None:
         """After a new subscription: messages between the two were nobody's loss."""

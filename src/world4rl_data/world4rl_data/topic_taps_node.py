@@ -87,6 +87,7 @@ class TopicTaps:
         """Subscribe to topics whose publishers have come, with QoS that all of them offer. Call it every so often."""
         for tap in self:
             infos = self._node.get_publishers_info_by_topic(tap.name)
+            tap.publishers = len(infos)
             if not infos:
                 tap.trouble = "has no publisher"
                 continue
