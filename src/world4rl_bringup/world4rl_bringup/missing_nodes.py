@@ -22,7 +22,7 @@ _LIFECYCLE = ("recorder", "policy")
 
 
 def owner(name: str) -> str:
-    """The node behind a service, action or topic: ``policy`` of ``policy/enable``, ``recorder`` of ``start_episode``."""
+    """The node behind a name: ``policy`` of ``policy/enable``, ``recorder`` of ``start_episode``."""
     return _OWNERS.get(name, name.split("/")[0])
 
 

@@ -1,0 +1,30 @@
+"""Untrained models of the shape that the preset `tiny` trains: they cost what trained ones cost, and know nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from world4rl_data.contract import TaskContract
+from world4rl_policy.actor_critic import GaussianPolicy, PolicyConfig
+from world4rl_wm.denoiser import DenoiserConfig
+from world4rl_wm.reward import RewardConfig, RewardModel
+from world4rl_wm.world_model import WorldModel, WorldModelConfig
+
+
+def save_models(folder: Path, contract: TaskContract) -> dict[str, Path]:
+    """Checkpoint folders: world_model, reward, and two policies to exchange, policy_a and policy_b."""
+    torch.manual_seed(0)
+    size = contract.images[0].height
+    network = DenoiserConfig(
+        contract.image_channels, size, contract.action_dim, contract.proprio_dim, stem=4, widths=(128, 128), layers=1
+    )
+    models = {
+        "world_model": WorldModel(WorldModelConfig(network), contract),
+        "reward": RewardModel(RewardConfig(contract.image_channels), contract),
+    }
+    for name in ("policy_a", "policy_b"):
+        config = PolicyConfig(contract.image_channels, size, contract.action_dim, width=48, hidden=256)
+        models[name] = GaussianPolicy(config, contract)
+    return {name: Path(model.eval().save(folder / name)) for name, model in models.items()}
