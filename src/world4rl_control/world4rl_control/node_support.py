@@ -24,7 +24,7 @@ def describe(text: str, low: float | None = None, high: float | None = None) -> 
 
 
 def message_type(name: str) -> Any:
-    """The class behind a name like `sensor_msgs/msg/Image`, or a service. Raises ValueError when its package is missing."""
+    """The class behind a name like `sensor_msgs/msg/Image`, or a service. Raises ValueError: its package is missing."""
     package, folder, kind = name.split("/")
     try:
         return getattr(importlib.import_module(f"{package}.{folder}"), kind)
