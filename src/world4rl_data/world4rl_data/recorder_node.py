@@ -13,22 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import rclpy
-from diagnostic_msgs.msg import DiagnosticArray
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
-from rclpy.qos import DurabilityPolicy, QoSProfile
 from rclpy.task import Future
-
-from world4rl_interfaces.msg import EpisodeStatus
 
 from .contract import ContractError, TaskContract
 from .episode import Outcome
 from .episode_services_node import EpisodeServices
 from .recorder import EpisodeRecorder, RecorderConfig, RecorderError, result_of
 from .recorder_parameters_node import declare_parameters
-from .recorder_status_messages import diagnostics, episode_status, full_message
+from .recorder_report_node import RecorderReport
 from .tap import Tap
 from .topic_taps_node import TopicTaps
 
@@ -49,9 +45,7 @@ class RecorderNode(LifecycleNode):
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         # Services wait without blocking anything else, so they need a group of their own.
         self._group = ReentrantCallbackGroup()
-        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-        self._status = self.create_publisher(EpisodeStatus, "~/status", latched)
-        self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 1)
+        self._report = RecorderReport(self)
         if self._value("autostart"):
             self.trigger_configure()
             self.trigger_activate()
@@ -215,22 +209,15 @@ class RecorderNode(LifecycleNode):
         if self._recorder.recording:
             self._publish_status()
         else:
-            self._publish_diagnostics()
+            self._report.diagnostics(self._recorder, self._notes)
+
+    @property
+    def _notes(self) -> list[str]:
+        return self._taps.notes if self._taps else []
 
     def _publish_status(self) -> None:
-        if self._recorder is None:
-            return
-        status = self._recorder.status()
-        message = full_message(status, self._recorder.dropped, self._taps.notes if self._taps else ())
-        self._status.publish(episode_status(status, message, self.get_clock().now().to_msg()))
-        self._publish_diagnostics()
-
-    def _publish_diagnostics(self) -> None:
-        if self._recorder is None:
-            return
-        notes = self._taps.notes if self._taps else ()
-        name, stamp = self.get_fully_qualified_name(), self.get_clock().now().to_msg()
-        self._diagnostics.publish(diagnostics(name, self._recorder.status(), self._recorder.dropped, notes, stamp))
+        if self._recorder is not None:
+            self._report.status(self._recorder, self._notes)
 
     def _now(self) -> int:
         return self.get_clock().now().nanoseconds
