@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from diffusers import UNet2DModel
 from torch import Tensor, nn
 
-from world4rl_wm.action_encoding import two_hot
+from world4rl_wm.action_encoding import action_encoding
 
 FREQUENCIES = (0.5, 1.0, 2.0, 4.0)
 """Of `fourier_features`, in cycles per 2 pi of a normalised value."""
@@ -27,7 +27,8 @@ class DenoiserConfig:
 
     `history` frames of `image_channels` (3 per camera stream) at `image_size` pixels; `stem` is the space-to-depth
     factor in front of the U-Net; `widths` are the U-Net's channels from fine to coarse. With `proprio_dim` above 0 it
-    is also told where the arm is and where it will be.
+    is also told where the arm is and where it will be. Actions come as `encoding` says (`action_encoding.ENCODINGS`),
+    with `bins` where it has any.
     """
 
     image_channels: int
@@ -40,6 +41,7 @@ class DenoiserConfig:
     widths: tuple[int, ...] = (48, 96, 96)
     layers: int = 2
     groups: int = 8
+    encoding: str = "two_hot"
 
 
 class Denoiser(nn.Module):
@@ -48,10 +50,11 @@ class Denoiser(nn.Module):
     def __init__(self, config: DenoiserConfig):
         super().__init__()
         self.config = config
+        self.actions = action_encoding(config.encoding, config.bins)
         per_frame = config.image_channels * config.stem**2
         embedding = 4 * config.widths[0]
         self.action_embedding = nn.Sequential(
-            nn.Linear(config.history * config.action_dim * config.bins, embedding),
+            nn.Linear(config.history * self.actions.size(config.action_dim), embedding),
             nn.SiLU(),
             nn.Linear(embedding, embedding),
         )
@@ -88,7 +91,7 @@ class Denoiser(nn.Module):
         stem = self.config.stem
         frames = torch.cat([x, context.flatten(1, 2)], dim=1)
         frames = F.pixel_unshuffle(frames, stem).contiguous(memory_format=torch.channels_last)
-        condition = self.action_embedding(two_hot(actions, self.config.bins).flatten(1))
+        condition = self.action_embedding(self.actions.encode(actions).flatten(1))
         if proprio is not None:
             condition = condition + self.proprio_embedding(fourier_features(proprio).flatten(1))
         # the positional embedding expects time steps of the order of hundreds, c_noise = ln(sigma) / 4 is of order one
