@@ -155,7 +155,13 @@ class Observer:
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 1)
         self._executor = SingleThreadedExecutor()
         self._executor.add_node(self.node)
-        threading.Thread(target=self._executor.spin, daemon=True).start()
+        self._thread = threading.Thread(target=self._executor.spin, daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._executor.shutdown()
+        self._thread.join(5)
+        self.node.destroy_node()
 
     def _on_action(self, action: Action, info: Any) -> None:
         stamp = action.header.stamp.sec * 1_000_000_000 + action.header.stamp.nanosec
@@ -231,6 +237,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         seconds, (cpu_end, memory_end) = (time.time_ns() - begin_ns) * 1e-9, usage(node.pid)
         double.terminate()
         double.wait(20)
+        observer.close()
     actions = [action for action in observer.actions if action[0] >= begin_ns]
     found = evaluate(actions, log, seconds, make_contract().period_s)
     memory_told = {"start": round(memory, 1), "end": round(memory_end, 1)}

@@ -37,6 +37,7 @@ class Robot:
         self.node = rclpy.create_node("robot")
         self.images = {s.name: self.node.create_publisher(Image, s.topic, 1) for s in CONTRACT.images}
         self.pose = self.node.create_publisher(PoseStamped, CONTRACT.proprioception[0].topic, 1)
+        self.executed = self.node.create_publisher(Action, CONTRACT.executed_action_topic, 1)
         self.actions: list[Action] = []
         self.status: list[PolicyStatus] = []
         self.diagnostics: list[DiagnosticArray] = []
@@ -55,6 +56,7 @@ class Robot:
 
     def on_action(self, action: Action, info: Any) -> None:
         self.actions.append(action)
+        self.executed.publish(action)  # as a gate that changes nothing
         self.sent_ns.append(info["source_timestamp"])
 
     def close(self) -> None:

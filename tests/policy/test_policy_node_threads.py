@@ -13,10 +13,14 @@ import torch
 from policy_rig import ACTIVATE, CLEANUP, CONFIGURE, CONTRACT, DEACTIVATE, Robot, wait_until
 from rclpy.executors import SingleThreadedExecutor
 from recorded_policy import Recorded
-from small_policy import small_contract, small_policy
+from small_policy import SIZE, small_contract, small_policy
 
 from world4rl_policy import policy_loading
 from world4rl_policy.policy_node import PolicyNode
+from world4rl_policy.surprise import parts_of
+from world4rl_policy.trust_limit import TrustLimit, digest
+from world4rl_wm.denoiser import DenoiserConfig
+from world4rl_wm.world_model import WorldModel, WorldModelConfig
 
 pytestmark = pytest.mark.ros
 
@@ -56,9 +60,22 @@ def policies(monkeypatch: pytest.MonkeyPatch) -> dict[str, Gated]:
 
 
 @pytest.fixture()
-def robot(ros_domain: int) -> Iterator[Robot]:
+def parameters(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, object]:
+    """Of the node; `trust_threshold` as the test's parameter brings an untrained world model along."""
+    threshold = getattr(request, "param", None)
+    if threshold is None:
+        return {}
+    network = DenoiserConfig(6, SIZE, 3, proprio_dim=3, widths=(8, 8), layers=1)
+    path = WorldModel(WorldModelConfig(network), CONTRACT).save(tmp_path / "world_model")
+    TrustLimit(dict.fromkeys(parts_of(CONTRACT), 1.0), 1.0, 3, digest(path), 1, 1, 0, (0.0, 1.0)).save(path)
+    return {"world_model_checkpoint": path, "world_model_device": "cpu", "trust_threshold": threshold}
+
+
+@pytest.fixture()
+def robot(ros_domain: int, parameters: dict[str, object]) -> Iterator[Robot]:
     """With the policy node in this process, active."""
     threads, arguments = torch.get_num_threads(), ["--ros-args", "-r", "__ns:=/world4rl"]
+    arguments += [word for name, value in parameters.items() for word in ("-p", f"{name}:={value}")]
     rclpy.init(args=arguments)
     node, executor, robot = PolicyNode(), SingleThreadedExecutor(), Robot()
     executor.add_node(node)
@@ -136,3 +153,39 @@ def test_policy_of_another_contract_waits_until_it_is_disabled(
     assert robot.enable(False).success
     assert robot.load(other).success and robot.enable(True).success
     wait_until(lambda: robot.actions[-1].policy_id == "other", 20)
+
+
+def told(robot: Robot) -> dict[str, str]:
+    """The newest diagnostics."""
+    robot.diagnostics.clear()
+    wait_until(lambda: robot.diagnostics, 20)
+    return {pair.key: pair.value for pair in robot.diagnostics[-1].status[0].values}
+
+
+@pytest.mark.parametrize("parameters", [1e-3], indirect=True)
+def test_a_policy_that_is_not_trusted_is_stopped_until_it_is_enabled_again(
+    robot: Robot, policies: dict[str, Gated]
+) -> None:
+    assert robot.load("/first").success
+    for _ in range(2):
+        count = len(robot.actions)
+        assert robot.enable(True).success
+        wait_until(lambda: "not trusted" in robot.status[-1].message, 30)
+        assert not robot.status[-1].enabled and "for 3 steps" in robot.status[-1].message
+        stopped_ns = time.time_ns()
+        assert len(robot.actions) >= count + 4, "a step needs two pictures, and three must surprise"
+        time.sleep(3 * CONTRACT.period_s)
+        assert max(robot.sent_ns) < stopped_ns
+        assert robot.enable(False).success and "not trusted" in robot.status[-1].message
+
+
+@pytest.mark.parametrize("parameters", [1e5], indirect=True)
+def test_a_policy_that_is_trusted_goes_on(robot: Robot, policies: dict[str, Gated], tmp_path: Path) -> None:
+    assert robot.load("/first").success and robot.enable(True).success
+    wait_until(lambda: len(robot.actions) > 8, 30)
+    values = told(robot)
+    assert int(values["steps checked"]) > 0 and float(values["surprise [limit = 1]"]) < 1
+    assert robot.status[-1].enabled and robot.status[-1].message == ""
+    other = small_policy(small_contract("other")).save(tmp_path / "other")
+    refused = robot.load(other)
+    assert not refused.success and "name: small here, other there" in refused.message, "nobody could watch that one"
