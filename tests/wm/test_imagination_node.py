@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import pytest
-import rclpy
 import small_models
 from action_msgs.msg import GoalStatus
-from geometry_msgs.msg import PoseStamped
-from rclpy.action import ActionClient
-from rclpy.executors import SingleThreadedExecutor
+from imagination_graph import CONTRACT, Client, connected_client, good, moment, running_node, wait_until
 from sensor_msgs.msg import Image
-from std_msgs.msg import Float32
 
-from world4rl_interfaces.action import ImagineRollouts
-from world4rl_interfaces.srv import ImagineRollout, LoadCheckpoint
+from world4rl_interfaces.srv import ImagineRollout
 from world4rl_wm.dream_context import store_context
 from world4rl_wm.imagination_service import ImaginationService
 from world4rl_wm.imagine_request import ContextSource, ImaginationLimits, ImagineRequest
@@ -34,139 +25,21 @@ from world4rl_wm.loaded_models import LoadedModels
 
 pytestmark = pytest.mark.ros
 
-CONTRACT = small_models.small_contract()
-SOURCE = Path(__file__).parents[2] / "src"
 LONG = 3000
 
 
-class Client:
-    """Another process on the graph: asks, listens, and plays the robot's part."""
-
-    def __init__(self) -> None:
-        self.node = rclpy.create_node("client")
-        self.images = {s.topic: self.node.create_publisher(Image, s.topic, 1) for s in CONTRACT.images}
-        self.pose = self.node.create_publisher(PoseStamped, CONTRACT.proprioception[0].topic, 1)
-        self.shown: list[Image] = []
-        self.spread: list[Float32] = []
-        self.node.create_subscription(Image, "/world4rl/imagination/frames", self.shown.append, 10)
-        self.node.create_subscription(Float32, "/world4rl/imagination/uncertainty", self.spread.append, 10)
-        self.action = ActionClient(self.node, ImagineRollouts, "/world4rl/imagine_rollouts")
-        self.clients = {
-            kind: self.node.create_client(kind, name)
-            for kind, name in (
-                (ImagineRollout, "/world4rl/imagine_rollout"),
-                (LoadCheckpoint, "/world4rl/imagination/load_checkpoint"),
-            )
-        }
-        self.executor = SingleThreadedExecutor()
-        self.executor.add_node(self.node)
-        self.thread = threading.Thread(target=self.executor.spin, daemon=True)
-        self.thread.start()
-
-    def wait(self, future: Any, timeout: float = 60.0) -> Any:
-        wait_until(future.done, timeout)
-        return future.result()
-
-    def ask(self, **fields: Any) -> ImagineRollout.Response:
-        return self.wait(self.clients[ImagineRollout].call_async(ImagineRollout.Request(**fields)))
-
-    def load(self, path: Path) -> LoadCheckpoint.Response:
-        return self.wait(self.clients[LoadCheckpoint].call_async(LoadCheckpoint.Request(uri=str(path))))
-
-    def send_goal(self, **fields: Any) -> tuple[Any, list[ImagineRollouts.Feedback]]:
-        feedback: list[ImagineRollouts.Feedback] = []
-        goal = ImagineRollouts.Goal(**fields)
-        sent = self.action.send_goal_async(goal, lambda message: feedback.append(message.feedback))
-        return self.wait(sent), feedback
-
-    def publish_robot(self, value: int) -> None:
-        """One moment of two cameras and the arm, as a driver publishes them."""
-        now = self.node.get_clock().now().to_msg()
-        pose = PoseStamped()
-        pose.header.stamp = now
-        self.pose.publish(pose)
-        for publisher in self.images.values():
-            image = image_message(np.full((24, 32, 3), value, np.uint8))
-            image.header.stamp = now
-            publisher.publish(image)
-
-
-def wait_until(condition: Any, timeout: float = 60.0) -> None:
-    end = time.monotonic() + timeout
-    while not condition():
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.005)
-
-
-def image_message(rgb: np.ndarray) -> Image:
-    height, width, _ = rgb.shape
-    return Image(height=height, width=width, encoding="rgb8", step=3 * width, data=rgb.tobytes())
-
-
-def moment() -> list[Image]:
-    return [image_message(small_models.picture(i)) for i in range(2)]
-
-
-def good(**changes: Any) -> dict[str, Any]:
-    fields = {
-        "context_source": ImagineRollout.Request.GIVEN,
-        "context": moment(),
-        "horizon": 3,
-        "actions": [0.25] * 9,
-        "samples": 2,
-        "seed": 5,
-        "return_frames": True,
-    }
-    return {**fields, **changes}
-
-
 @pytest.fixture(scope="module")
-def policy_entry_point(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """What the node finds policies by. Where world4rl_policy runs from source, its setup.py writes it to a folder."""
-    if entry_points(group="world4rl.policies"):
-        return []
-    folder = tmp_path_factory.mktemp("metadata")
-    command = [sys.executable, "setup.py", "-q", "egg_info", "--egg-base", str(folder)]
-    subprocess.run(command, cwd=SOURCE / "world4rl_policy", check=True)
-    return [str(folder)]
-
-
-@pytest.fixture(scope="module")
-def node(ros_domain: int, policy_entry_point: list[str]) -> Iterator[subprocess.Popen]:
+def node(ros_domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen]:
     """The node without any model."""
-    paths = [*policy_entry_point, *map(str, SOURCE.glob("world4rl*")), os.environ.get("PYTHONPATH", "")]
-    options = [
-        "-r",
-        "__ns:=/world4rl",
-        "-p",
-        f"action_max_horizon:={LONG}",
-        "-p",
-        "action_max_seconds:=86400.0",
-        "-p",
-        "device:=cpu",
-    ]
-    command = [sys.executable, "-m", "world4rl_wm.imagination_node", "--ros-args", *options]
-    process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)})
-    yield process
-    if process.poll() is None:
-        process.kill()
-        process.wait()
+    limits = {"action_max_horizon": LONG, "action_max_seconds": 86400.0}
+    with running_node(tmp_path_factory.mktemp("metadata"), **limits) as process:
+        yield process
 
 
 @pytest.fixture(scope="module")
 def client(node: subprocess.Popen) -> Iterator[Client]:
-    rclpy.init()
-    client = Client()
-    try:
-        for service in client.clients.values():
-            assert service.wait_for_service(120), "the node does not come up"
-        assert client.action.wait_for_server(60)
+    with connected_client() as client:
         yield client
-    finally:
-        client.executor.shutdown()
-        client.thread.join(5)
-        client.node.destroy_node()
-        rclpy.shutdown()
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +79,8 @@ def test_bad_checkpoint_is_refused_and_good_ones_are_loaded(
         ({"actions": []}, "use_policy true"),
         ({"horizon": 0, "actions": []}, "horizon is 0"),
         ({"horizon": 4_000_000_000, "use_policy": True}, "max_horizon"),
-        ({"samples": 4_000_000_000}, "max_frames"),
+        ({"horizon": 101, "use_policy": True}, "give 1 to 100"),
+        ({"samples": 4_000_000_000}, "to the action imagine_rollouts"),
         ({"context_source": 7}, "context_source 7"),
         ({"context_source": 2, "store_uri": "/no/store"}, "/no/store"),
         ({"context_source": 0}, "no live picture (front: no message on /camera"),
@@ -244,14 +118,6 @@ def test_given_context_gives_the_frames_that_the_models_dream(client: Client, he
     np.testing.assert_allclose(answer.uncertainty, rollout.uncertainty.flatten(), rtol=1e-5)
     assert list(answer.actions) == [0.25] * 18
     assert answer.compute_time.sec + answer.compute_time.nanosec > 0
-
-
-def test_frames_are_shown_on_a_topic(client: Client) -> None:
-    client.shown.clear()
-    client.spread.clear()
-    assert client.ask(**good()).success
-    wait_until(lambda: client.shown and client.spread, 10)
-    assert (client.shown[0].height, client.shown[0].width) == (16, 32) and client.spread[0].data > 0
 
 
 def test_store_context(client: Client, here: ImaginationService, tmp_path: Path) -> None:
