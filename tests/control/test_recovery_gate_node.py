@@ -45,7 +45,7 @@ def test_after_a_reflex_the_pushed_arm_is_recovered_where_it_is_and_stays_disabl
     try:
         rig.ready()
         rig.until(state.get_subscription_count)
-        assert rig.enable().success
+        rig.until(lambda: rig.enable().success, 20.0, "enabling")
         rig.act([1, 0, 0])
         state.publish(FrankaRobotState(robot_mode=4))
         rig.until(lambda: not rig.status.enabled, what="the stop on a reflex")
@@ -53,13 +53,17 @@ def test_after_a_reflex_the_pushed_arm_is_recovered_where_it_is_and_stays_disabl
         rig.spin(0.3)
         count = len(rig.targets)
         rig.until(recover.service_is_ready)
-        answer = rig.call(recover, Trigger.Request(), 10.0)
+        for _ in range(10):  # a busy machine may delay the measured pose, and then it refuses
+            answer = rig.call(recover, Trigger.Request(), 10.0)
+            if answer.success or "no fresh measured pose" not in answer.message:
+                break
         assert answer.success, answer.message
         rig.until(lambda: len(rig.targets) > count, what="the target before the recovery")
         np.testing.assert_allclose(_place(rig.targets[-1]), rig.position, atol=1e-9)
+        count = len(rig.targets)
         rig.act([1, 0, 0])
-        assert not rig.status.enabled and len(rig.targets) == count + 1, "it moves only after ~/enable"
-        rig.until(lambda: rig.enable().success, 10.0, "enabling in idle mode")
+        assert not rig.status.enabled and len(rig.targets) == count, "it moves only after ~/enable"
+        rig.until(lambda: rig.enable().success, 20.0, "enabling in idle mode")
     finally:
         server.destroy()
         rig.executor_.shutdown()
