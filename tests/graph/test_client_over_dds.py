@@ -31,7 +31,7 @@ from world4rl_bringup.client import (  # noqa: E402
     Stored,
     World4RLClient,
 )
-from world4rl_bringup.policies import policy_folder, read_policy, with_every_contract  # noqa: E402
+from world4rl_bringup.policies import allowance, policy_folder, read_policy  # noqa: E402
 from world4rl_bringup.policies_node import nodes_in_sight  # noqa: E402
 from world4rl_data.build import build_store  # noqa: E402
 from world4rl_data.convert import bag_to_episode  # noqa: E402
@@ -270,7 +270,7 @@ def test_errors_say_what_to_do(graph: Lab, client: World4RLClient, hand: Hand) -
 def test_the_policy_file_allows_what_the_node_uses_and_no_more(graph: Lab, hand: Hand, name: str) -> None:
     """Too little, and the node is silent on a secured graph; too much, and the file protects nothing."""
     allowed = read_policy(policy_folder() / f"{name}.policy.xml")[1]
-    wait_until(lambda: not allowed.missing_from(with_every_contract(nodes_in_sight(hand, f"/{NAMESPACE}")[name])))
+    wait_until(lambda: not allowed.missing_from(allowance(name, nodes_in_sight(hand, f"/{NAMESPACE}")[name])))
     used = nodes_in_sight(hand, f"/{NAMESPACE}")[name]
     assert used.missing_from(allowed) == [], "python -m world4rl_bringup.policies_node --write mends the files"
 

@@ -21,16 +21,14 @@ from rclpy.node import Node
 
 from world4rl_bringup.client import ClientError, Outcome, World4RLClient
 from world4rl_bringup.domain import own_domain
-from world4rl_bringup.policies import NodeUses, policy_folder, with_every_contract, write_policy
+from world4rl_bringup.policies import allowance, policy_folder, write_policy
 from world4rl_bringup.policies_node import settled
 
-OTHERS = {  # not in the graph of graph_rig; teleop twice, because each device has topics of its own
+OTHERS = {  # not in the graph of graph_rig
     "scripted_operator": ("world4rl_sim.scripted_operator_node", ["task:=push_cube", "use_sim_time:=true"]),
     "deployment": ("world4rl_sim.deployment_node", ["task:=push_cube", "use_sim_time:=true"]),
     "teleop": ("world4rl_control.teleop_node", ["device:=joystick", "use_sim_time:=true"]),
-    "teleop_spacemouse": ("world4rl_control.teleop_node", ["device:=spacemouse", "use_sim_time:=true"]),
 }
-NOT_OURS = ("world4rl_policies",)
 
 
 @contextmanager
@@ -75,7 +73,7 @@ def main() -> None:
     with own_domain() as env:
         os.environ.update(env)
         rclpy.init(args=[])
-        node = Node(NOT_OURS[0])
+        node = Node("world4rl_policies")
         contract = folder / "lab" / "lab.yaml"
         contract.parent.mkdir()
         (folder / "metadata").mkdir()
@@ -86,12 +84,9 @@ def main() -> None:
         ):
             call_everything(client)
             found = settled(node, f"/{NAMESPACE}", 120.0)
-    spacemouse = found.pop("teleop_spacemouse")
-    either = {kind: getattr(spacemouse, kind) | getattr(found["teleop"], kind) for kind in vars(spacemouse)}
-    found["teleop"] = NodeUses(**either)
     policy_folder().mkdir(exist_ok=True)
     for name, used in found.items():
-        write_policy(policy_folder() / f"{name}.policy.xml", name, with_every_contract(used))
+        write_policy(policy_folder() / f"{name}.policy.xml", name, allowance(name, used))
         print(f"{name}: {sum(len(names) for names in vars(used).values())} names")
 
 

@@ -43,6 +43,13 @@ class NodeUses:
         ]
 
 
+_WITH_OTHER_ARGUMENTS = {
+    "arm_gate": NodeUses(subscribes=frozenset({"/current_pose"})),  # a real arm: its controller's own pose
+    "policy": NodeUses(subscribes=frozenset({"executed_action"})),  # trust_world_model
+    "teleop": NodeUses(subscribes=frozenset({"/joy", "/spacenav/joy", "/spacenav/twist"})),  # one device at a time
+}
+
+
 def relative(name: str, namespace: str, node: str) -> str:
     """A full name as the policy files write it."""
     own, ours = f"{namespace.rstrip('/')}/{node}/", f"{namespace.rstrip('/')}/"
@@ -64,15 +71,20 @@ def uses(publishes: Iterable[str], subscribes: Iterable[str], serves: Iterable[s
     return NodeUses(plain(publishes), plain(subscribes), plain(serves), plain(calls), actions(serves), actions(calls))
 
 
-def with_every_contract(found: NodeUses) -> NodeUses:
-    """A node that hears pictures may hear the observations of every shipped contract; who sends some, all pictures."""
+def allowance(node: str, used: NodeUses) -> NodeUses:
+    """What a node may that was seen to use `used` under one contract.
+
+    A node that hears pictures may hear the observations of every shipped contract, who sends some may send all of them,
+    and each may what it uses with the shipped launch files' other arguments only.
+    """
     contracts = [TaskContract.load(name) for name in contract_names()]
     pictures = frozenset(stream.topic for contract in contracts for stream in contract.images)
     observed = frozenset(topic for contract in contracts for topic in contract.observation_topics)
+    more = _WITH_OTHER_ARGUMENTS.get(node, NodeUses())
     return replace(
-        found,
-        publishes=found.publishes | (pictures if found.publishes & pictures else frozenset()),
-        subscribes=found.subscribes | (observed if found.subscribes & pictures else frozenset()),
+        used,
+        publishes=used.publishes | (pictures if used.publishes & pictures else frozenset()),
+        subscribes=used.subscribes | (observed if used.subscribes & pictures else frozenset()) | more.subscribes,
     )
 
 

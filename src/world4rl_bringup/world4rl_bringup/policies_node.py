@@ -16,11 +16,11 @@ from rclpy.node import Node
 
 from world4rl_bringup.policies import (
     NodeUses,
+    allowance,
     policy_folder,
     read_policy,
     relative,
     uses,
-    with_every_contract,
     write_policy,
 )
 
@@ -78,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         path = policy_folder() / f"{name}.policy.xml"
         if args.write:
             path.parent.mkdir(exist_ok=True)
-            write_policy(path, name, with_every_contract(used))
+            write_policy(path, name, allowance(name, used))
             print(f"{name}: {path}")
             continue
         missing = used.missing_from(read_policy(path)[1]) if path.is_file() else ["has no policy file"]
