@@ -30,6 +30,7 @@ pytestmark = [pytest.mark.ros, pytest.mark.slow]
 
 CONTRACT = TaskContract.load("franka_sim_push")
 KILLS = 20
+AHEAD = 4
 FLUSH_S = 0.2  # the recorder's default is 1 s; shorter here, so that short episodes show what is lost
 SLACK_S = 0.5  # on a loaded machine a flush comes late
 
@@ -59,6 +60,7 @@ class Robot:
             image = Image(height=8, width=8, encoding="rgb8", step=24, data=bytes(192))
             self.publishers.append((self.node.create_publisher(Image, stream.topic, 10), image))
         self.executed = self.node.create_publisher(Action, CONTRACT.executed_action_topic, 10)
+        self.clients: dict[str, Any] = {}
         self.node.create_timer(0.01, self.tick)
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.node)
@@ -75,7 +77,7 @@ class Robot:
             self.executor.spin_once(timeout_sec=left)
 
     def trigger(self, name: str) -> Any:
-        client = self.node.create_client(Trigger, name)
+        client = self.client(name)
         deadline = time.monotonic() + 30
         while not client.service_is_ready():
             assert time.monotonic() < deadline, f"{name} did not come up"
@@ -84,8 +86,13 @@ class Robot:
         while not future.done():
             assert time.monotonic() < deadline, f"{name} did not answer"
             self.spin(0.01)
-        self.node.destroy_client(client)
         return future.result()
+
+    def client(self, name: str) -> Any:
+        """Made early, so that it has found its service when it is wanted."""
+        if name not in self.clients:
+            self.clients[name] = self.node.create_client(Trigger, name)
+        return self.clients[name]
 
 
 @pytest.fixture
@@ -107,11 +114,13 @@ def test_twenty_kills_cost_at_most_the_last_moment_and_no_finished_episode(robot
     processes = multiprocessing.get_context("forkserver")
     processes.set_forkserver_preload(["world4rl_data.recorder_node", "world4rl_interfaces.msg", "sensor_msgs.msg"])
     finished: dict[Path, dict[str, bytes]] = {}
-    recorder = processes.Process(target=serve, args=(0, tmp_path), daemon=True)
-    recorder.start()
+    recorders: list[Any] = []
     for kill in range(KILLS):
-        following = processes.Process(target=serve, args=(kill + 1, tmp_path), daemon=True)
-        following.start()  # comes up while this one records
+        while len(recorders) < min(KILLS, kill + AHEAD):  # the next ones come up while this one records
+            recorders.append(processes.Process(target=serve, args=(len(recorders), tmp_path), daemon=True))
+            recorders[-1].start()
+            robot.client(f"/r{len(recorders) - 1}/recorder/start")
+        recorder = recorders[kill]
         if kill % 4 == 0:
             assert robot.trigger(f"/r{kill}/recorder/start").success
             robot.spin(0.1)
@@ -128,9 +137,6 @@ def test_twenty_kills_cost_at_most_the_last_moment_and_no_finished_episode(robot
         recorder.join(10)
         recovered = check_recovered(tmp_path, began, killed)
         finished[recovered] = content(recovered)
-        recorder = following
-    recorder.kill()
-    recorder.join(10)
     assert {bag: content(bag) for bag in finished} == finished
     assert set(find_bags(tmp_path)) == set(finished) and len(finished) == KILLS + KILLS // 4
 
