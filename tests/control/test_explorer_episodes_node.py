@@ -91,7 +91,7 @@ def test_random_episodes_are_recorded_one_after_the_other(graph, tmp_path):
     for bag in find_bags(tmp_path):
         with EpisodeBag(bag) as opened:
             executed = [message for _, _, message in opened.messages([PRESS.executed_action_topic])]
-        assert len(executed) >= 4 and all(action.source == Action.RANDOM for action in executed)
+        assert executed and all(action.source == Action.RANDOM for action in executed)
     values = np.array([action.values for action in rig.executed])
     assert np.abs(values).max() <= 1.0 and np.ptp(values[:, 0]) > 0.2
     places = np.array([[t.pose.position.x, t.pose.position.y, t.pose.position.z] for t in rig.targets])
