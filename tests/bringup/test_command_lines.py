@@ -9,6 +9,7 @@ import yaml
 
 from world4rl_bringup import run
 from world4rl_bringup.graph import MODES, graph
+from world4rl_bringup.middleware import VARIABLES, middleware
 from world4rl_bringup.options import GraphOptions
 from world4rl_bringup.paths import executable
 from world4rl_bringup.spec import NodeSpec, command_line
@@ -96,6 +97,14 @@ def test_a_wrong_command_line_starts_nothing(words: list[str], monkeypatch: pyte
     except SystemExit as end:
         code = end.code  # type: ignore[assignment]
     assert code == 2
+
+
+def test_modes_with_cameras_get_shared_memory_for_pictures_unless_the_user_chose() -> None:
+    set_to = middleware("real_arm", GraphOptions(), {})
+    assert set(set_to) == set(VARIABLES) and all(Path(path).is_file() for path in set_to.values())
+    assert middleware("real_arm", GraphOptions(), {"FASTRTPS_DEFAULT_PROFILES_FILE": "/mine.xml"}) == {}
+    assert middleware("real_arm", GraphOptions(use_fake_hardware=True), {}) == {}
+    assert middleware("sim_arm", GraphOptions(), {}) == {}
 
 
 def test_every_option_has_help_in_every_mode(capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import interface_page
 import pytest
@@ -83,6 +84,20 @@ def test_the_nodes_know_every_parameter_that_is_set(seen: Snapshot, specs: list[
     assert {spec.name: set_names(spec) - set(seen.parameters[spec.name]) for spec in specs} == {
         spec.name: set() for spec in specs
     }
+
+
+def test_the_nodes_know_what_a_real_arm_sets(seen: Snapshot, tmp_path: Path) -> None:
+    """The simulated graph sets fewer parameters than a real one."""
+    options = GraphOptions(
+        robot_ip="172.16.0.2",
+        dead_man_topic="/joy",
+        policy_checkpoint=str(tmp_path),
+        trust_world_model=str(tmp_path),
+        world_model_checkpoint=str(tmp_path),
+        reward_checkpoint=str(tmp_path),
+    )
+    unknown = {spec.name: set(spec.parameters) - set(seen.parameters[spec.name]) for spec in graph("real_arm", options)}
+    assert not any(unknown.values()), unknown
 
 
 def test_every_parameter_stands_in_its_file_or_is_a_launch_argument(seen: Snapshot, specs: list[NodeSpec]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +16,7 @@ from launch.actions import (
     LogInfo,
     OpaqueFunction,
     RegisterEventHandler,
+    SetEnvironmentVariable,
     Shutdown,
 )
 from launch.event_handlers import OnProcessStart
@@ -29,6 +31,7 @@ from lifecycle_msgs.msg import Transition
 from launch import LaunchContext, LaunchDescription
 from world4rl_bringup.companions import Companion, IncludeSpec, SpawnerSpec
 from world4rl_bringup.graph import MODES, companions, graph, notices
+from world4rl_bringup.middleware import middleware
 from world4rl_bringup.options import default_of, help_of, parse_options
 from world4rl_bringup.refusals import refusals, unknown_arguments
 from world4rl_bringup.spec import NodeSpec
@@ -116,6 +119,8 @@ def _resolve(context: LaunchContext, mode: str) -> list[Action]:
         raise RuntimeError("".join(f"\ncannot start {mode}: {reason}" for reason in refused))
     actions: list[Action] = [LogInfo(msg=f"{mode} has no argument {name}: ignored") for name in unknown]
     actions += [LogInfo(msg=text) for text in notices(mode, options)]
+    # Before all that is started: processes get the environment of their moment.
+    actions += [SetEnvironmentVariable(*pair) for pair in middleware(mode, options, os.environ).items()]
     for companion in companions(mode, options)[0]:
         actions += companion_actions(companion)
     specs = graph(mode, options)

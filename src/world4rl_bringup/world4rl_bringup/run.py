@@ -7,6 +7,7 @@ The nodes are those that ``ros2 launch`` would start. Options may also be writte
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from world4rl_bringup.graph import MODES, graph, notices
+from world4rl_bringup.middleware import middleware
 from world4rl_bringup.options import OptionError, default_of, help_of, parse_options
 from world4rl_bringup.refusals import refusals, unknown_arguments
 from world4rl_bringup.running_graph import GraphError, RunningGraph
@@ -69,7 +71,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     for text in said:
         print(text, flush=True)
-    running = RunningGraph(specs, log_dir, autostart=options.autostart, echo=True)
+    env = {**os.environ, **middleware(mode, options, os.environ)}
+    running = RunningGraph(specs, log_dir, env, autostart=options.autostart, echo=True)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: running.request_stop())
     try:
