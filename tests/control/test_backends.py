@@ -36,7 +36,7 @@ _JOINTS = [
 READY = np.array([0.0, -0.785, 0.0, -2.356, 0.0, 1.571, 0.785])
 
 
-def _urdf() -> str:
+def urdf() -> str:
     def words(numbers) -> str:
         return " ".join(f"{value:.9g}" for value in numbers)
 
@@ -192,7 +192,7 @@ def test_a_target_out_of_reach_stops_the_arm_with_the_reason():
 
 @needs_pinocchio
 def test_inverse_kinematics_finds_the_way_back_on_a_franka_arm():
-    arm = PinKinematics(_urdf(), "fr3_hand_tcp", "fr3_link0")
+    arm = PinKinematics(urdf(), "fr3_hand_tcp", "fr3_link0")
     assert arm.names == tuple(f"fr3_joint{i}" for i in range(1, 8)), "the finger is left out"
     start = arm.forward(READY)
     np.testing.assert_allclose(start[0], [0.307, 0.0, 0.487], atol=0.005)  # the arm's well-known ready pose
@@ -207,15 +207,15 @@ def test_inverse_kinematics_finds_the_way_back_on_a_franka_arm():
 
 @needs_pinocchio
 def test_targets_that_no_joints_reach_and_descriptions_without_the_link_are_named():
-    arm = PinKinematics(_urdf(), "fr3_hand_tcp", "fr3_link0")
+    arm = PinKinematics(urdf(), "fr3_hand_tcp", "fr3_link0")
     with pytest.raises(ValueError, match="no joint positions"):
         arm.inverse((np.array([2.0, 0.0, 0.5]), HOME[1]), READY)
     with pytest.raises(ValueError, match="tip_link"):
-        PinKinematics(_urdf(), "no_such_link", "fr3_link0")
+        PinKinematics(urdf(), "no_such_link", "fr3_link0")
 
 
 def test_without_pinocchio_the_mend_is_named(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     monkeypatch.delitem(sys.modules, "pinocchio", raising=False)
     with pytest.raises(ValueError, match="pip install pin"):
-        PinKinematics(_urdf(), "fr3_hand_tcp", "fr3_link0")
+        PinKinematics(urdf(), "fr3_hand_tcp", "fr3_link0")
