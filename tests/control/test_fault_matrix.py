@@ -58,7 +58,7 @@ class _Bench:
         rig.until(lambda: rig.actions.get_subscription_count() > 0, 10.0, "the gate's ear")
         rig.until(lambda: rig.enable().success, 20.0, "leave to enable")
         rig.driving, count = True, len(rig.executed)
-        rig.until(lambda: len(rig.executed) >= count + 2 and not rig.status.reason, 10.0, "an arm that moves")
+        rig.until(lambda: len(rig.executed) >= count + 2 and not rig.status.reason, 30.0, "an arm that moves")
 
 
 @pytest.fixture(scope="module")
