@@ -59,9 +59,9 @@ class MatrixRig(ArmRig):
         self.actions.publish(action)
 
     def pause(self) -> None:
-        """The policy says nothing for somewhat more than a period, so that the next action is not an early one."""
+        """The policy says nothing for two periods, so that the next action is not an early one."""
         self.driving = False
-        self.spin(1.2 * PERIOD_S)
+        self.spin(2 * PERIOD_S)
 
     def _on_status(self, status) -> None:  # type: ignore[no-untyped-def]
         super()._on_status(status)

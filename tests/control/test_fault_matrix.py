@@ -116,7 +116,7 @@ def _drop(bench: _Bench, fault: Fault) -> float:
     rig.until(lambda: any(fault.says in reason for _, _, reason in rig.statuses), 5.0, fault.says)
     at_s = next(told[0] for told in rig.statuses if fault.says in told[2])
     assert len(rig.targets) == targets and rig.status.rejected_actions == rejected + 1
-    rig.send([0.1, 0.0, 0.0])
+    rig.driving = True
     rig.until(lambda: len(rig.targets) > targets and not rig.status.reason, 3.0, "the next action")
     return at_s - begin_s
 
