@@ -101,6 +101,20 @@ class ArmRig(Node):
         self.until(answer.done, timeout_s, f"an answer of {client.srv_name}")
         return answer.result()
 
+    def await_answers(self, timeout_s: float = 20.0) -> None:
+        """Ask a node that is starting to disable until it answers; what is asked before it is found gets lost."""
+        asked: list[Any] = []
+        asked_s = 0.0
+
+        def answered() -> bool:
+            nonlocal asked_s
+            if time.monotonic() - asked_s > 1.0:
+                asked.append(self.enabler.call_async(SetBool.Request(data=False)))
+                asked_s = time.monotonic()
+            return any(answer.done() for answer in asked)
+
+        self.until(answered, timeout_s, "an answer of the gate")
+
     def enable(self, on: bool = True) -> Any:
         return self.call(self.enabler, SetBool.Request(data=on))
 

@@ -21,7 +21,7 @@ from rclpy.action import ActionServer  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Joy  # noqa: E402
-from std_srvs.srv import SetBool, Trigger  # noqa: E402
+from std_srvs.srv import Trigger  # noqa: E402
 
 from world4rl_control.arm_gate_node import ArmGateNode  # noqa: E402
 from world4rl_data.contract import TaskContract  # noqa: E402
@@ -371,8 +371,7 @@ def test_an_interrupt_ends_the_node_without_a_complaint(ros_domain):
     rig = ArmRig()
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
     try:
-        rig.until(rig.enabler.service_is_ready, 20.0, "the node's services")
-        rig.call(rig.enabler, SetBool.Request(data=False))  # answered: it is past its start and spins
+        rig.await_answers()  # it is past its start and spins
         process.send_signal(signal.SIGINT)
         _, complaint = process.communicate(timeout=20)
         assert process.returncode == 0 and complaint == ""

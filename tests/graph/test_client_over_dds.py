@@ -251,7 +251,7 @@ def test_many_threads_and_a_callback_of_the_callers_node_share_one_client(
 
 
 def test_errors_say_what_to_do(graph: Lab, client: World4RLClient, hand: Hand) -> None:
-    with World4RLClient("world4rl", timeout_s=0.5) as wrong, pytest.raises(NotThere) as error:
+    with World4RLClient("world4rl", timeout_s=5) as wrong, pytest.raises(NotThere) as error:
         wrong.start_episode()
     assert f"node /{NAMESPACE}/recorder runs in another namespace" in str(error.value)
     with World4RLClient("lab", timeout_s=0.5, domain_id=102) as elsewhere, pytest.raises(NotThere) as error:

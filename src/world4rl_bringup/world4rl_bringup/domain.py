@@ -13,14 +13,27 @@ _LOCK_FOLDER = Path(tempfile.gettempdir())
 _DOMAINS = range(1, 102)  # above 101 the ports that DDS derives collide with Linux's ephemeral range
 
 
+def _lock_file(domain: int) -> Path:
+    return _LOCK_FOLDER / f"world4rl-ros-domain-{domain}.lock"
+
+
+def _left_at(domain: int) -> float:
+    """When a domain was last in use [s since the epoch]; 0 where it never was."""
+    try:
+        return _lock_file(domain).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
 def lock_domain() -> tuple[int, int]:
     """A domain id that no other process on this machine holds, and the open lock file that holds it.
 
+    It is the one left longest ago: nodes that were killed stay in sight on theirs until DDS gives them up, after 20 s.
     Raises RuntimeError when all are taken.
     """
-    for domain in _DOMAINS:
+    for domain in sorted(_DOMAINS, key=_left_at):
         try:
-            lock = os.open(_LOCK_FOLDER / f"world4rl-ros-domain-{domain}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+            lock = os.open(_lock_file(domain), os.O_RDWR | os.O_CREAT, 0o666)
         except OSError:  # another user's lock file
             continue
         try:
@@ -28,6 +41,7 @@ def lock_domain() -> tuple[int, int]:
         except BlockingIOError:
             os.close(lock)
             continue
+        os.utime(lock)
         return domain, lock
     raise RuntimeError(f"all ROS domains from 1 to 101 are locked: see {_LOCK_FOLDER}/world4rl-ros-domain-*.lock")
 
@@ -45,4 +59,5 @@ def own_domain(env: Mapping[str, str] | None = None) -> Iterator[dict[str, str]]
     try:
         yield own
     finally:
+        os.utime(lock)
         os.close(lock)
