@@ -1,6 +1,7 @@
 """Every fault of the matrix against the gate in a process of its own, over DDS: the reaction, and the time it takes.
 
-A machine that is busy can delay any message, the rig's own too; a reaction is wrong when it is so three times in a row.
+A wrong reaction fails at once. A machine that is busy can delay any message, the rig's own too, so that a reaction counts
+as late when it is so three times in a row.
 """
 
 from __future__ import annotations
@@ -142,18 +143,12 @@ _CHECKS = {"hold": _hold_or_stop, "stop": _hold_or_stop, "drop": _drop, "limit":
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_the_gate_reacts_in_time(bench: _Bench, fault: Fault) -> None:
-    failures = []
-    for _ in range(TRIES):
+    took_s: list[float] = []
+    while len(took_s) < TRIES and not (took_s and took_s[-1] <= WITHIN_S):
         bench.arrange()
-        try:
-            took_s = _CHECKS[fault.reaction](bench, fault)
-            assert took_s <= WITHIN_S, f"{fault.name}: took {took_s:.3f} s, allowed are {WITHIN_S} s"
-        except AssertionError as error:
-            failures.append(error)
-        else:
-            _measured[fault.name] = row(fault, took_s)
-            return
-    pytest.fail("\n".join(str(error) for error in failures))
+        took_s.append(_CHECKS[fault.reaction](bench, fault))
+    _measured[fault.name] = row(fault, took_s[-1])
+    assert took_s[-1] <= WITHIN_S, f"{fault.name}: took {took_s} s, allowed are {WITHIN_S} s"
 
 
 def test_a_gate_that_was_killed_comes_back_disabled(bench: _Bench) -> None:
