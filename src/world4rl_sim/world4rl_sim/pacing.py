@@ -12,13 +12,16 @@ class PacingConfig:
     """`lockstep`: after the observations of a period are out, wait for one new target, then advance one period.
 
     Waits `lockstep_timeout_s` of wall time while somebody drives the arm (a target came in the last period) and
-    `idle_timeout_s` otherwise. Without lockstep, simulated time runs at `real_time_factor` times wall time.
+    `idle_timeout_s` otherwise. Without lockstep, simulated time runs at `real_time_factor` times wall time; a late tick
+    (drawing pictures can take longer than one) is made up for by the next ones, but never more than `catch_up_s` of wall
+    time, so that no burst follows a long pause.
     """
 
     lockstep: bool = True
     lockstep_timeout_s: float = 2.0
     idle_timeout_s: float = 0.1
     real_time_factor: float = 1.0
+    catch_up_s: float = 0.1
 
     def __post_init__(self) -> None:
         for name in ("lockstep_timeout_s", "idle_timeout_s", "real_time_factor"):
@@ -44,8 +47,9 @@ class Pacer:
         wait = self._config.lockstep_timeout_s if self._driven else self._config.idle_timeout_s
         if self._config.lockstep:
             self._tick_at = self._now() + wait
-        else:  # a late tick is not made up for by a burst of fast ones
-            self._tick_at = max(self._now(), self._tick_at + tick_s / self._config.real_time_factor)
+        else:
+            due = self._tick_at + tick_s / self._config.real_time_factor
+            self._tick_at = max(due, self._now() - self._config.catch_up_s)
 
     def wait_s(self) -> float:
         """Wall seconds for which to go on serving callbacks; 0 when the next tick is due."""
