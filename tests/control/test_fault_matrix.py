@@ -1,7 +1,7 @@
 """Every fault of the matrix against the gate in a process of its own, over DDS: the reaction, and the time it takes.
 
-A wrong reaction fails at once. A machine that is busy can delay any message, the rig's own too, so that a reaction counts
-as late when it is so three times in a row.
+A wrong reaction fails at once. A machine that is busy can delay any message, the rig's own too: a reaction counts as
+late when it is so three times in a row.
 """
 
 from __future__ import annotations

@@ -13,8 +13,8 @@ class PacingConfig:
 
     Waits `lockstep_timeout_s` of wall time while somebody drives the arm (a target came in the last period) and
     `idle_timeout_s` otherwise. Without lockstep, simulated time runs at `real_time_factor` times wall time; a late tick
-    (drawing pictures can take longer than one) is made up for by the next ones, but never more than `catch_up_s` of wall
-    time, so that no burst follows a long pause.
+    (drawing pictures can take longer than one) is made up for by the next ones, but by no more than `catch_up_s` of
+    wall time, so that no burst follows a long pause.
     """
 
     lockstep: bool = True
