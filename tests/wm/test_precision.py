@@ -1,4 +1,4 @@
-"""bfloat16 only where the processor has it: emulated, it made training three times slower."""
+"""bfloat16 only where the processor has it: emulated, it halved the speed of training or worse."""
 
 from __future__ import annotations
 

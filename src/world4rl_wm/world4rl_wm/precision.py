@@ -13,7 +13,7 @@ _NATIVE_BFLOAT16 = {"amx_bf16", "avx512_bf16", "bf16"}  # names in /proc/cpuinfo
 
 @lru_cache
 def native_bfloat16(device_type: str, cpuinfo: Path = Path("/proc/cpuinfo")) -> bool:
-    """Whether a device computes in bfloat16. A CPU that only emulates it is three times slower with it than without."""
+    """Whether a device computes in bfloat16. A CPU that only emulates it trains at half the speed or less."""
     if device_type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device_type != "cpu" or not cpuinfo.is_file():

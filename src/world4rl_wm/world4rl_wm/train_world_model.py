@@ -64,21 +64,7 @@ def train_world_model(
     accelerator.wait_for_everyone()  # all have read the state before anybody writes one
     monitor = TrainingMonitor(work, state.step) if main else None
     training.prepare()
-    bar = tqdm(total=config.steps, initial=state.step, desc="world model", disable=not (progress and main), unit="step")
-    while state.step < config.steps:
-        loss = training.take(state.step)
-        state.step += 1
-        state.update_average(config.ema_decay)
-        bar.update()
-        if state.step % LOG_EVERY == 0 or state.step == config.steps:
-            value = float(accelerator.reduce(loss, "mean"))
-            if monitor is not None:
-                monitor.loss(state.step, value, training.learning_rate)
-            bar.set_postfix(loss=f"{value:.4f}")
-        if state.step % config.save_every == 0 and monitor is not None:
-            state.save(work / STATE, fingerprint)
-            monitor.pictures(state.step, model, windows)
-    bar.close()
+    _learn(training, state, monitor, work / STATE, fingerprint, progress and main)
     if monitor is not None:
         monitor.close()
         metrics = {
@@ -89,3 +75,30 @@ def train_world_model(
         model.save(out, state.average, metrics=metrics, seed=seed, data_hashes={"store": store.content_hash})
     accelerator.wait_for_everyone()
     return out
+
+
+def _learn(
+    training: TrainingStep,
+    state: TrainingState,
+    monitor: TrainingMonitor | None,
+    path: Path,
+    fingerprint: str,
+    progress: bool,
+) -> None:
+    """Take the steps that are left. The process that has a monitor also saves the state at `path`."""
+    config = training.config
+    bar = tqdm(total=config.steps, initial=state.step, desc="world model", disable=not progress, unit="step")
+    while state.step < config.steps:
+        loss = training.take(state.step)
+        state.step += 1
+        state.update_average(config.ema_decay)
+        bar.update()
+        if state.step % LOG_EVERY == 0 or state.step == config.steps:
+            value = float(training.accelerator.reduce(loss, "mean"))
+            if monitor is not None:
+                monitor.loss(state.step, value, training.learning_rate)
+            bar.set_postfix(loss=f"{value:.4f}")
+        if state.step % config.save_every == 0 and monitor is not None:
+            state.save(path, fingerprint)
+            monitor.pictures(state.step, training.model, training.windows)
+    bar.close()
