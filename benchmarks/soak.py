@@ -98,8 +98,7 @@ def soak(folder: Path, contract: TaskContract, seconds: float) -> dict[str, Any]
 
 def measure(running: RunningGraph, contract: TaskContract, checkpoints: dict[str, Path], seconds: float) -> Any:
     """Sample the processes while listening and asking."""
-    import numpy as np
-    from soak_parts.listener_node import GraphListener, own_context, percentiles
+    from soak_parts.listener_node import GraphListener, own_context
     from soak_parts.processes import ProcessSeries, sample_all
     from soak_parts.work import Requests
 
@@ -112,29 +111,28 @@ def measure(running: RunningGraph, contract: TaskContract, checkpoints: dict[str
     with World4RLClient() as client:
         client.wait_for_arm(lambda s: s.enabled, timeout_s=120.0)
         requests = Requests(client, checkpoints)
+        listener.restart()
         started = time.monotonic()
         while (at_s := time.monotonic() - started) < seconds:
             sample_all(series, pids, at_s)
             print(f"\r{at_s / 60:5.1f} min, {listener.episodes} episodes", end="", file=sys.stderr, flush=True)
             if running.wait(timeout_s=min(SAMPLE_S, seconds - at_s)):
                 raise GraphError("the deployment ended before its time")
-        sample_all(series, pids, time.monotonic() - started)
-        ended = time.monotonic()
+        heard_s = time.monotonic() - started
+        sample_all(series, pids, heard_s)
         requests.close()
     listener.close()
-    topics = {}
-    for topic, times in listener.times.items():
-        heard = np.array([t for t in times if started <= t <= ended])
-        gaps = percentiles((1e3 * np.diff(heard)).tolist())
-        topics[topic] = {"rate_hz": round(len(heard) / (ended - started), 3), "interval_ms": gaps}
-    clock = listener.clock_s
-    heard_s = listener.times["/clock"][-1] - listener.times["/clock"][0]
+    topics = {
+        topic: {"rate_hz": round(heard.count / heard_s, 3), "interval_ms": heard.gaps_ms.percentiles()}
+        for topic, heard in listener.arrivals.items()
+    }
+    (clock_from, clock_to), (heard_from, heard_to) = listener.clock_s, listener.clock_heard_s
     latencies = listener.latencies_ms | requests.latencies_ms
-    warm_up_s = min(300.0, seconds / 4)
+    warm_up_s = seconds / 2  # caches, malloc's arenas and interned strings reach their size in some 500 episodes
     return {
-        "simulated_seconds_per_second": round((clock[-1] - clock[0]) / heard_s, 4),
+        "simulated_seconds_per_second": round((clock_to - clock_from) / (heard_to - heard_from), 4),
         "topics": topics,
-        "latencies_ms": {name: percentiles(values) for name, values in latencies.items()},
+        "latencies_ms": {name: one.percentiles() for name, one in latencies.items()},
         "processes": {name: one.summary(warm_up_s) for name, one in series.items()},
         "warm_up_s": warm_up_s,
         "executed_actions": listener.executed,

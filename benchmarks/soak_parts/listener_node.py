@@ -8,12 +8,12 @@ from collections import defaultdict
 from threading import Thread
 from typing import Any
 
-import numpy as np
 import rclpy
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
+from soak_parts.distribution import Arrivals, Distribution
 
 from world4rl_data.contract import TaskContract
 from world4rl_interfaces.msg import Action, ArmStatus, EpisodeStatus, PolicyStatus
@@ -25,14 +25,12 @@ OWN_TOPICS = ("/parameter_events", "/rosout")
 
 
 class GraphListener(Node):
-    """Receive times of every topic [monotonic s], and what the messages with meaning said."""
+    """How often each topic spoke since `restart`, and what the messages with meaning said."""
 
     def __init__(self, contract: TaskContract, namespace: str) -> None:
         super().__init__("soak_listener", start_parameter_services=False, enable_rosout=False)
-        self.times: dict[str, list[float]] = defaultdict(list)
-        self.latencies_ms: dict[str, list[float]] = defaultdict(list)
-        self.rejected = self.executed = self.episodes = self.dropped = 0
-        self.clock_s: list[float] = []
+        self.rejected = self.episodes = self.dropped = 0
+        self.restart()
         self._contract, self._namespace = contract, namespace
         self._pictures = {s.topic for s in contract.images}
         self._picture_at = 0.0
@@ -51,6 +49,14 @@ class GraphListener(Node):
         self._thread = Thread(target=self._spin, daemon=True)
         self._thread.start()
 
+    def restart(self) -> None:
+        """Forget what was heard; the measurement begins now."""
+        self.arrivals: dict[str, Arrivals] = defaultdict(Arrivals)
+        self.latencies_ms: dict[str, Distribution] = defaultdict(Distribution)
+        self.clock_s: tuple[float, float] = (0.0, 0.0)  # the first and the last
+        self.clock_heard_s: tuple[float, float] = (0.0, 0.0)
+        self.executed = 0
+
     def _spin(self) -> None:
         with contextlib.suppress(ExternalShutdownException):
             self._executor.spin()
@@ -63,11 +69,10 @@ class GraphListener(Node):
 
     def _follow(self, topic: str, kind: Any, on_message: Any, qos: Any, raw: bool = False) -> None:
         self._followed.add(topic)
-        times = self.times[topic]
 
         def heard(message: Any) -> None:
             now = time.monotonic()
-            times.append(now)
+            self.arrivals[topic].came(now)
             on_message(message, now)
 
         self.create_subscription(kind, topic, heard, qos, raw=raw)
@@ -83,17 +88,20 @@ class GraphListener(Node):
         self._picture_at = now
 
     def _on_clock(self, message: Clock, now: float) -> None:
-        self.clock_s.append(message.clock.sec + 1e-9 * message.clock.nanosec)
+        clock_s = message.clock.sec + 1e-9 * message.clock.nanosec
+        self.clock_s = (self.clock_s[0] or clock_s, clock_s)
+        self.clock_heard_s = (self.clock_heard_s[0] or now, now)
 
     def _on_action(self, message: Action, now: float) -> None:
-        self.latencies_ms["newest picture heard to action heard"].append(1e3 * (now - self._picture_at))
+        if self._picture_at:  # the cameras' topics are found a moment after the node began to listen
+            self.latencies_ms["newest picture heard to action heard"].add(1e3 * (now - self._picture_at))
         self._asked[_stamp(message)] = now
 
     def _on_executed(self, message: Action, now: float) -> None:
         self.executed += 1
         asked = self._asked.pop(_stamp(message), None)
         if asked is not None:
-            self.latencies_ms["action heard to executed action heard"].append(1e3 * (now - asked))
+            self.latencies_ms["action heard to executed action heard"].add(1e3 * (now - asked))
         if len(self._asked) > 1000:  # refused actions
             self._asked.clear()
 
@@ -108,19 +116,11 @@ class GraphListener(Node):
 
     def _on_policy(self, message: PolicyStatus, now: float) -> None:
         if message.enabled and message.latency_ms > 0:
-            self.latencies_ms["policy node's own image to action, mean of its last seconds"].append(message.latency_ms)
+            self.latencies_ms["policy node's own image to action, mean of its last seconds"].add(message.latency_ms)
 
 
 def _stamp(message: Action) -> int:
     return message.header.stamp.sec * 1_000_000_000 + message.header.stamp.nanosec
-
-
-def percentiles(values: list[float]) -> dict[str, float]:
-    """Count, p50, p99 and the most."""
-    if not values:
-        return {"count": 0}
-    p50, p99 = np.percentile(values, (50, 99))
-    return {"count": len(values), "p50": round(p50, 2), "p99": round(p99, 2), "max": round(max(values), 2)}
 
 
 def own_context() -> None:

@@ -17,11 +17,16 @@ _MB = 1024.0  # kB in a MB, as /proc counts
 
 @dataclass
 class ProcessSeries:
-    """Samples of one process; `pss_mb` counts shared pages by their share, `rss_mb` in full."""
+    """Samples of one process.
+
+    `pss_mb` counts shared pages by their share, `rss_mb` in full; `own_mb` is anonymous memory, where a leak shows: the
+    others also move when another process that shares a library begins or ends.
+    """
 
     at_s: list[float] = field(default_factory=list)
     pss_mb: list[float] = field(default_factory=list)
     rss_mb: list[float] = field(default_factory=list)
+    own_mb: list[float] = field(default_factory=list)
     descriptors: list[int] = field(default_factory=list)
     threads: list[int] = field(default_factory=list)
     cpu_s: list[float] = field(default_factory=list)
@@ -37,6 +42,7 @@ class ProcessSeries:
         self.threads.append(int(threads.group(1)) if threads else 0)
         self.pss_mb.append(int(memory["Pss"]) / _MB)
         self.rss_mb.append(int(memory["Rss"]) / _MB)
+        self.own_mb.append(int(memory["Anonymous"]) / _MB)
         self.cpu_s.append((int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK"))
         self.at_s.append(at_s)
 
@@ -44,7 +50,7 @@ class ProcessSeries:
         """What the report says of the samples after the warm-up, and all samples."""
         first = int(np.searchsorted(self.at_s, warm_up_s))
         times = self.at_s[first:]
-        pss = trend(times, self.pss_mb[first:])
+        own = trend(times, self.own_mb[first:])
         half = len(times) // 2
         growth = {  # medians: a socket of a request under way is no leak
             name: int(np.median(values[first + half :]) - np.median(values[first : first + half]))
@@ -53,14 +59,16 @@ class ProcessSeries:
         return {
             "pss_mb_start": round(self.pss_mb[first], 1),
             "pss_mb_end": round(self.pss_mb[-1], 1),
-            "pss_mb_per_hour": {k: round(v, 2) for k, v in asdict(pss).items()},
-            "grows": pss.grows(max(1.0, 0.01 * self.pss_mb[first])),
+            "own_mb_end": round(self.own_mb[-1], 1),
+            "own_mb_per_hour": {k: round(float(v), 2) for k, v in asdict(own).items()},
+            "grows": own.grows(max(1.0, 0.01 * self.pss_mb[first])),
             "descriptors_end": self.descriptors[-1],
             "threads_end": self.threads[-1],
             "growth_of_medians": growth,
             "cpu_percent": round(100 * (self.cpu_s[-1] - self.cpu_s[first]) / max(1e-9, times[-1] - times[0]), 1),
             "samples": {
-                name: [round(v, 2) for v in getattr(self, name)] for name in ("at_s", "pss_mb", "rss_mb", "cpu_s")
+                name: [round(v, 2) for v in getattr(self, name)]
+                for name in ("at_s", "pss_mb", "rss_mb", "own_mb", "cpu_s")
             }
             | {"descriptors": self.descriptors, "threads": self.threads},
         }

@@ -8,6 +8,8 @@ import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
+from soak_parts.distribution import Distribution
+
 from world4rl_bringup.client import ClientError, Progress, Refused, World4RLClient
 
 IMAGINE_S, RELOAD_S = 10.0, 30.0
@@ -21,7 +23,7 @@ class Requests:
         self.answered: Counter[str] = Counter()
         self.refused: Counter[str] = Counter()
         self.failed: list[str] = []
-        self.latencies_ms: dict[str, list[float]] = defaultdict(list)
+        self.latencies_ms: dict[str, Distribution] = defaultdict(Distribution)
         self._client, self._checkpoints = client, checkpoints
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._work, daemon=True)
@@ -53,7 +55,7 @@ class Requests:
             try:
                 ask()  # type: ignore[operator]
                 self.answered[what] += 1
-                self.latencies_ms[f"{what}, request to answer"].append(1e3 * (time.monotonic() - started))
+                self.latencies_ms[f"{what}, request to answer"].add(1e3 * (time.monotonic() - started))
                 return
             except Refused as error:
                 self.refused[f"{what}: {error}"] += 1
@@ -68,7 +70,7 @@ class Requests:
         started = time.monotonic()
         dreamt = self._client.imagine(HORIZON, samples=2)
         transport = time.monotonic() - started - dreamt.compute_s
-        self.latencies_ms["imagine, all but the dreaming"].append(1e3 * transport)
+        self.latencies_ms["imagine, all but the dreaming"].add(1e3 * transport)
         if dreamt.frames.shape[:2] != (2, HORIZON):
             self.failed.append(f"imagine gave frames of shape {dreamt.frames.shape}")
 

@@ -18,7 +18,8 @@ from small_policy import SIZE, small_contract, small_policy
 from world4rl_policy import policy_loading
 from world4rl_policy.policy_node import PolicyNode
 from world4rl_policy.surprise import parts_of
-from world4rl_policy.trust_limit import TrustLimit, digest
+from world4rl_policy.trust_limit import TrustLimit
+from world4rl_wm.checkpoint_identity import weights_digest
 from world4rl_wm.denoiser import DenoiserConfig
 from world4rl_wm.world_model import WorldModel, WorldModelConfig
 
@@ -67,7 +68,7 @@ def parameters(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, obje
         return {}
     network = DenoiserConfig(6, SIZE, 3, proprio_dim=3, widths=(8, 8), layers=1)
     path = WorldModel(WorldModelConfig(network), CONTRACT).save(tmp_path / "world_model")
-    TrustLimit(dict.fromkeys(parts_of(CONTRACT), 1.0), 1.0, 3, digest(path), 1, 1, 0, (0.0, 1.0)).save(path)
+    TrustLimit(dict.fromkeys(parts_of(CONTRACT), 1.0), 1.0, 3, weights_digest(path), 1, 1, 0, (0.0, 1.0)).save(path)
     return {"world_model_checkpoint": path, "world_model_device": "cpu", "trust_threshold": threshold}
 
 

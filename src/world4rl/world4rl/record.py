@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -106,7 +105,9 @@ def differences(old: Any, new: Any, where: str = "") -> list[str]:
 
 def checkpoint_digest(path: Path) -> str:
     """16 hex digits that change with a checkpoint's weights."""
-    weights = path / "model.safetensors"
-    if not weights.is_file():
+    from world4rl_wm.checkpoint import WEIGHTS
+    from world4rl_wm.checkpoint_identity import weights_digest
+
+    if not (path / WEIGHTS).is_file():
         raise CommandError(f"{path} is no checkpoint: give the folder that `world4rl train` wrote")
-    return hashlib.sha256(weights.read_bytes()).hexdigest()[:16]
+    return weights_digest(path)

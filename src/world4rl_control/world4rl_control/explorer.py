@@ -23,7 +23,12 @@ class ExplorerConfig:
 class RandomExplorer:
     """A stream of actions: a stationary Ornstein-Uhlenbeck process per dimension, clamped to [-1, 1]."""
 
-    def __init__(self, contract: TaskContract, seed: int | None = None, config: ExplorerConfig | None = None) -> None:
+    def __init__(
+        self,
+        contract: TaskContract,
+        seed: int | tuple[int, ...] | None = None,
+        config: ExplorerConfig | None = None,
+    ) -> None:
         self.config = config or ExplorerConfig()
         self._rng = np.random.default_rng(seed)
         self._gripper = [index for index, dim in enumerate(contract.actions) if dim.name == "gripper"]
