@@ -22,8 +22,11 @@ setup(
         "scipy",
         "tensorboard",
         "torch",
+        "torchmetrics",
         "tqdm",
     ],
+    # LPIPS and FID; their weights are files of their own (docs/measures.md).
+    extras_require={"measures": ["torch-fidelity", "torchvision"], "rssm": ["torchrl"]},
     python_requires=">=3.10",
     zip_safe=False,
     author="World4RL maintainers",

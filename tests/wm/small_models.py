@@ -36,9 +36,9 @@ def world_model(contract: TaskContract, history: int = 4) -> WorldModel:
     return WorldModel(WorldModelConfig(network), contract).eval()
 
 
-def reward_model(contract: TaskContract) -> RewardModel:
+def reward_model(contract: TaskContract, progress: bool = False) -> RewardModel:
     torch.manual_seed(1)
-    return RewardModel(RewardConfig(contract.image_channels, width=8), contract).eval()
+    return RewardModel(RewardConfig(contract.image_channels, width=8, progress=progress), contract).eval()
 
 
 def policy(contract: TaskContract, history: int = 2) -> GaussianPolicy:

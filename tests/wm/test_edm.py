@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from diffusers import EDMEulerScheduler
 from small_models import small_contract, world_model
 from torch import Tensor
 
@@ -53,6 +54,28 @@ def test_sampler_with_a_perfect_network_ends_at_the_truth(steps: int) -> None:
     x0 = torch.randn(SHAPE, generator=torch.Generator().manual_seed(2))
     noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(3))
     torch.testing.assert_close(edm.sample(perfect(x0, config), noise, config), x0, atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize("steps", range(1, 7))
+def test_sampler_is_that_of_diffusers(steps: int) -> None:
+    """The loop here and `EDMEulerScheduler` take a network that is not perfect through the same noise levels."""
+    config = EdmConfig(steps=steps)
+    noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(4))
+    seen: list[float] = []
+
+    def network(x: Tensor, c_noise: Tensor) -> Tensor:
+        seen.append(float(c_noise[0]))
+        return torch.sin(3 * x + c_noise.view(-1, 1, 1, 1))
+
+    found = edm.sample(network, noise, config)
+    scheduler = EDMEulerScheduler(config.sigma_min, config.sigma_max, config.sigma_data, rho=config.rho)
+    scheduler.set_timesteps(steps)
+    x = noise * scheduler.sigmas[0]
+    for time in scheduler.timesteps:
+        output = network(scheduler.scale_model_input(x, time), time.expand(len(x)))
+        x = scheduler.step(output, time, x).prev_sample
+    torch.testing.assert_close(found, x, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(torch.tensor(seen[:steps]), torch.tensor(seen[steps:]))
 
 
 def test_schedule_goes_down_from_sigma_max_over_sigma_min_to_zero() -> None:

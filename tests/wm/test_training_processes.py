@@ -16,7 +16,7 @@ from torch import Tensor
 
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.draws import Draws
-from world4rl_wm.state_model import StateTraining
+from world4rl_wm.train_state_model import StateTraining
 from world4rl_wm.train_world_model import train_world_model
 from world4rl_wm.training_step import WorldModelTraining
 

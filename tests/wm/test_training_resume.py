@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from world4rl_data.store import EpisodeStore
 from world4rl_wm import training_state
 from world4rl_wm.draws import Draws
-from world4rl_wm.state_model import StateTraining
+from world4rl_wm.train_state_model import StateTraining
 from world4rl_wm.train_world_model import train_world_model
 from world4rl_wm.training_state import TrainingState
 from world4rl_wm.training_step import WorldModelTraining, learning_rate_factor
@@ -92,7 +92,7 @@ def test_other_settings_begin_anew(store: EpisodeStore, tmp_path: Path, monkeypa
     monkeypatch.setattr(TrainingState, "restore", lambda *args: found.append(restore(*args)) or found[-1])
     train(store, tmp_path / "wm", replace(CONFIG, steps=3, learning_rate=1e-3))
     train(store, tmp_path / "wm", replace(CONFIG, steps=3, learning_rate=1e-3))
-    assert found == [False, True]
+    assert found == [False, False, True]  # world model and state model anew; then the finished world model
 
 
 def test_learning_rate_rises_then_falls_to_a_tenth() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -25,13 +25,20 @@ def to_uint8(frames: Tensor) -> Tensor:
 @dataclass(frozen=True)
 class Window:
     """History and next frame: context ``(B, T, C, H, W)``, target ``(B, C, H, W)`` in [-1, 1], actions ``(B, T, A)``,
-    proprioception in the last two frames ``(B, 2, P)`` and in the next ``(B, P)``."""
+    proprioception in the last two frames ``(B, 2, P)`` and in the next ``(B, P)``; `task` ``(B,)``, numbers of
+    `FrameWindows.tasks`, None where it has none."""
 
     context: Tensor
     actions: Tensor
     target: Tensor
     proprio: Tensor
     next_proprio: Tensor
+    task: Tensor | None = None
+
+    def to(self, device: torch.device | str) -> Window:
+        """The same on `device`."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return Window(**{name: None if value is None else value.to(device) for name, value in values.items()})
 
 
 class FrameWindows:
@@ -46,12 +53,21 @@ class FrameWindows:
         proprio: float32 ``(N, P)``, as measured.
         current: int64 ``(M,)``, rows that have a successor in their episode.
         remaining: int64 ``(M,)``, how many successors they have.
+        infos: of the episodes; episode: int64 ``(M,)``, the place in `infos` of the episode that a row belongs to.
+        task: int64 ``(N,)``, place in `tasks` of each row's task; None without `tasks`.
+
+    Raises:
+        ValueError: no episodes, or one of a task that is not in `tasks`.
     """
 
-    def __init__(self, store: EpisodeStore, episodes: Sequence[int], history: int = 4):
+    def __init__(self, store: EpisodeStore, episodes: Sequence[int], history: int = 4, tasks: Sequence[str] = ()):
         if not len(episodes):
             raise ValueError("no episodes to learn from: collect some, or loosen the selection")
-        self.history = history
+        self.history, self.tasks = history, tuple(tasks)
+        self.infos = [store.infos[episode] for episode in episodes]
+        unknown = {info.task for info in self.infos} - set(tasks)
+        if tasks and unknown:
+            raise ValueError(f"episodes of {', '.join(sorted(unknown))}, but the model knows {', '.join(tasks)} only")
         frames, actions, proprio, current, remaining = [], [], [], [], []
         offset, pad = 0, history - 1
         for episode in episodes:
@@ -70,6 +86,12 @@ class FrameWindows:
         self.proprio = torch.from_numpy(np.concatenate(proprio))
         self.current = torch.from_numpy(np.concatenate(current))
         self.remaining = torch.from_numpy(np.concatenate(remaining))
+        lengths = torch.tensor([info.length for info in self.infos])
+        self.episode = torch.arange(len(lengths)).repeat_interleave(lengths)
+        self.task = None
+        if tasks:
+            numbers = torch.tensor([self.tasks.index(info.task) for info in self.infos])
+            self.task = numbers.repeat_interleave(pad + lengths + 1)
 
     def past(self, current: Tensor, length: int | None = None) -> Tensor:
         """Rows of the `length` frames that end at `current`, ``(B, length)``, oldest first."""
@@ -85,29 +107,33 @@ class FrameWindows:
             to_float(self.frames[current + 1].to(device)),
             self.proprio[rows[:, -2:]].to(device),
             self.proprio[current + 1].to(device),
+            None if self.task is None else self.task[current].to(device),
         )
 
 
 @dataclass(frozen=True)
 class StartStates:
-    """Where episodes begin: first frames uint8 ``(N, C, H, W)`` and the proprioception measured there ``(N, P)``."""
+    """Where episodes begin: first frames uint8 ``(N, C, H, W)``, the proprioception measured there ``(N, P)``, and the
+    names of their tasks, str ``(N,)``."""
 
     frames: Tensor
     proprio: Tensor
+    tasks: np.ndarray
 
     @classmethod
     def of(cls, store: EpisodeStore, episodes: Sequence[int]) -> StartStates:
         """The beginnings of stored episodes."""
         frames = np.stack([store.frames(e)[0] for e in episodes])
         proprio = np.stack([store.proprio(e)[0] for e in episodes]).astype(np.float32)
-        return cls(torch.from_numpy(frames), torch.from_numpy(proprio))
+        tasks = np.array([store.infos[e].task for e in episodes])
+        return cls(torch.from_numpy(frames), torch.from_numpy(proprio), tasks)
 
     def __len__(self) -> int:
         return len(self.frames)
 
     def __getitem__(self, rows: Tensor | slice) -> StartStates:
-        return StartStates(self.frames[rows], self.proprio[rows])
+        return StartStates(self.frames[rows], self.proprio[rows], self.tasks[rows])
 
     def split(self, size: int) -> list[StartStates]:
         """Pieces of at most `size`."""
-        return [StartStates(f, p) for f, p in zip(self.frames.split(size), self.proprio.split(size), strict=True)]
+        return [self[first : first + size] for first in range(0, len(self), size)]

@@ -13,13 +13,12 @@ from tqdm import tqdm
 
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.frames import FrameWindows
-from world4rl_wm.state_model import train_state_model
+from world4rl_wm.train_state_model import train_state_model
 from world4rl_wm.training_monitor import TrainingMonitor
-from world4rl_wm.training_state import TrainingState
+from world4rl_wm.training_state import STATE, TrainingState
 from world4rl_wm.training_step import TrainingStep, WorldModelTraining
 from world4rl_wm.world_model import WorldModel, WorldModelConfig
 
-STATE = "state.safetensors"
 LOG_EVERY = 50
 """Steps between two lines of the metrics."""
 
@@ -45,10 +44,12 @@ def train_world_model(
         The checkpoint folder.
     """
     torch.manual_seed(seed)
-    windows = FrameWindows(store, episodes, model_config.denoiser.history)
+    start = None if start_from is None else WorldModel.load(start_from, contract=store.contract)
+    model_config = model_config.told(start.config.tasks if start else (store.infos[e].task for e in episodes))
+    windows = FrameWindows(store, episodes, model_config.denoiser.history, model_config.tasks)
     model = WorldModel(model_config, store.contract)
-    if start_from is not None:
-        model.load_state_dict(WorldModel.load(start_from, contract=store.contract).state_dict())
+    if start is not None:
+        model.load_state_dict(start.state_dict())
     training = TrainingStep(model, windows, config, seed)
     accelerator, main = training.accelerator, training.accelerator.is_main_process
     state = TrainingState(model, training.optimizer)
@@ -59,7 +60,8 @@ def train_world_model(
     resumed = state.restore(work / STATE, fingerprint)
     if model.state_model is not None:
         if not resumed:
-            train_state_model(model.state_model, windows, config.state, seed, progress and main)
+            part = work / "state_model"
+            train_state_model(model.state_model, windows, config.state, seed, progress and main, part, fingerprint)
         model.state_model.requires_grad_(False)
     accelerator.wait_for_everyone()  # all have read the state before anybody writes one
     monitor = TrainingMonitor(work, state.step) if main else None

@@ -16,6 +16,7 @@ from world4rl_wm.denoiser import Denoiser
 from world4rl_wm.frames import FrameWindows
 from world4rl_wm.precision import mixed_precision
 from world4rl_wm.training_step import TrainingStep, WorldModelTraining
+from world4rl_wm.winograd import direct_convolutions
 from world4rl_wm.world_model import WorldModel, WorldModelConfig
 
 _MEASURED = 4  # steps of each kind, after one to warm up
@@ -55,7 +56,7 @@ def denoiser_gflops(denoiser: Denoiser) -> float:
     context = frame.unsqueeze(1).expand(-1, config.history, -1, -1, -1)
     actions = torch.zeros(1, config.history, config.action_dim, device=device)
     proprio = torch.zeros(1, 2, config.proprio_dim, device=device) if config.proprio_dim else None
-    with FlopCounterMode(display=False) as counter:
+    with direct_convolutions(), FlopCounterMode(display=False) as counter:
         denoiser(frame, torch.zeros(1, device=device), context, actions, proprio)
     return counter.get_total_flops() / 1e9
 
@@ -68,7 +69,8 @@ def training_cost(
     Raises:
         ValueError: the training itself would fail at its start (no episodes, batch size that cannot be dealt out).
     """
-    windows = FrameWindows(store, episodes, model_config.denoiser.history)
+    model_config = model_config.told(store.infos[episode].task for episode in episodes)
+    windows = FrameWindows(store, episodes, model_config.denoiser.history, model_config.tasks)
     model = WorldModel(model_config, store.contract)
     if model.state_model is not None:
         model.state_model.requires_grad_(False)

@@ -1,4 +1,4 @@
-"""What a training of the world model shows while it runs: metrics.jsonl, and TensorBoard with pictures."""
+"""What a training shows while it runs: metrics.jsonl, and TensorBoard with pictures."""
 
 from __future__ import annotations
 
@@ -17,17 +17,25 @@ _PICTURES = 6  # moments shown, spread over the data
 
 
 class TrainingMonitor:
-    """Goes on at `step` in `folder`: rows and points beyond it, of a run that was interrupted, are dropped."""
+    """Goes on at `step` in `folder`: rows and points beyond it, of a run that was interrupted, are dropped.
 
-    def __init__(self, folder: Path, step: int) -> None:
+    `name` is what the model is called in TensorBoard.
+    """
+
+    def __init__(self, folder: Path, step: int, name: str = "world_model") -> None:
+        self._name = name
         self.log = MetricsLog(folder / "metrics.jsonl", step)
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
-    def loss(self, step: int, loss: float, learning_rate: float) -> None:
-        """A point of the curves."""
-        self.log.write(step=step, loss=loss, learning_rate=learning_rate)
-        self._board.add_scalar("world_model/loss", loss, step)
-        self._board.add_scalar("world_model/learning_rate", learning_rate, step)
+    def loss(self, step: int, loss: float, learning_rate: float, **parts: float) -> None:
+        """A point of the curves; `parts` are further losses by name."""
+        self.log.write(step=step, loss=loss, learning_rate=learning_rate, **parts)
+        for curve, value in {"loss": loss, "learning_rate": learning_rate, **parts}.items():
+            self._board.add_scalar(f"{self._name}/{curve}", value, step)
+
+    def picture(self, step: int, title: str, rgb: np.ndarray) -> None:
+        """A picture uint8 ``(H, W, 3)``."""
+        self._board.add_image(f"{self._name}/{title}", rgb, step, dataformats="HWC")
 
     @torch.no_grad()
     def pictures(self, step: int, model: WorldModel, windows: FrameWindows) -> None:
@@ -40,9 +48,7 @@ class TrainingMonitor:
         shown = [window.context[:, -1], window.target, predicted, (predicted - window.target).mul(2).clamp(-1, 1)]
         frames = [to_uint8(column).cpu().numpy() for column in shown]
         rows = [np.concatenate([side_by_side(column[i]) for column in frames], axis=1) for i in range(_PICTURES)]
-        self._board.add_image(
-            "world_model/last_true_predicted_difference", np.concatenate(rows), step, dataformats="HWC"
-        )
+        self.picture(step, "last_true_predicted_difference", np.concatenate(rows))
 
     def close(self) -> None:
         self._board.close()

@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import OneCycleLR
+
+STATE = "state.safetensors"
+"""The state's file in the folder of a training."""
 
 
 @dataclass
 class TrainingState:
-    """A model, its average and its optimiser, with the step they are at (random numbers: see `Draws`)."""
+    """A model, its average and its optimiser, with the step they are at.
+
+    `generators` by name: those whose random numbers a loop takes one after the other; `Draws` need no state.
+    """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
     average: dict[str, Tensor] | None = None
     step: int = 0
+    generators: dict[str, torch.Generator] = field(default_factory=dict)
 
     def update_average(self, decay: float) -> None:
         """Exponential moving average of the weights, with a warm-up so that early steps do not linger."""
@@ -39,7 +46,8 @@ class TrainingState:
         tensors |= {f"average.{k}": v for k, v in (self.average or {}).items()}
         for index, slots in self.optimizer.state_dict()["state"].items():
             tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in slots.items()}
-        building = path.with_name(f"{path.name}.{os.getpid()}")
+        tensors |= {f"generator.{name}": generator.get_state() for name, generator in self.generators.items()}
+        building = path.with_name(f"{path.name}.building")  # one name: what a killed process left is overwritten
         meta = {"step": str(self.step), "fingerprint": fingerprint}
         save_file({k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}, building, metadata=meta)
         building.replace(path)
@@ -53,7 +61,9 @@ class TrainingState:
             return False
         tensors = load_file(path, device=str(next(self.model.parameters()).device))
         self.model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
-        self.average = {k[8:]: v for k, v in tensors.items() if k.startswith("average.")} or None
+        now = self.model.state_dict()
+        average = {k[8:]: v for k, v in tensors.items() if k.startswith("average.")}
+        self.average = {k: _in_order_of(now[k], v) for k, v in average.items()} or None
         slots: dict[int, dict[str, Tensor]] = {}
         for key, value in tensors.items():
             if key.startswith("optimizer."):
@@ -61,8 +71,31 @@ class TrainingState:
                 slots.setdefault(int(index), {})[name] = value
         state = self.optimizer.state_dict()
         self.optimizer.load_state_dict({"state": slots, "param_groups": state["param_groups"]})
+        for parameter, own in self.optimizer.state.items():  # fused optimisers go through memory, not through indices
+            own.update({name: _in_order_of(parameter, v) for name, v in own.items() if v.shape == parameter.shape})
+        for name, generator in self.generators.items():
+            generator.set_state(tensors[f"generator.{name}"].cpu())
         self.step = int(meta["step"])
         return True
+
+
+def one_cycle(optimizer: torch.optim.Optimizer, learning_rate: float, steps: int, step: int = 0) -> OneCycleLR:
+    """The one-cycle schedule of `steps` steps, as it stands after `step` of them."""
+    rising = max(0.1, 2 / steps)  # share of the steps
+    schedule = OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=rising)
+    if step:
+        schedule = OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=rising, last_epoch=step - 1)
+    return schedule
+
+
+def default_generator(device: torch.device) -> torch.Generator:
+    """The generator that dropout and other layers draw from on `device`."""
+    return torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
+
+
+def _in_order_of(like: Tensor, value: Tensor) -> Tensor:
+    """`value` with its numbers in memory as those of `like`: files hold them row by row."""
+    return torch.empty_like(like).copy_(value)
 
 
 def _metadata(path: Path) -> dict[str, str]:

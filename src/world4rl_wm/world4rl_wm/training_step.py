@@ -11,8 +11,10 @@ from torch import Tensor
 
 from world4rl_wm.draws import Draws
 from world4rl_wm.frames import FrameWindows, Window
+from world4rl_wm.memory import keep_freed_memory
+from world4rl_wm.mixture import Mixture, draw_weighted, episode_weights
 from world4rl_wm.precision import mixed_precision
-from world4rl_wm.state_model import StateTraining
+from world4rl_wm.train_state_model import StateTraining
 from world4rl_wm.world_model import WorldModel
 
 
@@ -24,6 +26,7 @@ class WorldModelTraining:
     steps the history's newest frames are the model's own predictions, 0 to `rollout_steps` deep, so that it meets the
     errors that it will make when it dreams. `moving_weight` stresses pixels that change. `batch_size` is that of all
     processes together, and of all `accumulation` pieces of a step; `compile` runs the network through torch.compile.
+    `mixture` says how often which episodes are drawn.
     """
 
     steps: int = 2500
@@ -39,6 +42,7 @@ class WorldModelTraining:
     save_every: int = 250
     accumulation: int = 1
     compile: bool = False
+    mixture: Mixture = field(default_factory=Mixture)
     state: StateTraining = field(default_factory=StateTraining)
 
 
@@ -54,11 +58,12 @@ def own_history(model: WorldModel, windows: FrameWindows, current: Tensor, depth
     """The past ``(B, T, C, H, W)`` that the model has dreamed for itself `depth` steps after `current`."""
     start = windows.window(current, model.device)
     shown, proprio = start.context, start.proprio
+    task = None if start.task is None else model.task_table.vectors(start.task)
     model.eval()
     for ahead in range(depth):
         actions = windows.actions[windows.past(current + ahead)].to(model.device)
         noise = draws.normal(*shown[:, -1].shape)
-        frame, following = model.step(shown, actions, proprio, noise=noise)
+        frame, following = model.step(shown, actions, proprio, noise=noise, task=task)
         shown = torch.cat([shown[:, 1:], frame.unsqueeze(1)], dim=1)
         proprio = proprio if following is None else following
     model.train()
@@ -66,16 +71,30 @@ def own_history(model: WorldModel, windows: FrameWindows, current: Tensor, depth
 
 
 def training_batch(
-    model: WorldModel, windows: FrameWindows, config: WorldModelTraining, step: int, draws: Draws, rows: int
+    model: WorldModel,
+    windows: FrameWindows,
+    config: WorldModelTraining,
+    step: int,
+    draws: Draws,
+    rows: int,
+    weights: Tensor | None = None,
 ) -> tuple[Tensor, Window]:
-    """Draw `rows` of a step's batch: the past that is shown, and the true window."""
+    """Draw `rows` of a step's batch: the past that is shown, and the true window.
+
+    `weights` ``(M,)``: how likely each of the windows' `current` rows is drawn; None: all alike.
+    """
     depth = 0
     if step >= config.steps * (1 - config.rollout_share):
         depth = draws.choose_one(config.rollout_steps + 1)
-    eligible = windows.current[windows.remaining > depth]
+    long_enough = windows.remaining > depth
+    eligible = windows.current[long_enough]
     if not len(eligible):
         raise ValueError(f"no episode is longer than {depth} steps: lower rollout_steps")
-    current = eligible[draws.choose(len(eligible), rows).cpu()]
+    if weights is None:
+        chosen = draws.choose(len(eligible), rows).cpu()
+    else:
+        chosen = draw_weighted(weights[long_enough], draws.uniform(rows).cpu())
+    current = eligible[chosen]
     window = windows.window(current + depth, model.device)
     shown = own_history(model, windows, current, depth, draws) if depth else window.context
     level = draws.uniform(rows, 1, 1, 1, 1) * config.context_noise
@@ -87,6 +106,8 @@ class TrainingStep:
 
     def __init__(self, model: WorldModel, windows: FrameWindows, config: WorldModelTraining, seed: int) -> None:
         self.model, self.windows, self.config, self.seed = model, windows, config, seed
+        weights = episode_weights(windows.infos, config.mixture)
+        self._weights = None if weights is None else torch.from_numpy(weights)[windows.episode]
         self.accelerator = accelerator = Accelerator(
             mixed_precision=mixed_precision(PartialState().device.type), gradient_accumulation_steps=config.accumulation
         )
@@ -98,11 +119,13 @@ class TrainingStep:
             )
         model.to(accelerator.device)
         self.optimizer = torch.optim.AdamW(
-            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
+            model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
         )
 
     def prepare(self) -> None:
         """To be called once, after weights and optimiser have been restored."""
+        if self.accelerator.device.type == "cpu":
+            keep_freed_memory()
         if self.config.compile:
             self.model.denoiser.compile()
         self._wrapped, self._optimizer = self.accelerator.prepare(self.model, self.optimizer)
@@ -122,7 +145,7 @@ class TrainingStep:
             part = self.accelerator.process_index * self.config.accumulation + piece
             draws = Draws(self.seed, step, self.model.device, part, self.parts)
             rows = self.config.batch_size // self.parts
-            shown, window = training_batch(self.model, self.windows, self.config, step, draws, rows)
+            shown, window = training_batch(self.model, self.windows, self.config, step, draws, rows, self._weights)
             with self.accelerator.accumulate(self._wrapped):
                 loss = self._wrapped(shown, window, draws, self.config.moving_weight)
                 self.accelerator.backward(loss)

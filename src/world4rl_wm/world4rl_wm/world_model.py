@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from world4rl_wm.edm import EdmConfig
 from world4rl_wm.frames import Window
 from world4rl_wm.precision import autocast
 from world4rl_wm.state_model import StateModel
+from world4rl_wm.task_table import TaskTable
 
 KIND = "world_model"
 PROPRIO_NOISE = 0.03
@@ -26,21 +28,32 @@ PROPRIO_NOISE = 0.03
 
 @dataclass(frozen=True)
 class WorldModelConfig:
-    """Network, noise levels, and `change_scale`: the typical size of a pixel's change in one step, in [-1, 1] units."""
+    """Network, noise levels, and `change_scale`: the typical size of a pixel's change in one step, in [-1, 1] units.
+
+    `tasks` names the tasks that a denoiser with a `task_dim` is told; training takes them from its episodes.
+    """
 
     denoiser: DenoiserConfig
     edm: EdmConfig = field(default_factory=EdmConfig)
     change_scale: float = 0.25
+    tasks: tuple[str, ...] = ()
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> WorldModelConfig:
         denoiser = dict(values["denoiser"])
         denoiser["widths"] = tuple(denoiser["widths"])
-        return cls(DenoiserConfig(**denoiser), EdmConfig(**values["edm"]), values["change_scale"])
+        tasks = tuple(values.get("tasks", ()))
+        return cls(DenoiserConfig(**denoiser), EdmConfig(**values["edm"]), values["change_scale"], tasks)
+
+    def told(self, tasks: Iterable[str]) -> WorldModelConfig:
+        """With the names of these tasks, where the denoiser is told the task and none are named yet."""
+        named = self.tasks or not self.denoiser.task_dim
+        return self if named else replace(self, tasks=tuple(sorted(set(tasks))))
 
     def to_dict(self) -> dict[str, Any]:
         values = asdict(self)
         values["denoiser"]["widths"] = list(self.denoiser.widths)
+        values["tasks"] = list(self.tasks)
         return values
 
 
@@ -48,6 +61,7 @@ class WorldModel(nn.Module):
     """Transition model D of the paper. Frames are float in [-1, 1], streams stacked on channels (C = 3 per camera).
 
     Where the contract has proprioception (P > 0) a `StateModel` carries it along, and the denoiser draws the arm there.
+    Where the config names tasks, a `TaskTable` has a vector for each.
     """
 
     def __init__(self, config: WorldModelConfig, contract: TaskContract):
@@ -61,6 +75,10 @@ class WorldModel(nn.Module):
             if d.proprio_dim
             else None
         )
+        if bool(d.task_dim) != bool(config.tasks):
+            raise ValueError(f"a task_dim of {d.task_dim} does not fit {len(config.tasks)} tasks: give both or neither")
+        if config.tasks:
+            self.task_table = TaskTable(config.tasks, d.task_dim)
         self.to(memory_format=torch.channels_last)
 
     @property
@@ -88,12 +106,25 @@ class WorldModel(nn.Module):
             true = torch.stack([batch.proprio[:, -1], batch.next_proprio], 1)
             told = self.state_model.normalise(true)
             told = told + PROPRIO_NOISE * draws.normal(*told.shape)
+        task = None if batch.task is None else self.task_table.training_vectors(batch.task, draws)
+        return self.loss(self._network(shown, batch.actions, told, task), x0, draws, weight)
+
+    def loss(self, network: edm.Network, x0: Tensor, draws: Draws, weight: Tensor | None) -> Tensor:
+        """Of the scaled change x0 ``(B, C, H, W)`` that `network` is to predict."""
         sigma = edm.training_sigma(draws.normal(len(x0)), self.config.edm)
-        network = self._network(shown, batch.actions, told)
         return edm.training_loss(network, x0, sigma, draws.normal(*x0.shape), self.config.edm, weight)
 
-    def _network(self, context: Tensor, actions: Tensor, told: Tensor | None) -> edm.Network:
-        return lambda x, c_noise: self.denoiser(x, c_noise, context, actions, told).float()
+    def sample(self, network: edm.Network, noise: Tensor) -> Tensor:
+        """A scaled change ``(B, C, H, W)`` from unit `noise` of that shape."""
+        return edm.sample(network, noise, self.config.edm)
+
+    def _network(self, *conditions: Tensor | None) -> edm.Network:
+        """With context, actions, proprioception and task bound."""
+        return lambda x, c_noise: self.denoiser(x, c_noise, *conditions).float()
+
+    def task_vectors(self, tasks: Sequence[str]) -> Tensor | None:
+        """What it is told of B tasks, ``(B, task_dim)``, None where that is nothing; ValueError: one not learned."""
+        return self.task_table(tasks) if self.config.tasks else None
 
     @torch.no_grad()
     def estimate_proprio(self, context: Tensor) -> Tensor | None:
@@ -110,10 +141,12 @@ class WorldModel(nn.Module):
         proprio: Tensor | None,
         generator: torch.Generator | None = None,
         noise: Tensor | None = None,
+        task: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """As `predict`, carrying proprioception ``(B, 2, P)``; returns the next frame and ``(B, 2, P)`` one step on.
 
-        `noise` ``(B, C, H, W)``: the unit noise that diffusion starts from; None draws it from `generator`.
+        `noise` ``(B, C, H, W)``: the unit noise that diffusion starts from; None draws it from `generator`. `task`
+        ``(B, task_dim)``: from `task_vectors`; None: not told.
         """
         self._check(context, actions)
         last = context[:, -1]
@@ -126,7 +159,7 @@ class WorldModel(nn.Module):
                 told = self.state_model.normalise(following)
             if noise is None:
                 noise = torch.randn(last.shape, device=last.device, generator=generator)
-            change = edm.sample(self._network(context, actions, told), noise, self.config.edm)
+            change = self.sample(self._network(context, actions, told, task), noise)
         return (last + self.config.change_scale * change).clamp(-1, 1), following
 
     def predict(self, context: Tensor, actions: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -1,0 +1,21 @@
+"""Which weights a checkpoint folder holds, and what they have learned from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from world4rl_wm.checkpoint import PROVENANCE, WEIGHTS
+
+
+def weights_digest(checkpoint: Path) -> str:
+    """16 hex digits that change with a checkpoint's weights."""
+    return hashlib.sha256((checkpoint / WEIGHTS).read_bytes()).hexdigest()[:16]
+
+
+def learned_from(checkpoint: Path, content_hash: str) -> bool:
+    """Whether a checkpoint was trained on the store of this content hash, as far as its provenance tells."""
+    path = checkpoint / PROVENANCE
+    data = json.loads(path.read_text()).get("data", {}) if path.is_file() else {}
+    return content_hash in data.values()
