@@ -11,7 +11,8 @@ from small_models import SIZE, small_contract
 
 from world4rl_data.episode import Episode
 from world4rl_wm.frames import FrameWindows
-from world4rl_wm.state_model import StateModel, StateTraining, train_state_model
+from world4rl_wm.state_model import StateModel
+from world4rl_wm.train_state_model import StateTraining, train_state_model
 
 CONTRACT = small_contract()
 STEP = 0.03  # what a full action moves the hand, m

@@ -1,4 +1,4 @@
-"""Reward model C of the paper: the probability that a frame shows the task done."""
+"""Reward model C of the paper: the probability that a frame shows the task done; and beside it, how far the task is."""
 
 from __future__ import annotations
 
@@ -11,57 +11,61 @@ from torch import Tensor, nn
 
 from world4rl_data.contract import TaskContract
 from world4rl_wm.checkpoint import load_checkpoint, save_checkpoint
+from world4rl_wm.reward_network import RewardNetwork, reward_network
 
 KIND = "reward_model"
 
 
 @dataclass(frozen=True)
-class RewardConfig:
-    """A small convolutional classifier; `threshold` turns its probability into the paper's reward in {0, 1}."""
+class RewardConfig(RewardNetwork):
+    """The network, and what was found when it was calibrated.
 
-    image_channels: int
-    width: int = 32
-    dropout: float = 0.2
+    `threshold` turns the probability into the paper's reward in {0, 1}. The probability is that of the network's
+    log-odds times `scale` plus `shift` (Platt, 1999); 1 and 0 leave it as the network gives it.
+    """
+
     threshold: float = 0.9
+    scale: float = 1.0
+    shift: float = 0.0
 
 
 class RewardModel(nn.Module):
-    """Binary classifier of single frames ``(B, C, H, W)`` in [-1, 1]."""
+    """Reads single frames ``(B, C, H, W)`` in [-1, 1].
+
+    Progress has a network of its own: whether it is learned changes nothing about the verdicts.
+    """
 
     def __init__(self, config: RewardConfig, contract: TaskContract):
         super().__init__()
         self.config = config
         self.contract = contract
-        w = config.width
-        self.net = nn.Sequential(
-            nn.Conv2d(config.image_channels, w, 3, stride=2, padding=1),
-            nn.SiLU(),
-            nn.Conv2d(w, 2 * w, 3, stride=2, padding=1),
-            nn.GroupNorm(8, 2 * w),
-            nn.SiLU(),
-            nn.Conv2d(2 * w, 2 * w, 3, stride=2, padding=1),
-            nn.SiLU(),
-            nn.Flatten(),
-            nn.Dropout(config.dropout),
-            nn.LazyLinear(128),
-            nn.SiLU(),
-            nn.Linear(128, 1),
-        )
         size = contract.images[0].height
-        self.net(torch.zeros(1, config.image_channels, size, size))  # materialises the lazy layer
+        self.net = reward_network(config, size, config.dropout)
+        self.progress_net = reward_network(config, size, 0.0) if config.progress else None
 
     @property
     def threshold(self) -> float:
         return self.config.threshold
 
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
     def logits(self, frames: Tensor) -> Tensor:
-        """``(B,)`` log-odds of success."""
+        """``(B,)`` log-odds of success as the network gives them: those that are trained."""
         return self.net(frames).squeeze(-1)
 
     @torch.no_grad()
     def probability(self, frames: Tensor) -> Tensor:
         """``(B,)`` probability of success in [0, 1]."""
-        return torch.sigmoid(self.logits(frames))
+        return torch.sigmoid(self.config.scale * self.logits(frames) + self.config.shift)
+
+    @torch.no_grad()
+    def progress(self, frames: Tensor) -> Tensor:
+        """``(B,)`` share of the time to success that has passed, in [0, 1]; NaN where that was not learned."""
+        if self.progress_net is None:
+            return torch.full((len(frames),), float("nan"), device=frames.device)
+        return torch.sigmoid(self.progress_net(frames).squeeze(-1))
 
     def save(self, path: Path | str, **meta: Any) -> Path:
         return save_checkpoint(path, KIND, self.state_dict(), asdict(self.config), self.contract, **meta)

@@ -6,24 +6,8 @@ millimetre and its motion under an action is simple, so it is modelled apart fro
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
-
-from world4rl_wm.draws import Draws
-from world4rl_wm.frames import FrameWindows
-
-
-@dataclass(frozen=True)
-class StateTraining:
-    """Optimisation of the state model; `noise` is the largest standard deviation of noise on its frames."""
-
-    steps: int = 600
-    batch_size: int = 128
-    learning_rate: float = 2e-3
-    noise: float = 0.1
 
 
 class StateModel(nn.Module):
@@ -78,30 +62,3 @@ class StateModel(nn.Module):
         velocity = (last - proprio[:, 0]) / self.change_std
         known = torch.cat([self.encoder(frame), self.normalise(last), velocity, actions.flatten(1)], dim=1)
         return last + self.change_std * self.dynamics(known)
-
-
-def train_state_model(
-    model: StateModel, windows: FrameWindows, config: StateTraining, seed: int = 0, progress: bool = True
-) -> None:
-    """Fit estimate and prediction by squared error, each in units of its own scale; leaves the model frozen."""
-    model.fit_scale(windows.proprio[windows.current], windows.proprio[windows.current + 1])
-    device = model.mean.device
-    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
-    one_cycle = torch.optim.lr_scheduler.OneCycleLR
-    schedule = one_cycle(
-        optimizer, config.learning_rate, total_steps=config.steps, pct_start=max(0.1, 2 / config.steps)
-    )
-    for step in tqdm(range(config.steps), desc="state model", disable=not progress, unit="step"):
-        draws = Draws(seed, step, device)
-        batch = windows.window(windows.current[draws.choose(len(windows.current), config.batch_size).cpu()], device)
-        level = draws.uniform(config.batch_size, 1, 1, 1) * config.noise
-        frame = batch.context[:, -1]
-        frame = frame + level * draws.normal(*frame.shape)
-        estimate = (model.estimate(frame) - batch.proprio[:, -1]) / model.std
-        prediction = (model.predict(frame, batch.proprio, batch.actions) - batch.next_proprio) / model.change_std
-        loss = estimate.square().mean() + prediction.square().mean()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    model.requires_grad_(False)

@@ -2,151 +2,160 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+import hashlib
+import json
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
 import torch.nn.functional as F
+from accelerate import PartialState
 from torch import Tensor
 from tqdm import tqdm
 
 from world4rl_data.contract import TaskContract
-from world4rl_data.episode import Outcome
-from world4rl_data.store import EpisodeStore
-from world4rl_wm.frames import to_float
-from world4rl_wm.metrics_log import MetricsLog
+from world4rl_wm.resnet import ResNet18, load_pretrained
 from world4rl_wm.reward import RewardConfig, RewardModel
+from world4rl_wm.reward_batches import RewardBatches, RewardTraining
+from world4rl_wm.reward_calibration import RewardCalibration, calibrate
+from world4rl_wm.reward_data import LabelledFrames, RewardData
+from world4rl_wm.reward_metrics import measure
+from world4rl_wm.reward_pictures import calibration_picture, most_wrong, write_png
+from world4rl_wm.training_monitor import TrainingMonitor
+from world4rl_wm.training_state import STATE, TrainingState, default_generator, one_cycle
+
+LOG_EVERY = 50
+"""Steps between two lines of the metrics."""
 
 
-@dataclass(frozen=True)
-class RewardTraining:
-    """Each batch holds `positives` successful frames and `negatives` others; frames are shifted, noised and blurred."""
-
-    steps: int = 800
-    positives: int = 32
-    negatives: int = 96
-    learning_rate: float = 1e-3
-    weight_decay: float = 1e-2
-    shift: int = 1
-    noise: float = 0.05
-
-
-@dataclass(frozen=True)
-class LabelledFrames:
-    """uint8 frames ``(N, C, H, W)`` and whether each shows success, ``(N,)`` bool."""
-
-    frames: Tensor
-    success: Tensor
-
-    def __add__(self, other: LabelledFrames) -> LabelledFrames:
-        return LabelledFrames(torch.cat([self.frames, other.frames]), torch.cat([self.success, other.success]))
-
-
-def labelled_frames(store: EpisodeStore, episodes: Sequence[int]) -> LabelledFrames:
-    """Every frame of the episodes, labelled by outcome and first successful frame.
-
-    Raises:
-        ValueError: when there is no successful frame, or no other.
-    """
-    frames, labels = [], []
-    for episode in episodes:
-        info = store.infos[episode]
-        pixels = torch.from_numpy(store.frames(episode).copy())
-        success = torch.zeros(len(pixels), dtype=torch.bool)
-        if info.outcome == Outcome.SUCCESS and info.success_index is not None:
-            success[info.success_index :] = True
-        elif info.outcome not in (Outcome.SUCCESS, Outcome.FAILURE):
-            continue
-        frames.append(pixels)
-        labels.append(success)
-    if not frames or not bool(torch.cat(labels).any()) or bool(torch.cat(labels).all()):
-        raise ValueError("the reward model needs labelled episodes with successful and with other frames: label some")
-    return LabelledFrames(torch.cat(frames), torch.cat(labels))
-
-
-def augment(frames: Tensor, config: RewardTraining, generator: torch.Generator) -> Tensor:
-    """Random shift, noise and blur: a dream is shifted, noisy and blurred against the truth."""
-    pad = config.shift
-    size = frames.shape[-1]
-    padded = F.pad(frames, (pad,) * 4, mode="replicate")
-    dx, dy = (int(torch.randint(2 * pad + 1, (), generator=generator)) for _ in range(2))
-    frames = padded[..., dy : dy + size, dx : dx + size]
-    blurred = F.avg_pool2d(F.pad(frames, (1,) * 4, mode="replicate"), 3, stride=1)
-    mix = torch.rand(len(frames), 1, 1, 1, generator=generator) * 0.7
-    frames = frames * (1 - mix) + blurred * mix
-    level = torch.rand(len(frames), 1, 1, 1, generator=generator) * config.noise
-    return frames + level * torch.randn(frames.shape, generator=generator)
+def losses(model: RewardModel, batches: RewardBatches) -> dict[str, Tensor]:
+    """Cross-entropies of a step: of the verdicts, and of progress as the share of a success that is reached."""
+    frames, labels = batches.of_both_classes()
+    logits = model.logits(frames.to(model.device))
+    found = {"verdict": F.binary_cross_entropy_with_logits(logits, labels.to(model.device))}
+    if model.progress_net is not None:
+        frames, progress = batches.on_the_way()
+        logits = model.progress_net(frames.to(model.device)).squeeze(-1)
+        found["progress"] = F.binary_cross_entropy_with_logits(logits, progress.to(model.device))
+    return found
 
 
 def train_reward(
     data: LabelledFrames,
     model: RewardModel,
-    config: RewardTraining = RewardTraining(),
+    config: RewardTraining = RewardTraining(),  # noqa: B008 (frozen)
     seed: int = 0,
     progress: bool = True,
-    description: str = "reward model",
-    log: MetricsLog | None = None,
+    work: Path | None = None,
 ) -> RewardModel:
     """Fit `model` by binary cross-entropy with both classes in fixed shares; returns it in evaluation mode.
 
-    `log` gets the loss every 50 steps.
+    With a folder `work` the training saves its state there, with metrics.jsonl and TensorBoard's curves; the same call
+    goes on where an interrupted one stopped, and ends with the same weights.
     """
-    generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)
-    positive, negative = data.success.nonzero().squeeze(1), (~data.success).nonzero().squeeze(1)
+    batches = RewardBatches(data, config, seed)
+    generators = {"verdict": batches.verdict, "progress": batches.progress, "layers": default_generator(model.device)}
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.learning_rate, total_steps=config.steps, pct_start=max(0.1, 2 / config.steps)
-    )
-    labels = torch.cat([torch.ones(config.positives), torch.zeros(config.negatives)])
-    model.train()
-    for step in tqdm(range(1, config.steps + 1), desc=description, disable=not progress, unit="step"):
-        rows = torch.cat(
-            [
-                positive[torch.randint(len(positive), (config.positives,), generator=generator)],
-                negative[torch.randint(len(negative), (config.negatives,), generator=generator)],
-            ]
-        )
-        frames = augment(to_float(data.frames[rows]), config, generator)
-        loss = F.binary_cross_entropy_with_logits(model.logits(frames), labels)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-        if log is not None and step % 50 == 0:
-            log.write(step=step, loss=float(loss.detach()))
+    state = TrainingState(model, optimizer, generators=generators)
+    if work is None:
+        _learn(model, state, batches, progress)
+        return model.eval()
+    work.mkdir(parents=True, exist_ok=True)
+    identity = [asdict(config), asdict(model.config), seed, data.digest]
+    fingerprint = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
+    state.restore(work / STATE, fingerprint)
+    with closing(TrainingMonitor(work, state.step, "reward_model")) as monitor:
+        _learn(model, state, batches, progress, monitor, lambda: state.save(work / STATE, fingerprint))
     return model.eval()
 
 
-@torch.no_grad()
-def confusion(model: RewardModel, data: LabelledFrames, batch: int = 512) -> dict[str, int]:
-    """Counts of frames by truth and verdict at the model's threshold."""
-    verdict = torch.cat([model.probability(to_float(part)) > model.threshold for part in data.frames.split(batch)])
-    truth = data.success
-    return {
-        "true_positive": int((verdict & truth).sum()),
-        "false_positive": int((verdict & ~truth).sum()),
-        "true_negative": int((~verdict & ~truth).sum()),
-        "false_negative": int((~verdict & truth).sum()),
-    }
+def _learn(
+    model: RewardModel,
+    state: TrainingState,
+    batches: RewardBatches,
+    progress: bool,
+    monitor: TrainingMonitor | None = None,
+    save: Callable[[], None] = lambda: None,
+) -> None:
+    """Take the steps that are left."""
+    config = batches.config
+    schedule = one_cycle(state.optimizer, config.learning_rate, config.steps, state.step)
+    model.train()
+    bar = tqdm(total=config.steps, initial=state.step, desc="reward model", disable=not progress, unit="step")
+    while state.step < config.steps:
+        parts = losses(model, batches)
+        state.optimizer.zero_grad(set_to_none=True)
+        torch.stack(list(parts.values())).sum().backward()
+        state.optimizer.step()
+        schedule.step()
+        state.step += 1
+        bar.update()
+        last = state.step == config.steps
+        if state.step % LOG_EVERY == 0 or last:
+            values = {f"{name}_loss": float(loss.detach()) for name, loss in parts.items()}
+            bar.set_postfix({name: f"{value:.4f}" for name, value in values.items()})
+            if monitor is not None:
+                monitor.loss(state.step, sum(values.values()), schedule.get_last_lr()[0], **values)
+        if state.step % config.save_every == 0 or last:
+            save()
+    bar.close()
 
 
 def train_and_save(
-    learned: LabelledFrames,
-    held_out: LabelledFrames,
+    data: RewardData,
     contract: TaskContract,
     out: Path,
     network: RewardConfig | None = None,
-    config: RewardTraining = RewardTraining(),
+    config: RewardTraining = RewardTraining(),  # noqa: B008 (frozen)
+    calibration: RewardCalibration = RewardCalibration(),  # noqa: B008 (frozen)
     seed: int = 0,
     progress: bool = True,
     data_hashes: dict[str, str] | None = None,
-    log: MetricsLog | None = None,
 ) -> Path:
-    """Train a fresh model on `learned`, measure on `held_out`, write a checkpoint folder."""
+    """Train a fresh model, calibrate and measure it on episodes it has not learned from, write a checkpoint folder.
+
+    State, metrics and pictures go to the folder `<out>.training` beside it; the same call goes on there.
+
+    Raises:
+        CheckpointError: `config.pretrained` cannot be taken.
+        ValueError: pre-trained weights for a network that is no ResNet-18.
+    """
     torch.manual_seed(seed)
     model = RewardModel(network or RewardConfig(contract.image_channels), contract)
-    train_reward(learned, model, config, seed, progress, log=log)
-    metrics = {"held_out_confusion": confusion(model, held_out), "training": asdict(config)}
+    _start_from_pretrained(model, config.pretrained)
+    model.to(PartialState().device)
+    work = out.with_name(out.name + ".training")
+    train_reward(data.learned, model, config, seed, progress, work)
+    calibrate(model, data.calibration, calibration)
+    held_out = {name: measure(model, frames) for name, frames in data.held_out.items()}
+    with closing(TrainingMonitor(work, config.steps, "reward_model")) as monitor:
+        for name, frames in data.held_out.items():
+            pictures = {
+                "calibration": calibration_picture(held_out[name], name),
+                "most_wrong": most_wrong(model, frames),
+            }
+            for title, picture in pictures.items():
+                write_png(work / f"{title}_{name}.png", picture)
+                monitor.picture(config.steps, f"{title}_{name}", picture)
+    metrics = {
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "threshold": model.threshold,
+        "held_out": held_out,
+        "training": asdict(config),
+        "calibration": asdict(calibration) | {"frames": 0 if data.calibration is None else len(data.calibration)},
+    }
     return model.save(out, metrics=metrics, seed=seed, data_hashes=data_hashes)
+
+
+def _start_from_pretrained(model: RewardModel, pretrained: str | None) -> None:
+    if pretrained is None:
+        return
+    for network in filter(None, (model.net, model.progress_net)):
+        if not isinstance(network, ResNet18):
+            raise ValueError(
+                "reward.training.pretrained is for reward.network.backbone=resnet18: leave one of the two out"
+            )
+        load_pretrained(network, Path(pretrained))
