@@ -13,7 +13,7 @@ from world4rl_data.observation import Observation
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.denoiser import DenoiserConfig
 from world4rl_wm.edm import EdmConfig
-from world4rl_wm.state_model import StateTraining
+from world4rl_wm.train_state_model import StateTraining
 from world4rl_wm.train_world_model import WorldModelTraining, train_world_model
 from world4rl_wm.world_model import WorldModel, WorldModelConfig
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.dream import Dream
+from world4rl_wm.ensemble import Ensemble
 from world4rl_wm.frames import StartStates, to_float, to_uint8
 from world4rl_wm.imagination_env import ImaginationConfig, ImaginationEnv
 from world4rl_wm.replay import replay
@@ -171,6 +172,23 @@ def test_dreams_are_dealt_out_evenly_among_world_models(store: EpisodeStore, mod
     assert torch.equal(frames, torch.cat(expected))
     with pytest.raises(ValueError, match="num_envs 4 must be a multiple of the 3 world models"):
         make_env(store, [model, other, other])
+
+
+def test_uncertainty_comes_with_each_step_where_others_dream_along(store: EpisodeStore, model: WorldModel) -> None:
+    """Without changing the dreams; a world model agrees with itself and disagrees with another."""
+    config = ImaginationConfig(num_envs=ENVS, horizon=HORIZON, observed_frames=2)
+    alone = make_env(store, [model, other_model()])
+    watched = ImaginationEnv(
+        [model, other_model()], [never()], StartStates.of(store, [0, 1, 2]), config, Ensemble((model,))
+    )
+    for env in (alone, watched):
+        env.reset(seed=1)
+    for step in range(2):
+        expected, *_, silent = alone.step(some_actions(step))
+        observation, *_, info = watched.step(some_actions(step))
+        assert torch.equal(observation, expected) and not silent["uncertainty"].any()
+        assert info["uncertainty"].shape == (ENVS,)
+        assert not info["uncertainty"][:2].any() and bool((info["uncertainty"][2:] > 0).all())
 
 
 def test_actions_beyond_the_range_are_clamped(store: EpisodeStore, model: WorldModel) -> None:

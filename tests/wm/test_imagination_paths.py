@@ -12,13 +12,16 @@ from small_models import camera_image, picture, small_contract
 
 from world4rl_data.contract import TaskContract
 from world4rl_wm.checkpoint import CheckpointError
-from world4rl_wm.disagreement import disagreement
+from world4rl_wm.checkpoint_identity import weights_digest
 from world4rl_wm.dreamer import Watch
 from world4rl_wm.imagination_service import ImaginationService
 from world4rl_wm.imagine_request import ContextSource, ImagineRequest
 from world4rl_wm.imagined_path import UNKNOWN, ImaginedPaths, PathColours, colour_of, position_columns
 from world4rl_wm.loaded_models import LoadedModels
 from world4rl_wm.rollout import DreamStep
+from world4rl_wm.uncertainty import UncertaintyKind, UncertaintyMap
+from world4rl_wm.uncertainty_calibration import MODELS, CalibrationConfig, UncertaintyCalibration
+from world4rl_wm.uncertainty_quality import SignalQuality
 from world4rl_wm.world_model import WorldModel
 
 CONTRACT = small_contract()
@@ -41,7 +44,8 @@ def other_model() -> WorldModel:
 def step(success: list[float], uncertainty: list[float], positions: list[list[float]] | None = None) -> DreamStep:
     frames = torch.zeros(len(success), 6, 16, 16, dtype=torch.uint8)
     proprio = None if positions is None else torch.tensor(positions)
-    return DreamStep(1, frames, torch.tensor(success), torch.tensor(uncertainty), proprio)
+    success_probability = torch.tensor(success)
+    return DreamStep(1, frames, success_probability, torch.tensor(uncertainty), proprio, progress=success_probability)
 
 
 def test_position_columns_are_found_by_their_fields() -> None:
@@ -103,27 +107,39 @@ def test_positions_that_are_not_finite_are_left_out_and_missing_ones_make_no_pat
 # -- uncertainty -----------------------------------------------------------------------------------------------------
 
 
-def test_disagreement_is_half_the_distance_of_two_predictions_in_pixel_ranges() -> None:
-    black, white = -torch.ones(2, 3, 4, 4), torch.ones(2, 3, 4, 4)
-    assert disagreement(black, white).tolist() == [0.5, 0.5]
-    grey = torch.cat([black[:1], torch.zeros(1, 3, 4, 4)])
-    assert disagreement(black, grey).tolist() == [0.0, 0.25]
-
-
-def test_uncertainty_of_one_sample_is_not_estimated_until_a_second_model_is_asked() -> None:
+def test_uncertainty_is_not_estimated_until_a_second_model_is_asked() -> None:
     models = LoadedModels(world_model=small_models.world_model(CONTRACT))
     service = ImaginationService(models)
-    alone, spread = service.imagine(request(1)).rollout, service.imagine(request(4)).rollout
-    assert not alone.uncertainty.any() and bool((spread.uncertainty > 0).all())
-    assert torch.equal(spread.uncertainty[0], spread.uncertainty[1]), "the spread is one number for all samples"
+    for samples in (1, 4):
+        alone = service.imagine(request(samples)).rollout
+        assert not alone.uncertainty.any() and alone.uncertainty_kind is UncertaintyKind.NONE
     models.second_world_model = other_model()
-    asked = service.imagine(request(1)).rollout
-    assert bool((asked.uncertainty > 0).all())
-    assert torch.equal(asked.frames, alone.frames), "the second model is only asked: the dream is the first one's"
-    several = service.imagine(request(4)).rollout.uncertainty
-    assert several.shape == (4, 3) and len(set(several[:, -1].tolist())) == 4, "each sample has its own"
+    several = service.imagine(request(4)).rollout
+    assert several.uncertainty_kind is UncertaintyKind.DISAGREEMENT
+    assert torch.equal(several.frames, alone.frames), "the second model is only asked: the dream is the first one's"
+    assert several.uncertainty.shape == (4, 3) and len(set(several.uncertainty[:, -1].tolist())) == 4
     models.second_world_model = small_models.world_model(CONTRACT)
     assert not service.imagine(request(1)).rollout.uncertainty.any(), "it agrees with itself, noise and all"
+
+
+def test_calibrated_pair_answers_with_the_expected_error(tmp_path: Path) -> None:
+    """Whichever of the two is loaded last; a world model that was not measured with the second takes it away."""
+    first = small_models.world_model(CONTRACT).save(tmp_path / "first")
+    second = other_model().save(tmp_path / "second")
+    quality = SignalQuality(UncertaintyMap((0.0, 0.5), (0.25, 0.75)), 0.9, (0.8, 1.0), 0.9, 0.9, 0.3, 0.3)
+    digests = weights_digest(first), (weights_digest(second),)
+    UncertaintyCalibration(
+        *digests, {MODELS: quality}, 0.1, 0.5, 5, 5, "store", "hash", False, CalibrationConfig()
+    ).save(first)
+    for order in ("load", "load_second"), ("load_second", "load"):
+        models = LoadedModels()
+        for method in order:
+            _, note = getattr(models, method)(str(first if method == "load" else second))
+        assert "uncertainty: expected mean absolute error" in note and "AUROC 0.90" in note
+        rollout = ImaginationService(models).imagine(request(2)).rollout
+        assert rollout.uncertainty_kind is UncertaintyKind.EXPECTED_ERROR and bool((rollout.uncertainty >= 0.25).all())
+    _, note = models.load(str(small_models.world_model(CONTRACT).save(tmp_path / "again")))
+    assert models.ensemble.kind is UncertaintyKind.DISAGREEMENT and "uncalibrated" in note
 
 
 def test_second_model_must_fit_the_first_and_goes_when_the_first_changes(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def test_shapes_and_ranges_of_an_answer(service: ImaginationService) -> None:
     rollout = service.imagine(good(samples=4)).rollout
     assert rollout.frames.shape == (4, 3, 6, 16, 16) and rollout.frames.dtype == torch.uint8
     assert rollout.actions.shape == (4, 3, 3) and bool((rollout.actions == 0.5).all())
-    assert rollout.uncertainty.shape == (4, 3) and float(rollout.uncertainty.min()) > 0
+    assert rollout.uncertainty.shape == (4, 3) and not rollout.uncertainty.any(), "one model alone estimates none"
     assert 0 <= float(rollout.success_probability.min()) <= float(rollout.success_probability.max()) <= 1
 
 

@@ -11,13 +11,12 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
-import rclpy
 from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
-from rclpy.executors import ExternalShutdownException
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from std_srvs.srv import SetBool
 
 from world4rl_data.contract import TaskContract
+from world4rl_data.spin_node import spin_until_shutdown
 from world4rl_policy.load_service_node import LoadService
 from world4rl_policy.policy_report_node import PolicyReporter, PolicyState
 
@@ -233,13 +232,7 @@ class PolicyNode(LifecycleNode):
 
 def main() -> None:
     """Run the node until it is told to end."""
-    rclpy.init()
-    try:
-        rclpy.spin(PolicyNode())
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    finally:
-        rclpy.try_shutdown()
+    spin_until_shutdown("policy", PolicyNode)
 
 
 if __name__ == "__main__":

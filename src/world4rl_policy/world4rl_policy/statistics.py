@@ -9,11 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binomtest
 
+from world4rl_wm.measures.intervals import wilson_interval
 
-def wilson_interval(successes: int, episodes: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Wilson score interval of a success rate."""
-    interval = binomtest(successes, episodes).proportion_ci(confidence, method="wilson")
-    return float(interval.low), float(interval.high)
+__all__ = ["PairedComparison", "clustered_interval", "compare", "wilson_interval"]
 
 
 @dataclass(frozen=True)

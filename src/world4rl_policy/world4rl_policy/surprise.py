@@ -33,7 +33,7 @@ def surprise(model: WorldModel, window: Window) -> tuple[np.ndarray, Tensor]:
     measured proprioception, in its typical changes.
     """
     generator = torch.Generator(model.device).manual_seed(SEED)
-    window = Window(*(getattr(window, name).to(model.device) for name in Window.__dataclass_fields__))
+    window = window.to(model.device)
     told = window.proprio if model.state_model is not None else None
     predicted, following = model.step(window.context, window.actions, told, generator)
     cameras = (predicted.float() - window.target).unflatten(1, (-1, 3)).square().mean((2, 3, 4)).sqrt()

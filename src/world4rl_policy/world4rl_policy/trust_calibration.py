@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -11,9 +10,9 @@ import numpy as np
 
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.surprise import episode_surprise, parts_of, trigger_level
-from world4rl_policy.trust_limit import TrustError, TrustLimit, digest
+from world4rl_policy.trust_limit import TrustError, TrustLimit
 from world4rl_policy.trust_monitor import TrustMonitor
-from world4rl_wm.checkpoint import PROVENANCE
+from world4rl_wm.checkpoint_identity import learned_from, weights_digest
 from world4rl_wm.world_model import WorldModel
 
 SCALE_QUANTILE = 0.99  # of a part's surprise over all calibration steps: what counts as 1
@@ -78,14 +77,14 @@ def calibrate(
         scales=dict(zip(parts_of(model.contract), scales.tolist(), strict=True)),
         limit=1.0,
         steps=config.steps,
-        weights=digest(checkpoint),
+        weights=weights_digest(checkpoint),
         calibration_episodes=len(surprises),
         held_out_episodes=kept,
         false_alarms=0,
         false_alarm_ci95=(0.0, 1.0),
         store=str(store.path),
         store_hash=store.content_hash,
-        trained_on_store=_trained_on(checkpoint, store.content_hash),
+        trained_on_store=learned_from(checkpoint, store.content_hash),
         calibration=asdict(config),
     )
     scores = {episode: (s / scales).max(1) for episode, s in zip(order[kept:], surprises, strict=True)}
@@ -125,9 +124,3 @@ def raises_alarm(monitor: TrustMonitor, store: EpisodeStore, episode: int) -> bo
         if step < len(made):
             monitor.executed(step * period_ns, made.actions[step])
     return False
-
-
-def _trained_on(checkpoint: Path, content_hash: str) -> bool:
-    path = checkpoint / PROVENANCE
-    data = json.loads(path.read_text()).get("data", {}) if path.is_file() else {}
-    return content_hash in data.values()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import os
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from world4rl_policy.surprise import parts_of
-from world4rl_wm.checkpoint import WEIGHTS
+from world4rl_wm.checkpoint_identity import weights_digest
 from world4rl_wm.world_model import WorldModel
 
 TRUST = "trust.json"
@@ -70,11 +69,6 @@ class TrustLimit:
             raise TrustError(f"{path} is damaged ({type(error).__name__}: {error}): {mend}") from error
         if not good:
             raise TrustError(f"{path} does not fit its world model ({limit.scales}, limit {limit.limit}): {mend}")
-        if limit.weights != digest(checkpoint):
+        if limit.weights != weights_digest(checkpoint):
             raise TrustError(f"{path} was made for other weights: {mend}")
         return limit
-
-
-def digest(checkpoint: Path) -> str:
-    """16 hex digits that change with a checkpoint's weights."""
-    return hashlib.sha256((checkpoint / WEIGHTS).read_bytes()).hexdigest()[:16]

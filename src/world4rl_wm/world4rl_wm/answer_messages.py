@@ -5,8 +5,9 @@ from __future__ import annotations
 import threading
 import traceback
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
-from typing import Any
+from typing import Any, TypeVar
 
 from world4rl_wm.dreamer import Watch
 from world4rl_wm.imagination_service import ImaginationService, Live
@@ -16,9 +17,14 @@ from world4rl_wm.rollout_messages import fill_response
 BUSY = "busy with another dream: ask again when it has ended"
 FIELDS = [field.name for field in fields(ImagineRequest)]
 
+Answer = TypeVar("Answer")
+
 
 class Answers:
     """Stands between messages and the models. For any number of threads; who comes while one works is told BUSY.
+
+    All work is done in one thread of its own: the C library keeps freed memory for each thread that asked for it, and
+    an executor's threads taking turns at loading would hold several times what the models need.
 
     Args:
         service: what dreams.
@@ -29,6 +35,11 @@ class Answers:
     def __init__(self, service: ImaginationService, stamp: Callable[[], Any], complain: Callable[[str], Any]):
         self._service, self._stamp, self._complain = service, stamp, complain
         self._working = threading.Lock()
+        self._worker = ThreadPoolExecutor(1, "imagination")
+
+    def work(self, work: Callable[[], Answer]) -> Answer:
+        """What `work` gives, done in the thread where all work is done; waits for what is under way there."""
+        return self._worker.submit(work).result()
 
     def imagine(
         self,
@@ -60,7 +71,7 @@ class Answers:
             response.message = BUSY
             return
         try:
-            work()
+            self.work(work)
         except Refusal as refusal:
             response.message = str(refusal)
         except Exception as error:  # one bad dream must not end the node

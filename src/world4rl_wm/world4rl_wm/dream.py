@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -16,6 +18,7 @@ class Dream:
         context: the last frames, ``(B, T, C, H, W)`` in [-1, 1], oldest first.
         actions: the actions between them, ``(B, T - 1, A)``.
         proprio: proprioception in the last two frames, ``(B, 2, P)``; estimated from the frames when it is not given.
+        tasks: names of the dreams' tasks, B of them; None: the world model is not told.
     """
 
     def __init__(
@@ -25,9 +28,12 @@ class Dream:
         actions: Tensor | None = None,
         seed: int | None = None,
         proprio: Tensor | None = None,
+        tasks: Sequence[str] | None = None,
     ):
         self.world_model = world_model
         self.context = context
+        self.tasks = tasks
+        self._task = None if tasks is None else world_model.task_vectors(tasks)
         self.proprio = world_model.estimate_proprio(context) if proprio is None else proprio
         shape = (len(context), world_model.history - 1, world_model.config.denoiser.action_dim)
         self.actions = torch.zeros(shape, device=context.device) if actions is None else actions
@@ -43,12 +49,14 @@ class Dream:
         proprio = None
         if world_model.state_model is not None:
             proprio = start.proprio.to(device).unsqueeze(1).repeat(1, 2, 1)
-        return cls(world_model, context, seed=seed, proprio=proprio)
+        return cls(world_model, context, seed=seed, proprio=proprio, tasks=start.tasks.tolist())
 
     def step(self, action: Tensor) -> Tensor:
         """Do `action` ``(B, A)``; returns the next frame ``(B, C, H, W)``."""
         actions = torch.cat([self.actions, action.unsqueeze(1)], dim=1)
-        frame, self.proprio = self.world_model.step(self.context, actions, self.proprio, self.generator)
+        frame, self.proprio = self.world_model.step(
+            self.context, actions, self.proprio, self.generator, task=self._task
+        )
         self.context = torch.cat([self.context[:, 1:], frame.unsqueeze(1)], dim=1)
         self.actions = actions[:, 1:]
         return frame

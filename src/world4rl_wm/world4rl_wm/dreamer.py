@@ -69,6 +69,8 @@ class _NoJudge:
     def probability(self, frames: Tensor) -> Tensor:
         return torch.full((len(frames),), float("nan"), device=frames.device)
 
+    progress = probability
+
 
 @dataclass
 class Dreamer:
@@ -137,7 +139,7 @@ class Dreamer:
         try:
             rollout = imagine(
                 model,
-                self.models.reward_model or _NoJudge(),  # type: ignore[arg-type]  # only `probability` is asked
+                self.models.reward_model or _NoJudge(),
                 to_float(repeated(context.frames)),
                 repeated(context.actions),
                 None if question.actions is None else repeated(question.actions),
@@ -147,7 +149,7 @@ class Dreamer:
                 step_done,
                 proprio,
                 watch.start,
-                self.models.second_world_model,
+                self.models.ensemble,
                 request.return_frames,
             )
         finally:

@@ -11,6 +11,7 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from world4rl_wm.dream import Dream
+from world4rl_wm.ensemble import Companions, Ensemble
 from world4rl_wm.frames import StartStates
 from world4rl_wm.reward import RewardModel
 from world4rl_wm.world_model import WorldModel
@@ -35,6 +36,8 @@ class ImaginationEnv:
     Observations are float ``(num_envs, observed_frames, C, H, W)`` in [-1, 1]. Episodes start at random rows of
     `starts`: beginnings of real episodes. There is no autoreset: all dreams of a batch
     run in step, and `reset` starts the next batch; steps after an episode's end are masked by the caller.
+
+    With an `ensemble`, ``info["uncertainty"]`` ``(num_envs,)`` says how unsure each new frame is: what its kind means.
     """
 
     def __init__(
@@ -43,12 +46,14 @@ class ImaginationEnv:
         reward_models: list[RewardModel],
         starts: StartStates,
         config: ImaginationConfig,
+        ensemble: Ensemble | None = None,
     ):
         if config.num_envs % len(world_models):
             raise ValueError(f"num_envs {config.num_envs} must be a multiple of the {len(world_models)} world models")
         self.config = config
         self.num_envs = config.num_envs
         self.world_models, self.reward_models = world_models, reward_models
+        self.ensemble = ensemble or Ensemble()
         self.starts = starts
         denoiser = world_models[0].config.denoiser
         pixels = (config.observed_frames, denoiser.image_channels, denoiser.image_size, denoiser.image_size)
@@ -58,6 +63,7 @@ class ImaginationEnv:
         self.action_space = batch_space(self.single_action_space, config.num_envs)
         self._generator = torch.Generator()
         self._dreams: list[Dream] = []
+        self._beside: list[Companions] = []
 
     def reset(self, *, seed: int | None = None, rows: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
         """Start a batch of dreams, at `rows` of the start states or at random ones."""
@@ -71,6 +77,7 @@ class ImaginationEnv:
             Dream.from_start(model, part, noise_seed + i)
             for i, (model, part) in enumerate(zip(self.world_models, parts, strict=True))
         ]
+        self._beside = [self.ensemble.along(dream) for dream in self._dreams]
         device = self.world_models[0].device
         self._streak = torch.zeros(self.num_envs, dtype=torch.long, device=device)
         self._alive = torch.ones(self.num_envs, dtype=torch.bool, device=device)
@@ -80,7 +87,8 @@ class ImaginationEnv:
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]:
         """Do `actions` ``(num_envs, A)``; observation, reward, terminated, truncated, info (as gymnasium)."""
         parts = actions.clamp(-1, 1).chunk(len(self._dreams))
-        frames = torch.cat([dream.step(part) for dream, part in zip(self._dreams, parts, strict=True)])
+        imagined = [dream.step(part) for dream, part in zip(self._dreams, parts, strict=True)]
+        frames = torch.cat(imagined)
         probability = torch.stack([model.probability(frames) for model in self.reward_models])
         thresholds = torch.tensor([[model.threshold] for model in self.reward_models], device=frames.device)
         hit = (probability > thresholds).all(0)
@@ -89,7 +97,9 @@ class ImaginationEnv:
         self._step += 1
         truncated = self._alive & ~terminated & torch.tensor(self._step >= self.config.horizon)
         self._alive = self._alive & ~(terminated | truncated)
-        info = {"success": terminated, "probability": probability.min(0).values}
+        done = zip(self._beside, parts, imagined, strict=True)
+        unsure = [beside.step(part, frame) for beside, part, frame in done]
+        info = {"success": terminated, "probability": probability.min(0).values, "uncertainty": torch.cat(unsure)}
         return self._observation(), terminated.float(), terminated, truncated, info
 
     def _observation(self) -> Tensor:

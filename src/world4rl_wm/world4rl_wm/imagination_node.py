@@ -5,15 +5,17 @@ from __future__ import annotations
 import gc
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import rclpy
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
-from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
+from rclpy.executors import MultiThreadedExecutor
 from rclpy.node import Node
 
 from world4rl_data.contract import TaskContract
+from world4rl_data.spin_node import until_shutdown
 from world4rl_interfaces.action import ImagineRollouts
 from world4rl_interfaces.srv import ImagineRollout, LoadCheckpoint
 from world4rl_wm.imagination_parameters_node import read_parameters
@@ -21,7 +23,7 @@ from world4rl_wm.imagine_request import ImaginationLimits
 from world4rl_wm.rollout_messages import preview_message
 
 RESULT_TIMEOUT_S = 60  # how long an action's result is kept for a client that comes for it
-THREADS = 4  # one dreams; the others take pictures, answer "busy" and take cancel requests meanwhile
+THREADS = 4  # one waits for the dream; the others take pictures, answer "busy" and take cancel requests meanwhile
 CHECKPOINTS = ("world_model_checkpoint", "reward_checkpoint", "policy_checkpoint")
 
 
@@ -51,7 +53,7 @@ class ImaginationNode(Node):
         loaders["second_world_model_checkpoint"] = self._models.load_second
         for name, load in loaders.items():  # one that fails is told, and can be loaded later
             if texts[name]:
-                self._load(texts[name], load)
+                self._answers.work(partial(self._load, texts[name], load))
         self._create_interfaces()
 
     def _create_interfaces(self) -> None:
@@ -132,11 +134,10 @@ def main() -> None:
     rclpy.init()
     executor = MultiThreadedExecutor(num_threads=THREADS)
     try:
-        executor.add_node(ImaginationNode())
-        gc.freeze()  # what is loaded now stays: no collection walks it, and the node ends without seconds of tidying
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        with until_shutdown():
+            executor.add_node(ImaginationNode())
+            gc.freeze()  # what is loaded now stays: no collection walks it, the node ends without seconds of tidying
+            executor.spin()
     finally:
         rclpy.try_shutdown()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,11 @@ import yaml
 from world4rl_data.contract import TaskContract
 from world4rl_wm import protocols, reward, world_model
 from world4rl_wm.checkpoint import CONFIG, CheckpointError
+from world4rl_wm.ensemble import Ensemble
+from world4rl_wm.ensemble_loading import ensemble_of
 from world4rl_wm.protocols import Policy
 from world4rl_wm.reward import RewardModel
+from world4rl_wm.uncertainty import UncertaintyMap
 from world4rl_wm.world_model import WorldModel
 
 
@@ -28,7 +31,8 @@ class LoadedModels:
     """World model, a second one that only judges the first, reward model and policy; each may be absent.
 
     `contract`, when given, is the only task contract whose checkpoints are accepted; otherwise the world model brings
-    its own. `load_policy` makes a policy of a checkpoint folder and a device.
+    its own. `load_policy` makes a policy of a checkpoint folder and a device. `calibration` is what the disagreement of
+    the two world models means, where `world4rl calibrate-uncertainty` has measured it.
     """
 
     device: str = "cpu"
@@ -38,6 +42,14 @@ class LoadedModels:
     reward_model: RewardModel | None = None
     policy: Policy | None = None
     second_world_model: WorldModel | None = None
+    calibration: UncertaintyMap | None = None
+    _folder: Path | None = field(default=None, init=False)
+    _second_folder: Path | None = field(default=None, init=False)
+
+    @property
+    def ensemble(self) -> Ensemble:
+        """Who dreams along with the world model."""
+        return Ensemble((self.second_world_model,), 0, self.calibration) if self.second_world_model else Ensemble()
 
     def load(self, uri: str) -> tuple[TaskContract, str]:
         """Load a checkpoint folder of any of the three kinds. What was loaded stays on failure.
@@ -65,7 +77,7 @@ class LoadedModels:
         return policy.contract, ""
 
     def load_second(self, uri: str) -> tuple[TaskContract, str]:
-        """Load the world model that is asked for its opinion of the first one's steps; returns as `load`.
+        """Load the world model that dreams along with the first; returns as `load`, with what the uncertainty tells.
 
         Raises:
             CheckpointError, ContractError, ContractMismatch: what is wrong with the folder, or that it does not fit.
@@ -78,8 +90,8 @@ class LoadedModels:
                 f"{path} looks at {second.history} frames, the first world model at {first.history}: "
                 f"give two with the same history"
             )
-        self.second_world_model = second
-        return second.contract, ""
+        self.second_world_model, self._second_folder = second, path
+        return second.contract, self._calibrate()
 
     def _load_world_model(self, path: Path) -> tuple[TaskContract, str]:
         model = WorldModel.load(path, self.device, self.contract)
@@ -95,8 +107,18 @@ class LoadedModels:
         if second is not None and second.history != model.history:
             self.second_world_model = None
             notes.append(f"the second world model looks at {second.history} frames and is put out")
-        self.world_model = model
-        return model.contract, "; ".join(notes)
+        self.world_model, self._folder = model, path
+        told = self._calibrate()
+        return model.contract, "; ".join([*notes, told] if told else notes)
+
+    def _calibrate(self) -> str:
+        """Find what the disagreement of the two world models means; a sentence on it, empty where there is no pair."""
+        self.calibration = None
+        if self.second_world_model is None or self._folder is None or self._second_folder is None:
+            return ""
+        ensemble, told = ensemble_of(self._folder, [(self.second_world_model, self._second_folder)])
+        self.calibration = ensemble.calibration
+        return f"uncertainty: {told}"
 
 
 def checkpoint_path(uri: str) -> Path:

@@ -14,7 +14,7 @@ from world4rl_data.store import EpisodeStore
 from world4rl_wm.dream import Dream
 from world4rl_wm.frames import StartStates, to_float, to_uint8
 from world4rl_wm.reward import RewardModel
-from world4rl_wm.train_reward import LabelledFrames
+from world4rl_wm.reward_data import LabelledFrames, labelled_frames, progress_of
 from world4rl_wm.world_model import WorldModel
 
 
@@ -73,7 +73,17 @@ def labelled_dreams(dreamed: Replay) -> LabelledFrames:
     """Dreamed frames with what was really so at that step: on these a reward model learns to read dreams."""
     step = torch.arange(dreamed.frames.shape[1])
     done = (dreamed.success_index >= 0).unsqueeze(1) & (step >= dreamed.success_index.unsqueeze(1))
-    return LabelledFrames(dreamed.frames[dreamed.inside], done[dreamed.inside])
+    reached = [progress_of(len(step) - 1, None if i < 0 else i) for i in dreamed.success_index.tolist()]
+    inside = dreamed.inside
+    return LabelledFrames(dreamed.frames[inside], done[inside], torch.stack(reached)[inside])
+
+
+def real_and_dreamed(
+    store: EpisodeStore, episodes: Sequence[int], world_model: WorldModel | None, seed: int = 0
+) -> LabelledFrames:
+    """The frames of labelled episodes and, with a world model, those of the same episodes dreamed again."""
+    frames = labelled_frames(store, episodes)
+    return frames if world_model is None else frames + labelled_dreams(replay(world_model, store, episodes, seed))
 
 
 def longest_streak(hits: Tensor) -> Tensor:

@@ -1,0 +1,89 @@
+"""`world4rl calibrate-uncertainty`: what the disagreement of world models means in real error."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from world4rl.commands.common import CommandError, SeedOption
+from world4rl.commands.dream_models import (
+    DeviceOption,
+    DreamFolders,
+    EnsembleOption,
+    RunOption,
+    StoreOption,
+    WorldModelOption,
+)
+
+
+def calibrate_uncertainty(
+    run: RunOption = None,
+    store: StoreOption = None,
+    world_model: WorldModelOption = None,
+    ensemble: EnsembleOption = (),
+    source: tuple[str, ...] = (),
+    episodes: int | None = None,
+    held_out: float = 0.5,
+    bins: int = 20,
+    wrong_quantile: float = 0.75,
+    noise_dreams: int = 3,
+    device: DeviceOption = "auto",
+    seed: SeedOption = 0,
+) -> None:
+    """Dream held-out episodes again, measure how well disagreement tells the real error, and keep the map.
+
+    Two signals: how far the world models' dreams lie apart, and how far dreams of the first from other noise do. The
+    map from each to the expected error goes to WORLD_MODEL/uncertainty.json, with AUROC and rank correlation on
+    episodes that it was not fitted on, and a picture to uncertainty.png. Films, plays and the imagination node use it
+    from then on; noise alone is used by films and plays, and only where its AUROC is .7 or more.
+
+    Args:
+        source: Only episodes of these sources, such as policy; none given: all.
+        episodes: This many episodes, the first ones; None takes all.
+        held_out: Share of the episodes on which the quality is measured, and nothing fitted.
+        bins: Points of the map.
+        wrong_quantile: A frame is wrong when its error lies above this share of the fitted frames' errors.
+        noise_dreams: Dreams from other noise; 0 leaves noise out.
+    """
+    from tqdm import tqdm
+
+    from world4rl.record import note
+    from world4rl.uncertainty_picture import uncertainty_picture
+    from world4rl_data.store import EpisodeStore
+    from world4rl_wm.ensemble_loading import load_others
+    from world4rl_wm.loaded_models import resolve_device
+    from world4rl_wm.uncertainty_calibration import CalibrationConfig, calibrate
+    from world4rl_wm.world_model import WorldModel
+
+    config = CalibrationConfig(held_out, bins, wrong_quantile, noise_dreams, seed)
+    folders = DreamFolders.find(run, store, world_model, ensemble)
+    data = EpisodeStore.open(folders.store)
+    chosen = data.select(source=source or None)[:episodes]
+    if not chosen:
+        raise CommandError(f"{folders.store} holds no episodes of {', '.join(source) or 'any source'}")
+    model = WorldModel.load(folders.world_model, resolve_device(device), data.contract)
+    others = load_others(model, folders.ensemble)
+    with tqdm(total=len(chosen), unit="episode") as bar:
+        watch = lambda done: bar.update(done - bar.n)  # noqa: E731
+        found, measured = calibrate(model, folders.world_model, others, data, chosen, config, watch)
+    path = found.save(folders.world_model)
+    uncertainty_picture(found, measured, path.with_suffix(".png"))
+    results = {
+        name: {k: v for k, v in quality.to_dict().items() if k != "map"} for name, quality in found.signals.items()
+    }
+    settings = asdict(config) | folders.settings() | {"source": list(source)}
+    note(folders.store, "calibrate-uncertainty", settings, seed, results)
+    print(f"{path}: fitted on {found.fitted_episodes} episodes, measured on {found.held_out_episodes} others")
+    for name, quality in found.signals.items():
+        low, high = quality.auroc_ci95
+        print(
+            f"  {name}: AUROC {quality.auroc:.2f} (95 % {low:.2f} to {high:.2f}), of frames of the same step "
+            f"{quality.auroc_same_step:.2f}; Spearman {quality.spearman:.2f}; mean error expected "
+            f"{quality.expected_error:.3f}, real {quality.real_error:.3f}{'' if quality.usable else '; below .7'}"
+        )
+    print(f"  the step's number alone: AUROC {found.auroc_of_step:.2f}")
+    if not others:
+        print(
+            "one world model: give --ensemble with another of a different --seed for an uncertainty that is not noise's"
+        )
+    if found.trained_on_store:
+        print("a world model has learned from this very store: fresh episodes will be worse, use such")
