@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 
 WIDTH, HEIGHT = 360, 220
@@ -14,12 +14,16 @@ MAX_POINTS = 160  # more cannot be told apart at this width
 
 @dataclass(frozen=True)
 class Series:
-    """One line or, with `dots`, a set of points. `colour` is a CSS colour such as ``var(--c1)``."""
+    """One line or, with `dots`, a set of points. `colour` is a CSS colour such as ``var(--c1)``.
+
+    `band` is an interval around the line: x, low, high.
+    """
 
     name: str
     points: Sequence[tuple[float, float]]
     colour: str
     dots: bool = False
+    band: Sequence[tuple[float, float, float]] = ()
 
 
 def line_chart(
@@ -37,12 +41,12 @@ def line_chart(
         log: logarithmic y axis; points at or below 0 are left out.
         percent: y values are shares and labelled in percent.
     """
-    cleaned = [Series(s.name, thin(_finite(s.points, log)), s.colour, s.dots) for s in series]
+    cleaned = [replace(s, points=thin(_finite(s.points, log))) for s in series]
     cleaned = [s for s in cleaned if s.points]
     if not cleaned:
         return ""
     xs = [x for s in cleaned for x, _ in s.points]
-    ys = [y for s in cleaned for _, y in s.points]
+    ys = [y for s in cleaned for _, y in s.points] + [y for s in cleaned for _, *limits in s.band for y in limits]
     x_low, x_high = min(0.0, *xs), max(xs)
     y_low, y_high = y_range or (min(ys), max(ys))
     if y_range is None and not log:
@@ -56,9 +60,9 @@ def line_chart(
         share = math.log(y / y_low) / math.log(y_high / y_low) if log else (y - y_low) / (y_high - y_low)
         return HEIGHT - BOTTOM - min(max(share, 0.0), 1.0) * (HEIGHT - TOP - BOTTOM)
 
-    y_ticks = _log_ticks(y_low, y_high) if log else _ticks(y_low, y_high)
-    body = [_grid_line(to_y(t), f"{t:.0%}" if percent else _number(t)) for t in y_ticks]
-    body += [_x_tick(to_x(t), _number(t)) for t in _ticks(x_low, x_high)]
+    y_ticks = _log_ticks(y_low, y_high) if log else ticks(y_low, y_high)
+    body = [_grid_line(to_y(t), f"{t:.0%}" if percent else number(t)) for t in y_ticks]
+    body += [_x_tick(to_x(t), number(t)) for t in ticks(x_low, x_high)]
     body += [_draw(s, to_x, to_y) for s in cleaned]
     body.append(f'<text class="axis" x="{WIDTH - RIGHT}" y="{HEIGHT - 4}" text-anchor="end">{escape(x_label)}</text>')
     names = ", ".join(s.name for s in cleaned)
@@ -89,7 +93,18 @@ def _draw(series: Series, to_x, to_y) -> str:  # type: ignore[no-untyped-def]
     if series.dots or len(places) == 1:
         return "".join(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="3.5" fill="{series.colour}"/>' for x, y in places)
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
-    return f'<polyline points="{path}" fill="none" stroke="{series.colour}" stroke-width="2" stroke-linejoin="round"/>'
+    return (
+        _band(series, to_x, to_y)
+        + f'<polyline points="{path}" fill="none" stroke="{series.colour}" stroke-width="2" stroke-linejoin="round"/>'
+    )
+
+
+def _band(series: Series, to_x, to_y) -> str:  # type: ignore[no-untyped-def]
+    if not series.band:
+        return ""
+    edge = [(x, high) for x, _, high in series.band] + [(x, low) for x, low, _ in reversed(series.band)]
+    path = " ".join(f"{to_x(x):.1f},{to_y(y):.1f}" for x, y in edge)
+    return f'<polygon points="{path}" fill="{series.colour}" fill-opacity="0.18"/>'
 
 
 def _grid_line(y: float, text: str) -> str:
@@ -103,7 +118,7 @@ def _x_tick(x: float, text: str) -> str:
     return f'<text class="axis" x="{x:.1f}" y="{HEIGHT - BOTTOM + 15}" text-anchor="middle">{text}</text>'
 
 
-def _ticks(low: float, high: float, about: int = 4) -> list[float]:
+def ticks(low: float, high: float, about: int = 4) -> list[float]:
     """Round values within [low, high]."""
     raw = (high - low) / about
     power = 10 ** math.floor(math.log10(raw))
@@ -118,7 +133,7 @@ def _log_ticks(low: float, high: float) -> list[float]:
     return ticks if len(ticks) <= 6 else [t for t in ticks if math.isclose(math.log10(t) % 1, 0, abs_tol=1e-9)] or ticks
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     if value and abs(value) >= 1000 and value % 100 == 0:
         return f"{value / 1000:g}k"
     return f"{value:g}"

@@ -33,9 +33,12 @@ def build_report(run: Path | str) -> Path:
         RunError: the folder holds no run, or a file in it is damaged.
     """
     data = read_run(run)
-    page = render(data)
-    path = data.path / "report.html"
-    building = path.with_name(".report.html.building")
+    return write_page(render(data), data.path / "report.html")
+
+
+def write_page(page: str, path: Path) -> Path:
+    """Write HTML whole or not at all."""
+    building = path.with_name(f".{path.name}.building")
     building.write_text(page, encoding="utf-8")
     building.replace(path)
     return path
@@ -43,21 +46,26 @@ def build_report(run: Path | str) -> Path:
 
 def render(data: RunData) -> str:
     """The page's HTML."""
-    environment = Environment(
+    return environment().get_template("report.html.j2").render(**view(data))
+
+
+def environment() -> Environment:
+    """What pages are rendered in: the package's templates, and filters that write figures."""
+    made = Environment(
         loader=PackageLoader("world4rl"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
+    made.filters |= {
         "percent": percent,
         "points": points,
         "p_value": p_value,
         "duration": duration,
         "figure": figure,
     }
-    return environment.get_template("report.html.j2").render(**view(data))
+    return made
 
 
 def view(data: RunData) -> dict[str, Any]:
@@ -252,4 +260,4 @@ def duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-__all__ = ["POLICIES", "build_report", "render", "view"]
+__all__ = ["POLICIES", "build_report", "environment", "render", "view", "write_page"]

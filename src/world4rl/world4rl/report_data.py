@@ -70,7 +70,7 @@ def read_run(run: Path | str) -> RunData:
     if not run.is_dir():
         raise RunError(f"{run} is no folder: give a run folder such as runs/demo")
     summary = _json(run / "summary.json")
-    clips, left_out = _clips(run)
+    clips, left_out = read_clips(run)
     data = RunData(
         path=run,
         summary=summary,
@@ -160,7 +160,8 @@ def _losses(run: Path) -> dict[str, list[tuple[float, float]]]:
     return losses
 
 
-def _clips(run: Path) -> tuple[list[Clip], list[str]]:
+def read_clips(run: Path) -> tuple[list[Clip], list[str]]:
+    """The films in a folder's `clips`, and the names of those that are too large for a page."""
     clips, left_out = [], []
     for path in sorted(run.glob("clips/*.mp4")):
         if path.name.startswith("."):
