@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from world4rl.video import BAR_PX, GAP_PX, LABEL_PX, compose, side_by_side
+from world4rl.video import BAR_PX, GAP_PX, LABEL_PX, Mp4, compose, side_by_side
 
 
 def frames(length: int, streams: int = 2, size: int = 32, value: int | None = None) -> np.ndarray:
@@ -74,3 +74,17 @@ def test_bad_input_is_named(tmp_path: Path, real, imagined, probability, message
     with pytest.raises(ValueError, match=message):
         side_by_side(real, imagined, tmp_path / "clip.mp4", probability)
     assert not list(tmp_path.iterdir())
+
+
+def test_film_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    """Nor does one that nothing was added to; one that was closed holds what was added."""
+    picture = np.zeros((16, 16, 3), np.uint8)
+    with pytest.raises(KeyboardInterrupt), Mp4(tmp_path / "clip.mp4") as film:
+        film.add(picture)
+        raise KeyboardInterrupt
+    Mp4(tmp_path / "clip.mp4").close()
+    assert not list(tmp_path.iterdir())
+    with Mp4(tmp_path / "clip.mp4", 5.0) as film:
+        for _ in range(3):
+            film.add(picture)
+    assert len(decode(tmp_path / "clip.mp4")) == 3

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
-import cv2
 import numpy as np
 
+from world4rl.drawing import BACKGROUND, streams, write
+
 LABEL_PX, BAR_PX, GAP_PX = 24, 22, 8
-BACKGROUND, TEXT = (24, 26, 31), (235, 235, 235)
 BAR_LOW, BAR_HIGH = (92, 107, 128), (46, 160, 110)
 HOLD_S = 0.6  # the last frame stays, so that the end of a short clip can be seen before it loops
 
@@ -71,27 +72,17 @@ def compose(
     real: np.ndarray, imagined: np.ndarray, probability: float | None, scale: int, labels: tuple[str, str]
 ) -> np.ndarray:
     """One picture, uint8 RGB ``(H', W', 3)`` with even sides, of two frames ``(C, H, W)``."""
-    panels = [_streams(frame, scale) for frame in (real, imagined)]
+    panels = [streams(frame, scale) for frame in (real, imagined)]
     height, width = panels[0].shape[:2]
     canvas_height = LABEL_PX + height + (BAR_PX if probability is not None else 0)
     canvas_width = 2 * width + GAP_PX
     canvas = np.full((canvas_height + canvas_height % 2, canvas_width + canvas_width % 2, 3), BACKGROUND, np.uint8)
     for panel, label, left in zip(panels, labels, (0, width + GAP_PX), strict=True):
         canvas[LABEL_PX : LABEL_PX + height, left : left + width] = panel
-        _write(canvas, label, left + 4, LABEL_PX - 8)
+        write(canvas, label, left + 4, LABEL_PX - 8)
     if probability is not None:
         _bar(canvas, probability, width + GAP_PX, LABEL_PX + height, width)
     return canvas
-
-
-def _streams(frame: np.ndarray, scale: int) -> np.ndarray:
-    """``(3n, H, W)`` to RGB ``(H s, n W s, 3)``, nearest-neighbour."""
-    row = np.concatenate([part.transpose(1, 2, 0) for part in np.split(frame, len(frame) // 3)], axis=1)
-    return row.repeat(scale, axis=0).repeat(scale, axis=1)
-
-
-def _write(canvas: np.ndarray, text: str, x: int, y: int) -> None:
-    cv2.putText(canvas, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, 0.45, TEXT, 1, cv2.LINE_AA)
 
 
 def _bar(canvas: np.ndarray, probability: float, left: int, top: int, width: int) -> None:
@@ -100,24 +91,60 @@ def _bar(canvas: np.ndarray, probability: float, left: int, top: int, width: int
     filled = left + round(share * width)
     canvas[top + 4 : top + BAR_PX - 2, left : left + width] = (48, 52, 60)
     canvas[top + 4 : top + BAR_PX - 2, left:filled] = BAR_HIGH if share >= 0.5 else BAR_LOW
-    _write(canvas, f"success {probability:.2f}", left + 5, top + BAR_PX - 6)
+    write(canvas, f"success {probability:.2f}", left + 5, top + BAR_PX - 6)
 
 
-def write_mp4(pictures: Sequence[np.ndarray], path: Path | str, fps: float = 10.0) -> Path:
+def write_mp4(pictures: Iterable[np.ndarray], path: Path | str, fps: float = 10.0) -> Path:
     """Encode RGB pictures of one even size; written beside its place and renamed, so that no half film is left."""
-    import av
-
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    building = path.with_name(f".{path.name}.building.mp4")
-    height, width = pictures[0].shape[:2]
-    # faststart puts the index first, so that a browser plays before it has everything
-    with av.open(str(building), "w", options={"movflags": "+faststart"}) as container:
-        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1000), options={"crf": "20"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        stream.codec_context.thread_count = 1
+    with Mp4(path, fps) as film:
         for picture in pictures:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
-        container.mux(stream.encode())
-    building.replace(path)
-    return path
+            film.add(picture)
+    return film.path
+
+
+class Mp4:
+    """A film that grows picture by picture; it is at `path` once closed, unless nothing was added or it failed."""
+
+    def __init__(self, path: Path | str, fps: float = 10.0):
+        self.path, self._fps = Path(path), fps
+        self._building = self.path.with_name(f".{self.path.name}.building.mp4")
+        self._container: Any = None
+
+    def add(self, picture: np.ndarray) -> None:
+        """Add an RGB picture uint8 ``(H, W, 3)``, of even sides, all alike."""
+        import av
+
+        if self._container is None:
+            self._open(*picture.shape[:2])
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+        self._container.mux(self._stream.encode(frame))
+
+    def _open(self, height: int, width: int) -> None:
+        import av
+
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        # faststart puts the index first, so that a browser plays before it has everything
+        self._container = av.open(str(self._building), "w", options={"movflags": "+faststart"})
+        rate = Fraction(self._fps).limit_denominator(1000)
+        self._stream = self._container.add_stream("libx264", rate=rate, options={"crf": "20"})
+        self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "yuv420p"
+        self._stream.codec_context.thread_count = 1
+
+    def close(self) -> None:
+        """Finish the film and put it in its place."""
+        if self._container is None:
+            return
+        container, self._container = self._container, None
+        container.mux(self._stream.encode())
+        container.close()
+        self._building.replace(self.path)
+
+    def __enter__(self) -> Mp4:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        elif self._container is not None:
+            self._container.close()
+            self._building.unlink(missing_ok=True)  # there once the first picture is encoded

@@ -1,80 +1,130 @@
-"""`world4rl imagine`: a film of reality next to the dream."""
+"""`world4rl imagine`: a film of reality, the dream and their difference."""
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from world4rl.commands.common import CommandError, SeedOption
+from world4rl.commands.dream_models import (
+    DeviceOption,
+    DreamFolders,
+    DreamModels,
+    EnsembleOption,
+    RewardOption,
+    RunOption,
+    StoreOption,
+    WorldModelOption,
+    reward_folder,
+)
 
 if TYPE_CHECKING:
+    import numpy as np
     from torch import Tensor
 
+    from world4rl.dream_film import DreamFilm
     from world4rl_data.store import EpisodeStore
+    from world4rl_wm.rollout import Rollout
 
 
 def imagine(
-    store: Path,
-    world_model: Path,
-    reward: Path,
-    out: Path,
+    run: RunOption = None,
+    store: StoreOption = None,
+    world_model: WorldModelOption = None,
+    reward: RewardOption = None,
+    ensemble: EnsembleOption = (),
+    out: Path | None = None,
     episode: int = 0,
     start: int = 0,
     steps: int | None = None,
+    samples: int = 1,
     policy: Path | None = None,
+    scale: int | None = None,
+    device: DeviceOption = "auto",
     seed: SeedOption = 0,
 ) -> None:
-    """Dream a real episode again from one of its frames and write an MP4, real left, imagined right.
+    """Dream a real episode again from one of its frames and write an MP4: real, imagined, and where they differ.
 
     The dream gets the frames up to START and then only actions: those of the episode, or those of a policy that sees
-    nothing but the dream. The bar shows the reward model's success probability.
+    nothing but the dream. Below, success probability and uncertainty over time. Needs no display.
 
     Args:
-        store: Training store with the episode.
-        world_model: World-model checkpoint.
-        reward: Reward-model checkpoint.
-        out: MP4 to write; settings and success probability by step go to OUT with the ending .run.
+        out: MP4 to write; None: dream-EPISODE.mp4 in the run's clips, or here. Settings and numbers by step go to OUT
+            with the ending .run.
         episode: Index of the episode in the store.
         start: Frame from which to dream [control periods].
         steps: Length of the dream [control periods]; None goes to the end of the episode.
+        samples: Dreams of the same actions, each from its own noise.
         policy: Policy checkpoint that acts in the dream; None repeats the real actions.
+        scale: Pixels per pixel of a frame; None: as many as make it readable.
     """
-    import numpy as np
-
     from world4rl.record import Record
-    from world4rl.video import side_by_side
-    from world4rl_data.store import EpisodeStore
     from world4rl_policy.actor_critic import GaussianPolicy
-    from world4rl_wm.reward import RewardModel
     from world4rl_wm.rollout import imagine as dream
-    from world4rl_wm.world_model import WorldModel
 
-    data = EpisodeStore.open(store)
+    if samples < 1 or (scale is not None and scale < 1):
+        raise CommandError("--samples and --scale must be at least 1")
+    folders, judge = DreamFolders.find(run, store, world_model, ensemble), reward_folder(run, reward)
+    models = DreamModels.load(folders, judge, device)
+    data, model = models.data, models.world_model
     steps = require_part(data, episode, start, steps, policy is not None)
-    model = WorldModel.load(world_model, contract=data.contract)
-    judge = RewardModel.load(reward, contract=data.contract)
-    actor = None if policy is None else GaussianPolicy.load(policy, contract=data.contract)
-    settings: dict[str, object] = {
-        "store": str(store),
-        "content_hash": data.content_hash,
-        "episode": data.infos[episode].episode_id,
-    }
-    settings |= {"start": start, "steps": steps, "world_model": str(world_model), "reward": str(reward)}
-    record = Record(out.with_suffix(".run"), "imagine", settings | {"policy": str(policy)}, seed)
-    context, past, actions, proprio = context_of(data, episode, start, steps, model.history)
-    given = actions if actor is None else None
-    rollout = dream(model, judge, context, past, given, steps, seed, actor, proprio=proprio)
-    real = data.frames(episode)[start : start + steps + 1]
-    frames = rollout.frames[0].numpy()
-    probability = rollout.success_probability[0].tolist()
-    first = real[:1]  # both sides begin with the frame that the dream starts from
-    now = float(judge.probability(context[:, -1])[0])
-    side_by_side(real, np.concatenate([first, frames]), out, [now, *probability], data.contract.control_rate_hz)
-    for step, value in enumerate(probability, start + 1):
-        record.metric(step=step, success_probability=value)
+    out = out or (Path() if run is None else run / "clips") / f"dream-{episode}.mp4"
+    actor = None if policy is None else GaussianPolicy.load(policy, model.device, data.contract)
+    asked: dict[str, object] = {"content_hash": data.content_hash, "episode": data.infos[episode].episode_id}
+    asked |= {"start": start, "steps": steps, "samples": samples, "policy": str(policy), "uncertainty": models.told}
+    record = Record(out.with_suffix(".run"), "imagine", folders.settings() | {"reward": str(judge)} | asked, seed)
+    parts = context_of(data, episode, start, steps, model.history)
+    context, past, actions, proprio = (part.repeat_interleave(samples, 0).to(model.device) for part in parts)
+    given = None if actor else actions
+    rollout = dream(
+        model, models.judge, context, past, given, steps, seed, actor, proprio=proprio, ensemble=models.ensemble
+    )
+    film = film_of(models, rollout, data.frames(episode)[start : start + steps + 1], title_of(data, episode), not actor)
+    film.write(out, data.contract.control_rate_hz, scale)
+    tables = {"success_probability": film.success, "uncertainty": film.uncertainty, "picture_error": film.error}
+    for step in range(1, steps + 1):
+        columns = {name: table[:, step].tolist() for name, table in tables.items()}
+        columns["progress"] = rollout.progress[:, step - 1].tolist()
+        known = {name: [v if math.isfinite(v) else None for v in values] for name, values in columns.items()}
+        record.metric(step=start + step, **known)
     record.finish()
-    name = data.infos[episode].episode_id
-    print(f"{out}: {steps} imagined steps of {name}, last success probability {probability[-1]:.2f}")
+    last = ", ".join(f"{value:.2f}" for value in film.success[:, -1])
+    print(f"{out}: {steps} imagined steps of {data.infos[episode].episode_id}, last success probability {last}")
+    print(f"uncertainty: {models.told}")
+
+
+def film_of(models: DreamModels, rollout: Rollout, real: np.ndarray, title: str, compared: bool) -> DreamFilm:
+    """The film of a roll-out beside `real` frames ``(R, C, H, W)``, of which the first is where it starts."""
+    import numpy as np
+    import torch
+
+    from world4rl.dream_film import DreamFilm
+    from world4rl_wm.frames import to_float
+
+    def with_start(values: Tensor, first: float) -> np.ndarray:
+        table = values.cpu().numpy()
+        return np.concatenate([np.full((len(table), 1), first, table.dtype), table], axis=1)
+
+    frames = rollout.frames.cpu().numpy()
+    starts = np.repeat(real[None, :1], len(frames), axis=0)
+    judged = models.judge.probability(to_float(torch.from_numpy(np.array(real))).to(models.world_model.device))
+    return DreamFilm(
+        title=title,
+        real=np.array(real),
+        imagined=np.concatenate([starts, frames], axis=1),
+        success=with_start(rollout.success_probability, float(judged[0])),
+        real_success=judged.cpu().numpy(),
+        uncertainty=with_start(rollout.uncertainty, 0.0),
+        kind=rollout.uncertainty_kind,
+        compared=compared,
+    )
+
+
+def title_of(data: EpisodeStore, episode: int) -> str:
+    """Task, episode and outcome."""
+    info = data.infos[episode]
+    return f"{info.task}  {info.episode_id} ({info.outcome.name.lower()})"
 
 
 def require_part(data: EpisodeStore, episode: int, start: int, steps: int | None, free: bool) -> int:
