@@ -1,0 +1,131 @@
+"""What `throughput.py` measures: dreams and training steps of a preset, of its alternatives and of DIAMOND's shape."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from world4rl.settings import Preset
+from world4rl_data.contract import TaskContract
+from world4rl_data.episode import ActionSource, Episode, Outcome
+from world4rl_data.store import EpisodeStore
+from world4rl_wm.dream import Dream
+from world4rl_wm.frames import FrameWindows
+from world4rl_wm.training_cost import denoiser_gflops
+from world4rl_wm.training_step import TrainingStep, WorldModelTraining
+from world4rl_wm.winograd import direct_convolutions
+from world4rl_wm.world_model import WorldModel, WorldModelConfig
+
+BATCHES, STEPS, TRAINING_BATCH, MATRIX = (1, 16, 64, 256), (1, 3, 5), 32, 1024
+Context = Callable[[], AbstractContextManager[object]]
+
+
+@dataclass
+class Case:
+    """Something that is measured: `work` handles `amount` frames or samples; `gflops` is the direct way's, of each."""
+
+    name: str
+    amount: int
+    gflops: float
+    work: Callable[[], object]
+    context: Context = nullcontext
+
+
+@contextmanager
+def bfloat16(device: torch.device) -> Iterator[None]:
+    with torch.autocast(device.type, dtype=torch.bfloat16):
+        yield
+
+
+def random_store(folder: Path, contract: TaskContract, episodes: int = 8, steps: int = 15) -> EpisodeStore:
+    """Episodes of noise."""
+    random = np.random.default_rng(0)
+    with EpisodeStore.create(folder, contract) as store:
+        for number in range(episodes):
+            images = {
+                s.name: random.integers(0, 256, (steps + 1, s.height, s.width, 3), np.uint8) for s in contract.images
+            }
+            episode = Episode(
+                images=images,
+                proprio=random.normal(size=(steps + 1, contract.proprio_dim)).astype(np.float32),
+                actions=random.uniform(-1, 1, (steps, contract.action_dim)).astype(np.float32),
+                action_sources=np.full(steps, ActionSource.RANDOM, np.uint8),
+                stamps=np.arange(steps + 1, dtype=np.int64) * 100_000_000 + 1,
+                task="noise",
+                source="random",
+                outcome=Outcome.FAILURE,
+                success_index=None,
+                contract_hash=contract.hash,
+                episode_id=f"{number}",
+            )
+            store.append(episode)
+    return store
+
+
+def dreaming(
+    name: str, config: WorldModelConfig, contract: TaskContract, device: torch.device, batch: int, **options: Any
+) -> Case:
+    """One step of `batch` dreams."""
+    model = WorldModel(config, contract).to(device).eval().requires_grad_(False)
+    if options.pop("contiguous", False):
+        model.to(memory_format=torch.contiguous_format)
+    if options.pop("compile", False):
+        model.denoiser.compile()
+    d = config.denoiser
+    frames = torch.rand(batch, d.history, d.image_channels, d.image_size, d.image_size, device=device) * 2 - 1
+    dream, action = Dream(model, frames, seed=0), torch.zeros(batch, d.action_dim, device=device)
+    gflops = denoiser_gflops(model.denoiser) * config.edm.steps
+    return Case(name, batch, gflops, lambda: dream.step(action), **options)
+
+
+def training(
+    name: str, config: WorldModelConfig, settings: WorldModelTraining, store: EpisodeStore, **options: Any
+) -> Case:
+    """One optimisation step, without roll-outs of its own."""
+    model = WorldModel(config, store.contract)
+    if model.state_model is not None:
+        model.state_model.requires_grad_(False)
+    if options.pop("contiguous", False):
+        model.to(memory_format=torch.contiguous_format)
+    compiled = options.pop("compile", False)
+    settings = replace(settings, batch_size=TRAINING_BATCH, compile=compiled)
+    step = TrainingStep(model, FrameWindows(store, range(len(store)), config.denoiser.history), settings, seed=0)
+    step.prepare()
+    forward_and_backward = 3 * denoiser_gflops(model.denoiser)
+    return Case(name, TRAINING_BATCH, forward_and_backward, lambda: step.take(0), **options)
+
+
+def make_cases(preset: Preset, store: EpisodeStore, device: torch.device, compiled: bool) -> list[Case]:
+    """All that is measured; the first is the processor's own pace."""
+    contract = store.contract
+    config, settings = preset.world_model_config(contract), preset.world_model.training
+    diamond = replace(
+        config,
+        denoiser=replace(config.denoiser, stem=1, widths=(64, 64, 64, 64), layers=2),
+        edm=replace(config.edm, p_mean=-0.4, p_std=1.2, steps=3),
+    )
+    a, b = torch.rand(2, MATRIX, MATRIX, device=device)
+    found = [Case("matrix product", 1, 2 * MATRIX**3 / 1e9, lambda: a @ b)]
+    for steps in STEPS:
+        setting = replace(config, edm=replace(config.edm, steps=steps))
+        found += [dreaming(f"dream, steps {steps}, batch {n}", setting, contract, device, n) for n in BATCHES]
+    found += [dreaming(f"dream, DIAMOND's shape, steps 3, batch {n}", diamond, contract, device, n) for n in (1, 16)]
+    alternatives: dict[str, dict[str, Any]] = {
+        "direct convolutions": {"context": direct_convolutions},
+        "not channels_last": {"context": direct_convolutions, "contiguous": True},
+        "bfloat16": {"context": lambda: bfloat16(device)},
+    }
+    if compiled:
+        alternatives["torch.compile"] = {"compile": True}
+    found.append(training("train", config, settings, store))
+    found.append(training("train, DIAMOND's shape", diamond, settings, store))
+    for name, how in alternatives.items():
+        found.append(dreaming(f"dream, {name}, steps 1, batch 64", config, contract, device, 64, **how))
+        found.append(training(f"train, {name}", config, settings, store, **how))
+    return found
