@@ -17,12 +17,13 @@ from typing import Any
 import rclpy
 from action_msgs.msg import GoalStatus
 from rclpy.action import ActionClient
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from world4rl_bringup.client_types import ClientError, NoAnswer, NotThere, Progress, Refused
 from world4rl_bringup.missing_nodes import what_is_missing
+from world4rl_data.spin_node import until_shutdown
 
 _SLICE_S = 0.05  # how often a waiting thread looks whether the other side is still there
 _GONE_S = 3.0  # a service that has not been seen for this long while its answer is awaited has ended
@@ -51,7 +52,7 @@ class ClientLink:
         self._thread.start()
 
     def _spin(self) -> None:
-        with contextlib.suppress(ExternalShutdownException):
+        with until_shutdown(self._context):
             self._executor.spin()
 
     def close(self) -> None:

@@ -29,8 +29,8 @@ from world4rl_control.instant import Instant
 from world4rl_control.joint_trajectory import JointTrajectory
 from world4rl_control.node_support import describe
 from world4rl_control.servo_twist import ServoTwist
-from world4rl_control.spin_node import spin_until_shutdown
 from world4rl_data.contract import TaskContract
+from world4rl_data.spin_node import spin_until_shutdown
 from world4rl_interfaces.msg import Action
 
 _WATCH_PERIOD_S = 0.05

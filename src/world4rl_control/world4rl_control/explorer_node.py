@@ -14,9 +14,9 @@ from world4rl_control.explorer import ExplorerConfig, RandomExplorer
 from world4rl_control.explorer_episodes import EpisodePlan, ExplorerEpisodes, Phase
 from world4rl_control.node_support import describe, message_type
 from world4rl_control.pacing import ObservationPacer
-from world4rl_control.spin_node import spin_until_shutdown
 from world4rl_data.contract import TaskContract
 from world4rl_data.episode import ActionSource
+from world4rl_data.spin_node import spin_until_shutdown
 from world4rl_interfaces.msg import Action, ArmStatus
 from world4rl_interfaces.srv import ResetArm, StartEpisode, StopEpisode
 

@@ -15,7 +15,7 @@ from typing import Any
 import rclpy
 from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.clock import Clock, ClockType
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from rclpy.task import Future
 
@@ -25,6 +25,7 @@ from .episode_services_node import EpisodeServices
 from .recorder import EpisodeRecorder, RecorderConfig, RecorderError, result_of
 from .recorder_parameters_node import declare_parameters
 from .recorder_report_node import RecorderReport
+from .spin_node import until_shutdown
 from .tap import Tap
 from .topic_taps_node import TopicTaps
 
@@ -185,8 +186,9 @@ class RecorderNode(LifecycleNode):
     async def _sleep(self, seconds: float) -> None:
         """Wait on the steady clock while other callbacks run."""
         done: Future = Future(executor=self.executor)
+        group = ReentrantCallbackGroup()  # of its own: a group never forgets the timers that it once held
         timer = self.create_timer(
-            seconds, lambda: done.done() or done.set_result(None), callback_group=self._group, clock=self._steady
+            seconds, lambda: done.done() or done.set_result(None), callback_group=group, clock=self._steady
         )
         try:
             await done
@@ -195,8 +197,10 @@ class RecorderNode(LifecycleNode):
 
     async def _closed(self, closing: Closing[Path]) -> None:
         """Wait for the disk while other callbacks run."""
-        while not closing.done():
-            await self._sleep(0.002)
+        done: Future = Future(executor=self.executor)
+        in_this_thread = self.executor.create_task
+        closing.add_done_callback(lambda _: in_this_thread(done.set_result, None))
+        await done
 
     # -- the rest ------------------------------------------------------------------------------------------------
 
@@ -233,9 +237,8 @@ def main(args: list[str] | None = None) -> None:
     executor = SingleThreadedExecutor()
     executor.add_node(node)
     try:
-        executor.spin()
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
+        with until_shutdown():
+            executor.spin()
     finally:
         node.interrupt("the recorder was told to end")
         node.close_taps()

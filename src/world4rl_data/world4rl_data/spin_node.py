@@ -1,12 +1,28 @@
-"""Runs one node of this package until it is told to end."""
+"""Runs a node until it is told to end, and ends it quietly whatever it was doing at that moment."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import rclpy
+from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
+
+
+@contextmanager
+def until_shutdown(context: Context | None = None) -> Iterator[None]:
+    """What serves ROS inside is ended by SIGINT, SIGTERM or a shutdown of `context` (default: the global one) without a
+    complaint, also where these come in the middle of a callback; what fails before them is raised."""
+    try:
+        yield
+    except (KeyboardInterrupt, ExternalShutdownException):
+        pass
+    except Exception:
+        if rclpy.ok(context=context):
+            raise
+        # A callback was using ROS when it went: that it is gone is all that failed.
 
 
 def spin_until_shutdown(name: str, make: Callable[[], Node], args: list[str] | None = None) -> None:
@@ -14,16 +30,11 @@ def spin_until_shutdown(name: str, make: Callable[[], Node], args: list[str] | N
     the process with its message."""
     rclpy.init(args=args)
     try:
-        try:
-            node = make()
-        except ValueError as error:
-            raise SystemExit(f"{name}: {error}") from None
-        rclpy.spin(node)
-    except (KeyboardInterrupt, ExternalShutdownException):
-        pass
-    except Exception:
-        if rclpy.ok():
-            raise
-        # The signal came in the middle of a callback: what failed is only that ROS is gone.
+        with until_shutdown():
+            try:
+                node = make()
+            except ValueError as error:
+                raise SystemExit(f"{name}: {error}") from None
+            rclpy.spin(node)
     finally:
         rclpy.try_shutdown()

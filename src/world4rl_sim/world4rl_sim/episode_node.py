@@ -5,7 +5,6 @@ The episodes run as plain sequential code in the main thread; a second thread se
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import sys
@@ -17,7 +16,7 @@ from typing import Any
 
 import rclpy
 from rclpy.client import Client
-from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from std_msgs.msg import String
@@ -25,6 +24,7 @@ from std_srvs.srv import SetBool
 
 from world4rl_data.contract import TaskContract
 from world4rl_data.episode import Outcome
+from world4rl_data.spin_node import until_shutdown
 from world4rl_interfaces.msg import Action
 from world4rl_interfaces.srv import ResetArm, StartEpisode, StopEpisode
 
@@ -243,5 +243,5 @@ def run_node(make: Callable[[], EpisodeNode], args: list[str] | None) -> None:
 
 
 def _spin(executor: SingleThreadedExecutor) -> None:
-    with contextlib.suppress(ExternalShutdownException, KeyboardInterrupt):
+    with until_shutdown():
         executor.spin()
