@@ -68,6 +68,15 @@ def test_own_file_extends_a_shipped_one(tmp_path: Path) -> None:
     assert toy.ppo.iterations == 3 and toy.ppo.clip == tiny.ppo.clip and toy.collect == tiny.collect
 
 
+def test_a_threshold_is_a_number_or_calibrated() -> None:
+    assert load_preset("tiny", ["reward.calibration.threshold=0.8"]).reward.calibration.threshold == 0.8
+    episodes = "reward.calibration.episodes=0.2"
+    preset = load_preset("tiny", [episodes, "reward.calibration.threshold=calibrated"])
+    assert preset.reward.calibration.threshold == "calibrated"
+    with pytest.raises(ValueError, match=r"give reward\.calibration\.episodes above 0"):
+        load_preset("tiny", ["reward.calibration.threshold=calibrated"])
+
+
 def test_overrides_are_typed() -> None:
     preset = load_preset("tiny", ["ppo.iterations=7", "bc.training.learning_rate=1e-3", "collect.policy_noise=[0.2]"])
     assert preset.ppo.iterations == 7
@@ -88,6 +97,8 @@ def test_overrides_are_typed() -> None:
         ("collect.policy_noise=0.1", "collect.policy_noise must be a list"),
         ("ppo=3", "ppo must be a section"),
         ("ppo.clip=[", "not YAML"),
+        ("reward.network.backbone=huge", "reward.network.backbone must be one of small, resnet18, got 'huge'"),
+        ("reward.calibration.threshold=high", "must be a number, got 'high'; or calibrated"),
     ],
 )
 def test_wrong_override_names_the_key(override: str, message: str) -> None:

@@ -77,7 +77,7 @@ def _help(words: list[str]) -> int:
         return 2
     print("usage: world4rl COMMAND [OPTIONS]\n\nLearn in a world model of the robot, on a ROS graph.\n\ncommands:")
     for name, command in (group or COMMANDS).items():
-        print(f"  {' '.join(name):<20} {command.summary}")
+        print(f"  {' '.join(name):<22} {command.summary}")
     print("\n`world4rl COMMAND --help` shows a command's options, their units and defaults.")
     print(f"The same command again goes on where it was. {DEBUG}=1 shows tracebacks.")
     return 0

@@ -31,12 +31,13 @@ _SOURCE = {"expert": ActionSource.SCRIPTED, "policy": ActionSource.POLICY, "rand
 class Behaviour:
     """Who acts. `noise` is the standard deviation added to each action (expert: its own clumsiness), in action units.
 
-    A policy acts by its mean plus `noise`.
+    A policy acts by its mean plus `noise`. Another `variant` draws other random numbers from the same start state.
     """
 
     kind: Literal["expert", "policy", "random"]
     noise: float = 0.0
     checkpoint: Path | None = None
+    variant: int = 0
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def _expert(task: str, behaviour: Behaviour, rng: np.random.Generator) -> Contro
     return lambda env, _: expert.act(ToolState(env.arm.pose[0], env.arm.gripper_width), env.arm.objects, rng)
 
 
-def _random(contract: TaskContract, seed: int) -> Controller:
+def _random(contract: TaskContract, seed: int | tuple[int, ...]) -> Controller:
     from world4rl_control.explorer import RandomExplorer
 
     explorer = RandomExplorer(contract, seed)
@@ -104,11 +105,12 @@ def _policy(contract: TaskContract, behaviour: Behaviour, rng: np.random.Generat
 def run_episode(env: SimEnv, task: str, behaviour: Behaviour, seed: int) -> Episode:
     """One episode from the start state `seed`; its actions are those that the gate executed."""
     contract = env.contract
-    rng = np.random.default_rng([seed, 1])
+    variant = behaviour.variant
+    rng = np.random.default_rng([seed, 1 + variant])
     if behaviour.kind == "expert":
         act = _expert(task, behaviour, rng)
     elif behaviour.kind == "random":
-        act = _random(contract, seed)
+        act = _random(contract, (seed, variant) if variant else seed)
     else:
         act = _policy(contract, behaviour, rng)
     observation, _ = env.reset(seed=seed)
@@ -132,7 +134,7 @@ def run_episode(env: SimEnv, task: str, behaviour: Behaviour, seed: int) -> Epis
         outcome=Outcome.SUCCESS if info["success"] else Outcome.FAILURE,
         success_index=info["success_index"],
         contract_hash=contract.hash,
-        episode_id=f"{behaviour.kind}-{name}-{behaviour.noise:g}-{seed}",
+        episode_id=f"{behaviour.kind}-{name}-{behaviour.noise:g}-{seed}" + (f"-{variant}" if variant else ""),
         seed=seed,
         policy_id=name,
     )

@@ -100,8 +100,9 @@ def _train_dreamer(run: Run, name: str, seed: int) -> None:
     be learned, from real episodes dreamed again with what really came of them."""
     import torch
 
-    from world4rl_wm.replay import labelled_dreams, replay
-    from world4rl_wm.train_reward import labelled_frames, train_and_save
+    from world4rl_wm.replay import real_and_dreamed
+    from world4rl_wm.reward_data import RewardData, labelled_frames, set_aside
+    from world4rl_wm.train_reward import train_and_save
     from world4rl_wm.train_world_model import train_world_model
     from world4rl_wm.world_model import WorldModel
 
@@ -117,15 +118,20 @@ def _train_dreamer(run: Run, name: str, seed: int) -> None:
         seed,
         run.progress,
     )
-    dreams = labelled_dreams(replay(WorldModel.load(path), store, episodes, seed))
-    held_out = run.store("check")
+    model, held_out = WorldModel.load(path), run.store("check")
+    learned, calibrating = set_aside(episodes, preset.reward.calibration.episodes, seed)
+    data = RewardData(
+        real_and_dreamed(store, learned, model, seed),
+        {"real": labelled_frames(held_out, range(len(held_out)))},
+        real_and_dreamed(store, calibrating, model, seed) if calibrating else None,
+    )
     train_and_save(
-        labelled_frames(store, episodes) + dreams,
-        labelled_frames(held_out, range(len(held_out))),
+        data,
         run.contract,
         run.checkpoint(f"reward_{name}"),
         preset.reward_config(run.contract),
         preset.reward.training,
+        preset.reward.calibration,
         seed,
         run.progress,
         {"store": store.content_hash},

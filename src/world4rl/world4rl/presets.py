@@ -130,13 +130,28 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
         return _build(typing.cast(type, hint), value, where)
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if origin in (typing.Union, types.UnionType):
-        inner = next(a for a in args if a is not type(None))
-        return None if value is None and type(None) in args else _convert(inner, value, where)
+        return _either(args, value, where)
+    if origin is typing.Literal:
+        if value not in args:
+            raise PresetError(f"{where} must be one of {', '.join(args)}, got {value!r}")
+        return value
     if origin is tuple:
         if not isinstance(value, list | tuple):
             raise PresetError(f"{where} must be a list, got {value!r}")
         return tuple(_convert(args[0], item, f"{where}[{i}]") for i, item in enumerate(value))
     return _scalar(hint, value, where)
+
+
+def _either(hints: tuple[Any, ...], value: Any, where: str) -> Any:
+    """A value of a type, or None or a word where the hints allow it."""
+    words = [word for hint in hints if typing.get_origin(hint) is typing.Literal for word in typing.get_args(hint)]
+    if value in words or (value is None and type(None) in hints):
+        return value
+    inner = next(hint for hint in hints if hint is not type(None) and typing.get_origin(hint) is not typing.Literal)
+    try:
+        return _convert(inner, value, where)
+    except PresetError as error:
+        raise PresetError(f"{error}{''.join(f'; or {word}' for word in words)}") from None
 
 
 def _scalar(kind: Any, value: Any, where: str) -> Any:

@@ -18,6 +18,7 @@ from world4rl_policy.bc import Demonstrations
 from world4rl_policy.ppo import Ppo, PpoConfig, start_kl
 from world4rl_wm.frames import StartStates
 from world4rl_wm.imagination_env import ImaginationConfig, ImaginationEnv
+from world4rl_wm.memory import keep_freed_memory
 from world4rl_wm.metrics_log import MetricsLog
 from world4rl_wm.replay_check import ReplayCheck
 from world4rl_wm.reward import RewardModel
@@ -133,6 +134,7 @@ def refine(
         successes: real successful episodes for the BC term.
         out: folder for metrics.jsonl.
     """
+    keep_freed_memory()
     log = MetricsLog(out / "metrics.jsonl", step=-1)
     judge_starts = judge_starts[: config.selection.episodes]
     imagined_start = dreamed_success(start, dream, starts[: config.selection.episodes], config.imagination)

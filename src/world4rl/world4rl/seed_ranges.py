@@ -29,4 +29,4 @@ class SeedRanges:
         return {p: [self.first(p), self.first(p) + _PURPOSE - 1] for p in PURPOSES}
 
 
-PURPOSES = ("demonstrate", "train", "random", "start", "replay_check", "evaluate", "deploy")
+PURPOSES = ("demonstrate", "train", "random", "start", "replay_check", "evaluate", "deploy", "measure")

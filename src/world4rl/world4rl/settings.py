@@ -15,7 +15,9 @@ from world4rl_wm.edm import EdmConfig
 from world4rl_wm.imagination_env import ImaginationConfig
 from world4rl_wm.replay_check import ReplayCheckConfig
 from world4rl_wm.reward import RewardConfig
-from world4rl_wm.train_reward import RewardTraining
+from world4rl_wm.reward_batches import RewardTraining
+from world4rl_wm.reward_calibration import RewardCalibration
+from world4rl_wm.reward_network import RewardNetwork
 from world4rl_wm.training_step import WorldModelTraining
 from world4rl_wm.world_model import WorldModelConfig
 
@@ -51,10 +53,11 @@ class WorldModelSettings:
 
 @dataclass(frozen=True)
 class RewardSettings:
-    """`network` is a RewardConfig without its channels, which the contract decides."""
+    """`network` is a RewardNetwork without its channels, which the contract decides."""
 
     network: dict[str, Any]
     training: RewardTraining
+    calibration: RewardCalibration
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ class Preset:
         return PolicyConfig(**_sizes(contract), **self.bc.network)
 
     def reward_config(self, contract: TaskContract) -> RewardConfig:
-        """The reward model's network for the contract's frames."""
+        """The reward model's network for the contract's frames, not yet calibrated."""
         return RewardConfig(image_channels=contract.image_channels, **self.reward.network)
 
 
@@ -123,7 +126,7 @@ CONTRACT_DECIDES = ("image_channels", "image_size", "action_dim", "proprio_dim")
 NETWORKS: dict[str, type] = {
     "world_model.denoiser": DenoiserConfig,
     "bc.network": PolicyConfig,
-    "reward.network": RewardConfig,
+    "reward.network": RewardNetwork,
 }
 """Mappings in a preset that are these dataclasses without the fields of `CONTRACT_DECIDES`."""
 

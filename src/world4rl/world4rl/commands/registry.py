@@ -32,7 +32,14 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("train", "bc"): Command("train:bc", "a policy by behaviour cloning, plain or filtered"),
     ("refine",): Command("refine:refine", "PPO in imagination, after the replay check"),
     ("evaluate",): Command("evaluate:evaluate", "success of a policy in the simulator, with its interval"),
-    ("imagine",): Command("imagine:imagine", "a film of real next to imagined frames"),
+    ("evaluate", "world-model"): Command(
+        "evaluate_world_model:evaluate_world_model", "how true a world model is: errors, action sensitivity, outcomes"
+    ),
+    ("imagine",): Command("imagine:imagine", "a film of real next to imagined frames, and where they differ"),
+    ("play",): Command("play:play", "steer a dream by keyboard, joystick or a file of actions"),
+    ("calibrate-uncertainty",): Command(
+        "uncertainty:calibrate_uncertainty", "what the disagreement of world models means in real error"
+    ),
     ("calibrate-trust",): Command("trust:calibrate_trust", "how much surprise is normal, for the policy node"),
     ("run",): Command("run:run", "the ROS graph of a mode: sim_arm, real_arm, record, ..."),
     ("report",): Command("report:report", "one HTML page about a run folder"),

@@ -63,31 +63,39 @@ def reward(
     """Train the reward model on the labelled episodes of a store; every fifth episode is held out to measure it.
 
     With a world model it also learns to read that model's dreams: the episodes are dreamed again with their actions,
-    and each dreamed frame is labelled by what was really so. Refinement needs that.
+    and each dreamed frame is labelled by what was really so. Refinement needs that. Interrupted, it goes on from its
+    last saved step.
 
     Args:
         store: Training store.
-        out: Checkpoint folder to write; settings and metrics go to OUT.training.
+        out: Checkpoint folder to write; settings, state, metrics and pictures go to OUT.training.
         world_model: World-model checkpoint whose dreams it shall read; None learns from real frames alone.
     """
     from world4rl_data.episode import Outcome
-    from world4rl_wm.replay import labelled_dreams, replay
-    from world4rl_wm.train_reward import labelled_frames, train_and_save
+    from world4rl_wm.replay import labelled_dreams, real_and_dreamed, replay
+    from world4rl_wm.reward_data import RewardData, labelled_frames, set_aside
+    from world4rl_wm.train_reward import train_and_save
     from world4rl_wm.world_model import WorldModel
 
     values, data = _load(store, preset, settings)
     record = _record(out, "train reward", values.reward, data, seed, world_model=str(world_model))
     if _done(record, out):
         return
+    model = None if world_model is None else WorldModel.load(world_model, contract=data.contract)
     labelled = data.select(outcome=(Outcome.SUCCESS, Outcome.FAILURE))
-    held_out = labelled[seed % HELD_OUT :: HELD_OUT]
-    learned = sorted(set(labelled) - set(held_out))
-    frames, measured = labelled_frames(data, learned), labelled_frames(data, held_out)
-    if world_model is not None:
-        frames += labelled_dreams(replay(WorldModel.load(world_model, contract=data.contract), data, learned, seed))
+    rest, held_out = set_aside(labelled, 1 / HELD_OUT, seed)
+    learned, calibrating = set_aside(rest, values.reward.calibration.episodes, seed)
+    measured = {"real": labelled_frames(data, held_out)}
+    if model is not None:
+        measured["dreamed"] = labelled_dreams(replay(model, data, held_out, seed))
+    frames = RewardData(
+        real_and_dreamed(data, learned, model, seed),
+        measured,
+        real_and_dreamed(data, calibrating, model, seed) if calibrating else None,
+    )
     network, training = values.reward_config(data.contract), values.reward.training
     hashes = {"store": data.content_hash}
-    train_and_save(frames, measured, data.contract, out, network, training, seed, True, hashes, record.log)
+    train_and_save(frames, data.contract, out, network, training, values.reward.calibration, seed, data_hashes=hashes)
     _finish(record, out)
 
 
@@ -155,7 +163,11 @@ def _done(record: Record, out: Path) -> bool:
 
 def _finish(record: Record, out: Path) -> None:
     metrics = json.loads((out / "metrics.json").read_text())
-    record.metric(event="result", **{k: v for k, v in metrics.items() if k != "training"})
+    result = {key: value for key, value in metrics.items() if key not in ("training", "calibration")}
+    record.metric(event="result", **result)
     record.finish()
     if main_process():
-        print(f"{out}: {', '.join(f'{k} {v}' for k, v in metrics.items() if k != 'training')}")
+        told = {key: value for key, value in result.items() if key != "held_out"}
+        for frames, found in result.get("held_out", {}).items():
+            told |= {f"{frames} frames {name}": found[name] for name in ("j", "brier", "ece")}
+        print(f"{out}: {', '.join(f'{key} {value}' for key, value in told.items())}")
