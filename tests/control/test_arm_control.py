@@ -95,6 +95,18 @@ def test_an_action_of_another_time_is_dropped_and_counted(bench, age_s):
     assert bench.act(age_s=0.4).accepted
 
 
+def test_an_action_decided_on_before_the_last_one_is_dropped_until_enabled_again(bench):
+    """Two sources at once: what was recorded would go back in time. The loser's next action counts."""
+    assert bench.act().accepted
+    late = bench.act(source=HUMAN, age_s=0.02)
+    assert not late.accepted and "overtaken" in late.reason
+    bench.pass_time(CONTRACT.period_s)
+    assert bench.act(source=HUMAN).accepted
+    bench.control.stop("test", bench.now)
+    bench.enable()
+    assert bench.act(age_s=0.3).accepted
+
+
 def test_an_action_without_a_stamp_is_dropped(bench):
     assert "stamp" in bench.control.act([0, 0, 0], HUMAN, 0.0, bench.now).reason
 

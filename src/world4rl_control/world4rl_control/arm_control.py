@@ -61,6 +61,7 @@ class ArmControl:
         self._clock_watch = ClockWatch(config.clock_timeout_s)
         limits = self.gate.limits
         self._path = TargetPath(contract.period_s, limits.max_speed_m_s, limits.max_step_rad / contract.period_s)
+        self._decided_s = 0.0  # stamp of the last action that was taken since enabling
         self._stopped_s: float | None = None  # real time of the last stop, while the backend must be reminded of it
 
     # -- moving -------------------------------------------------------------------------------------------------------
@@ -75,6 +76,8 @@ class ArmControl:
         arm, now_s = self.arm, now.ros_s
         out = self.gate.apply(values, source, arm.position, arm.quat, now_s, arm.pose_age(now_s))
         self._aim(out, now)
+        if out.accepted:
+            self._decided_s = stamp_s
         return out
 
     def reset_step(self, now: Instant) -> None:
@@ -119,7 +122,7 @@ class ArmControl:
         refusal = _first([self._mode, *self.faults, *silences, *self.requirements], now)
         if not refusal:
             self._tell_stop("enabled afresh")
-            self.arm.jump, self._stopped_s = "", None
+            self.arm.jump, self._decided_s, self._stopped_s = "", 0.0, None
             self._path.clear()
             self._backend.begin()
             if self.frame is not None:
@@ -189,6 +192,8 @@ class ArmControl:
             return "the action has no stamp: its source must stamp it"
         age_s = now_s - stamp_s
         if abs(age_s) <= limit_s:
+            if stamp_s <= self._decided_s <= now_s + limit_s:  # a later one is from before the clock started again
+                return "overtaken: decided on no later than the action that is being executed"
             return ""
         when = f"{age_s:.2f} s old" if age_s > 0 else f"stamped {-age_s:.2f} s in the future"
         return f"late action, {when} (limit {limit_s:g} s): is its source slow, or are the machines' clocks apart?"
