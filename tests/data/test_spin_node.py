@@ -28,7 +28,7 @@ def test_the_ways_ros_is_told_to_end_are_quiet(context, end):
 def test_a_callback_that_uses_ros_after_its_end_is_quiet(context):
     node = rclpy.create_node("busy", context=context)
     context.shutdown()
-    with pytest.raises(RuntimeError, match="context is invalid|destruction"):
+    with pytest.raises(RuntimeError, match=r"context is invalid|destruction"):
         node.get_publishers_info_by_topic("/gone")  # what a timer of the recorder does when SIGTERM comes
     with until_shutdown(context):
         node.get_publishers_info_by_topic("/gone")

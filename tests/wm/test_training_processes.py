@@ -16,6 +16,8 @@ from torch import Tensor
 
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.draws import Draws
+from world4rl_wm.precision import native_bfloat16
+from world4rl_wm.processes import process_state
 from world4rl_wm.train_state_model import StateTraining
 from world4rl_wm.train_world_model import train_world_model
 from world4rl_wm.training_step import WorldModelTraining
@@ -51,14 +53,16 @@ def alone(store: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Te
 
 
 def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
-    """Equal but for the order of summation: another batch would move weights by the learning rate, 5e-4.
+    """Equal but for rounding: another batch would move weights by twice the learning rate, 1e-3.
 
+    In bfloat16 a gradient that is summed from pieces differs by 2^-9, and so does Adam's step.
     Biases in front of a normalisation are left out: they have no gradient, and Adam moves them by rounding errors.
     """
     assert found.keys() == expected.keys()
+    most = 1e-4 if native_bfloat16("cpu") else 1e-6
     for name, value in expected.items():
         if not re.search(r"conv(1|2|_shortcut)\.bias$", name):
-            assert float((found[name] - value).abs().mean()) < 1e-6, name
+            assert float((found[name] - value).abs().mean()) < most, name
 
 
 def test_a_batch_in_two_pieces_is_the_same_step(store: Path, alone: dict[str, Tensor], tmp_path: Path) -> None:
@@ -70,7 +74,7 @@ def test_two_processes_train_as_one(store: Path, alone: dict[str, Tensor], tmp_p
     folder = Path(__file__).parent
     paths = [str(folder), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     environment = os.environ | {
-        "ACCELERATE_USE_CPU": "true",
+        "ACCELERATE_USE_CPU": "true",  # also where there is a GPU
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join(paths),
     }
@@ -78,7 +82,7 @@ def test_two_processes_train_as_one(store: Path, alone: dict[str, Tensor], tmp_p
     program = [str(Path(__file__)), str(store), str(tmp_path / "wm")]
     done = subprocess.run([*launcher, *program], env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("2 processes") == 1
+    assert sorted(done.stdout.splitlines()) == ["process 0 of 2", "process 1 of 2"]
     assert_close(weights(tmp_path / "wm"), alone)
 
 
@@ -105,5 +109,5 @@ def test_steps_and_seeds_draw_differently() -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     train(Path(sys.argv[1]), Path(sys.argv[2]))
-    if os.environ["RANK"] == "0":
-        print(f"{os.environ['WORLD_SIZE']} processes", flush=True)
+    state = process_state()
+    print(f"process {state.process_index} of {state.num_processes}", flush=True)

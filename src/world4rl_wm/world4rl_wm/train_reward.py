@@ -11,11 +11,11 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from accelerate import PartialState
 from torch import Tensor
 from tqdm import tqdm
 
 from world4rl_data.contract import TaskContract
+from world4rl_wm.processes import process_state
 from world4rl_wm.resnet import ResNet18, load_pretrained
 from world4rl_wm.reward import RewardConfig, RewardModel
 from world4rl_wm.reward_batches import RewardBatches, RewardTraining
@@ -126,7 +126,7 @@ def train_and_save(
     torch.manual_seed(seed)
     model = RewardModel(network or RewardConfig(contract.image_channels), contract)
     _start_from_pretrained(model, config.pretrained)
-    model.to(PartialState().device)
+    model.to(process_state().device)
     work = out.with_name(out.name + ".training")
     train_reward(data.learned, model, config, seed, progress, work)
     calibrate(model, data.calibration, calibration)

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field
 
 import torch
-from accelerate import Accelerator, PartialState
+from accelerate import Accelerator
 from torch import Tensor
 
 from world4rl_wm.draws import Draws
@@ -14,6 +14,7 @@ from world4rl_wm.frames import FrameWindows, Window
 from world4rl_wm.memory import keep_freed_memory
 from world4rl_wm.mixture import Mixture, draw_weighted, episode_weights
 from world4rl_wm.precision import mixed_precision
+from world4rl_wm.processes import process_state
 from world4rl_wm.train_state_model import StateTraining
 from world4rl_wm.world_model import WorldModel
 
@@ -109,7 +110,8 @@ class TrainingStep:
         weights = episode_weights(windows.infos, config.mixture)
         self._weights = None if weights is None else torch.from_numpy(weights)[windows.episode]
         self.accelerator = accelerator = Accelerator(
-            mixed_precision=mixed_precision(PartialState().device.type), gradient_accumulation_steps=config.accumulation
+            mixed_precision=mixed_precision(process_state().device.type),
+            gradient_accumulation_steps=config.accumulation,
         )
         self.parts = accelerator.num_processes * config.accumulation
         if config.batch_size % self.parts:
