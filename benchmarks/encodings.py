@@ -15,7 +15,7 @@ from rivals_parts.options import contest, parser, result_path
 from rivals_parts.rival import Rival
 from rivals_parts.table import table
 
-from world4rl_wm.action_encoding import ENCODINGS
+from world4rl_wm.model.action_encoding import ENCODINGS
 
 
 def encoded(encoding: str, contest: Contest, seed: int) -> Rival:

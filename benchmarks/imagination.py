@@ -35,11 +35,11 @@ from small_models import camera_image
 from world4rl.presets import load_preset
 from world4rl_bringup.domain import own_domain
 from world4rl_data.contract import TaskContract
-from world4rl_wm.imagination_service import ImaginationService
-from world4rl_wm.imagine_request import ContextSource, ImagineRequest
-from world4rl_wm.loaded_models import LoadedModels
-from world4rl_wm.reward import RewardModel
-from world4rl_wm.world_model import WorldModel
+from world4rl_wm.imagination.loaded_models import LoadedModels
+from world4rl_wm.imagination.request import ContextSource, ImagineRequest
+from world4rl_wm.imagination.service import ImaginationService
+from world4rl_wm.model.world_model import WorldModel
+from world4rl_wm.reward.model import RewardModel
 
 CONTRACT = "franka_sim_press"
 

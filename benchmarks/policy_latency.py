@@ -127,7 +127,7 @@ def make_models(folder: Path, trust: bool) -> dict[str, str]:
     from world4rl_policy.actor_critic import GaussianPolicy
     from world4rl_policy.surprise import parts_of
     from world4rl_policy.trust_limit import TrustLimit, digest
-    from world4rl_wm.world_model import WorldModel
+    from world4rl_wm.model.world_model import WorldModel
 
     contract, preset = make_contract(), load_preset("tiny")
     contract.save(folder / "contract.yaml")

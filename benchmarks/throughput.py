@@ -28,7 +28,7 @@ from throughput_parts.cases import Case, make_cases, random_store
 from world4rl.presets import load_preset
 from world4rl_data.contract import TaskContract
 from world4rl_wm.checkpoint import provenance
-from world4rl_wm.memory import keep_freed_memory
+from world4rl_wm.training.memory import keep_freed_memory
 
 RESULTS = Path(__file__).parent / "results"
 

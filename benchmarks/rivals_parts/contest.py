@@ -19,8 +19,8 @@ from torch import Tensor
 from world4rl.settings import Preset
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.checkpoint import provenance
-from world4rl_wm.frames import FrameWindows
-from world4rl_wm.world_model import WorldModel
+from world4rl_wm.model.frames import FrameWindows
+from world4rl_wm.model.world_model import WorldModel
 
 
 @dataclass

@@ -8,7 +8,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from world4rl_wm.frames import Window, to_uint8
+from world4rl_wm.model.frames import Window, to_uint8
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
 from torchrl.modules import ObsDecoder, ObsEncoder, RSSMPosterior, RSSMPrior
 
-from world4rl_wm.draws import Draws
-from world4rl_wm.frames import FrameWindows, Window, to_float, to_uint8
-from world4rl_wm.training_step import WorldModelTraining, learning_rate_factor
+from world4rl_wm.model.frames import FrameWindows, Window, to_float, to_uint8
+from world4rl_wm.training.draws import Draws
+from world4rl_wm.training.step import WorldModelTraining, learning_rate_factor
 
 KERNELS = {32: [5, 6, 6], 64: [5, 5, 6, 6]}
 """Of the decoder, by the pictures' size [pixels]; its layers are as many as the encoder's."""

@@ -16,11 +16,11 @@ from world4rl_data.store import EpisodeStore
 from world4rl_wm.measures.dreams import DreamBatch, Starts
 from world4rl_wm.measures.intervals import bootstrap
 from world4rl_wm.measures.open_loop import by_episode, error_tables
-from world4rl_wm.replay import Replay, labelled_dreams, verdicts
-from world4rl_wm.replay_check import judge
-from world4rl_wm.reward import RewardModel
-from world4rl_wm.reward_data import labelled_frames
-from world4rl_wm.train_reward import train_reward
+from world4rl_wm.measures.replay import Replay, labelled_dreams, verdicts
+from world4rl_wm.measures.replay_check import judge
+from world4rl_wm.reward.data import labelled_frames
+from world4rl_wm.reward.model import RewardModel
+from world4rl_wm.reward.train_reward import train_reward
 
 HORIZONS = (1, 5, 15)
 MEASURES = ("psnr", "ssim", "moving")

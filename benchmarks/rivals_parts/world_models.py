@@ -11,15 +11,15 @@ from rivals_parts.rival import Trained, parameters
 from torch import Tensor
 
 from world4rl_data.contract import TaskContract
-from world4rl_wm import edm
-from world4rl_wm.draws import Draws
-from world4rl_wm.dream import Dream
-from world4rl_wm.frames import FrameWindows, Window, to_uint8
-from world4rl_wm.state_model import StateModel
-from world4rl_wm.train_state_model import StateTraining, train_state_model
-from world4rl_wm.training_state import TrainingState
-from world4rl_wm.training_step import TrainingStep, WorldModelTraining
-from world4rl_wm.world_model import WorldModel, WorldModelConfig
+from world4rl_wm.imagination.dream import Dream
+from world4rl_wm.model import edm
+from world4rl_wm.model.frames import FrameWindows, Window, to_uint8
+from world4rl_wm.model.state_model import StateModel
+from world4rl_wm.model.world_model import WorldModel, WorldModelConfig
+from world4rl_wm.training.draws import Draws
+from world4rl_wm.training.state import TrainingState
+from world4rl_wm.training.step import TrainingStep, WorldModelTraining
+from world4rl_wm.training.train_state_model import StateTraining, train_state_model
 
 
 class Regressor(WorldModel):

@@ -15,12 +15,12 @@ from world4rl.settings import Preset
 from world4rl_data.contract import TaskContract
 from world4rl_data.episode import ActionSource, Episode, Outcome
 from world4rl_data.store import EpisodeStore
-from world4rl_wm.dream import Dream
-from world4rl_wm.frames import FrameWindows
-from world4rl_wm.training_cost import denoiser_gflops
-from world4rl_wm.training_step import TrainingStep, WorldModelTraining
-from world4rl_wm.winograd import direct_convolutions
-from world4rl_wm.world_model import WorldModel, WorldModelConfig
+from world4rl_wm.imagination.dream import Dream
+from world4rl_wm.model.frames import FrameWindows
+from world4rl_wm.model.winograd import direct_convolutions
+from world4rl_wm.model.world_model import WorldModel, WorldModelConfig
+from world4rl_wm.training.cost import denoiser_gflops
+from world4rl_wm.training.step import TrainingStep, WorldModelTraining
 
 BATCHES, STEPS, TRAINING_BATCH, MATRIX = (1, 16, 64, 256), (1, 3, 5), 32, 1024
 Context = Callable[[], AbstractContextManager[object]]

@@ -36,7 +36,7 @@ setup(
     license="Apache-2.0",
     entry_points={
         "console_scripts": [
-            "imagination = world4rl_wm.imagination_node:main",
+            "imagination = world4rl_wm.ros.imagination_node:main",
         ],
     },
 )

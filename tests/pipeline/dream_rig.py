@@ -11,9 +11,9 @@ from world4rl_data.contract import TaskContract
 from world4rl_data.episode import Episode, Outcome
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy, PolicyConfig
-from world4rl_wm.denoiser import DenoiserConfig
-from world4rl_wm.reward import RewardConfig, RewardModel
-from world4rl_wm.world_model import WorldModel, WorldModelConfig
+from world4rl_wm.model.denoiser import DenoiserConfig
+from world4rl_wm.model.world_model import WorldModel, WorldModelConfig
+from world4rl_wm.reward.model import RewardConfig, RewardModel
 
 CONTRACT = TaskContract.load("franka_sim_press")
 SIZE = CONTRACT.images[0].height

@@ -275,7 +275,7 @@ def test_imagine_refuses_parts_that_are_not_there(
 
 def test_context_of_a_dream_is_what_training_saw(work: Path) -> None:
     from world4rl.commands.imagine import context_of
-    from world4rl_wm.frames import to_uint8
+    from world4rl_wm.model.frames import to_uint8
 
     store = EpisodeStore.open(work / "store")
     context, past, actions, proprio = context_of(store, 5, 2, 3, 4)

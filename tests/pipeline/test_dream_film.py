@@ -16,7 +16,7 @@ from world4rl.cli import main
 from world4rl.drawing import ERROR_RANGE, SAMPLES, error_map
 from world4rl.dream_film import DreamFilm
 from world4rl.plot import Curve, plot
-from world4rl_wm.uncertainty import UncertaintyKind
+from world4rl_wm.uncertainty.kind import UncertaintyKind
 
 
 def film(size: int = 32, samples: int = 2, steps: int = 4, known: int = 5, compared: bool = True) -> DreamFilm:

@@ -26,10 +26,10 @@ from world4rl.play_loop import Play
 from world4rl.play_picture import play_picture
 from world4rl.play_session import Moment, PlaySession
 from world4rl.play_views import TerminalView, half_blocks
-from world4rl_wm.dream import Dream
-from world4rl_wm.ensemble import Ensemble
-from world4rl_wm.frames import StartStates, to_uint8
-from world4rl_wm.uncertainty import UncertaintyKind
+from world4rl_wm.imagination.dream import Dream
+from world4rl_wm.model.frames import StartStates, to_uint8
+from world4rl_wm.uncertainty.ensemble import Ensemble
+from world4rl_wm.uncertainty.kind import UncertaintyKind
 
 AHEAD = np.array([1, 0, 0], np.float32)
 

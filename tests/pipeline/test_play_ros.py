@@ -17,7 +17,7 @@ from world4rl.play_ros_node import JoyHand, PlayNode, TopicsView
 from world4rl.play_session import Moment
 from world4rl_control.teleop_joystick import JoystickConfig
 from world4rl_data.contract import TaskContract
-from world4rl_wm.uncertainty import UncertaintyKind
+from world4rl_wm.uncertainty.kind import UncertaintyKind
 
 pytestmark = pytest.mark.ros
 CONTRACT = TaskContract.load("franka_sim_press")

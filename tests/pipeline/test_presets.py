@@ -12,7 +12,7 @@ import yaml
 from world4rl.presets import PRESETS_DIR, PresetError, load_preset, preset_names, preset_values
 from world4rl.settings import CONTRACT_DECIDES, NETWORKS
 from world4rl_data.contract import TaskContract
-from world4rl_wm.denoiser import Denoiser
+from world4rl_wm.model.denoiser import Denoiser
 
 
 def flat(values: dict, prefix: str = "") -> set[str]:

@@ -11,11 +11,11 @@ from small_policy import SIZE, small_contract
 from world4rl_data.episode import ActionSource, Episode, Outcome
 from world4rl_data.observation import Observation
 from world4rl_data.store import EpisodeStore
-from world4rl_wm.denoiser import DenoiserConfig
-from world4rl_wm.edm import EdmConfig
-from world4rl_wm.train_state_model import StateTraining
-from world4rl_wm.train_world_model import WorldModelTraining, train_world_model
-from world4rl_wm.world_model import WorldModel, WorldModelConfig
+from world4rl_wm.model.denoiser import DenoiserConfig
+from world4rl_wm.model.edm import EdmConfig
+from world4rl_wm.model.world_model import WorldModel, WorldModelConfig
+from world4rl_wm.training.train_state_model import StateTraining
+from world4rl_wm.training.train_world_model import WorldModelTraining, train_world_model
 
 CONTRACT = small_contract()
 PERIOD_NS = round(CONTRACT.period_s * 1e9)

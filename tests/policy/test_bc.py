@@ -13,7 +13,7 @@ from world4rl_data.episode import ActionSource, Episode, Outcome
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy, PolicyConfig
 from world4rl_policy.bc import BcTraining, Demonstrations, random_shift, train_and_save, train_bc
-from world4rl_wm.metrics_log import MetricsLog, read_metrics
+from world4rl_wm.training.metrics_log import MetricsLog, read_metrics
 
 CONTRACT = small_contract()
 NETWORK = PolicyConfig(6, SIZE, 3, history=2, width=8, hidden=32)

@@ -20,8 +20,8 @@ from world4rl_policy.policy_node import PolicyNode
 from world4rl_policy.surprise import parts_of
 from world4rl_policy.trust_limit import TrustLimit
 from world4rl_wm.checkpoint_identity import weights_digest
-from world4rl_wm.denoiser import DenoiserConfig
-from world4rl_wm.world_model import WorldModel, WorldModelConfig
+from world4rl_wm.model.denoiser import DenoiserConfig
+from world4rl_wm.model.world_model import WorldModel, WorldModelConfig
 
 pytestmark = pytest.mark.ros
 

@@ -22,7 +22,7 @@ from world4rl_policy.trust_calibration import Calibration, calibrate
 from world4rl_policy.trust_limit import TrustError, TrustLimit
 from world4rl_policy.trust_monitor import TrustMonitor
 from world4rl_policy.trust_watch import TrustWatch
-from world4rl_wm.world_model import WorldModel
+from world4rl_wm.model.world_model import WorldModel
 
 FRESH = range(100, 112)  # episodes that neither training nor calibration has seen
 FAULT_AT = 9

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from world4rl.presets import load_preset
-from world4rl_wm.action_encoding import ENCODINGS, Linear, OneHot, TwoHot, action_encoding
-from world4rl_wm.world_model import WorldModel, WorldModelConfig
+from world4rl_wm.model.action_encoding import ENCODINGS, Linear, OneHot, TwoHot, action_encoding
+from world4rl_wm.model.world_model import WorldModel, WorldModelConfig
 
 ACTIONS = st.lists(st.floats(-1, 1, width=32), min_size=1, max_size=7)
 BINS = st.integers(2, 41)

@@ -11,10 +11,10 @@ import yaml
 from small_models import SIZE, small_contract, small_store, world_model
 
 from world4rl.presets import load_preset
-from world4rl_wm.denoiser import Denoiser, DenoiserConfig
-from world4rl_wm.training_cost import training_cost
-from world4rl_wm.training_step import WorldModelTraining
-from world4rl_wm.world_model import WorldModel, WorldModelConfig
+from world4rl_wm.model.denoiser import Denoiser, DenoiserConfig
+from world4rl_wm.model.world_model import WorldModel, WorldModelConfig
+from world4rl_wm.training.cost import training_cost
+from world4rl_wm.training.step import WorldModelTraining
 
 CONFIGS = {
     "unet": DenoiserConfig(6, SIZE, 3, proprio_dim=2, widths=(8, 8), layers=1, task_dim=5),

@@ -13,8 +13,8 @@ from small_models import reward_model, small_contract, world_model
 from world4rl_data.contract import ContractMismatch, TaskContract
 from world4rl_wm import checkpoint
 from world4rl_wm.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from world4rl_wm.reward import RewardModel
-from world4rl_wm.world_model import WorldModel
+from world4rl_wm.model.world_model import WorldModel
+from world4rl_wm.reward.model import RewardModel
 
 
 def save(path: Path, value: float = 1.0, contract: TaskContract | None = None) -> Path:

@@ -8,12 +8,12 @@ from small_models import SIZE, small_contract, small_store, world_model
 from torch import Tensor
 
 from world4rl_data.store import EpisodeStore
-from world4rl_wm.dream import Dream
-from world4rl_wm.ensemble import Ensemble
-from world4rl_wm.frames import StartStates, to_float, to_uint8
-from world4rl_wm.imagination_env import ImaginationConfig, ImaginationEnv
-from world4rl_wm.replay import replay
-from world4rl_wm.world_model import WorldModel
+from world4rl_wm.imagination.dream import Dream
+from world4rl_wm.imagination.env import ImaginationConfig, ImaginationEnv
+from world4rl_wm.measures.replay import replay
+from world4rl_wm.model.frames import StartStates, to_float, to_uint8
+from world4rl_wm.model.world_model import WorldModel
+from world4rl_wm.uncertainty.ensemble import Ensemble
 
 CONTRACT = small_contract()
 ENVS, HORIZON, ACTIONS = 4, 5, 3

@@ -8,8 +8,8 @@ from diffusers import EDMEulerScheduler
 from small_models import small_contract, world_model
 from torch import Tensor
 
-from world4rl_wm import edm
-from world4rl_wm.edm import EdmConfig
+from world4rl_wm.model import edm
+from world4rl_wm.model.edm import EdmConfig
 
 SIGMA = torch.tensor([0.02, 0.3, 0.5, 1.0, 5.0, 80.0])
 SHAPE = (3, 2, 4, 4)

@@ -9,7 +9,7 @@ from made_episodes import made_episode, made_store
 from small_models import small_contract
 
 from world4rl_data.store import EpisodeStore
-from world4rl_wm.frames import FrameWindows, StartStates, to_float, to_uint8
+from world4rl_wm.model.frames import FrameWindows, StartStates, to_float, to_uint8
 
 LENGTHS = (5, 1, 3)
 HISTORY = 4

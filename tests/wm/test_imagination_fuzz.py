@@ -16,10 +16,10 @@ from builtin_interfaces.msg import Time
 from imagination_fuzz import Fuzzer, check_answer, resident_bytes
 
 from world4rl_interfaces.srv import ImagineRollout
-from world4rl_wm.answer_messages import Answers
-from world4rl_wm.imagination_service import ImaginationService
-from world4rl_wm.imagine_request import ImaginationLimits
-from world4rl_wm.loaded_models import LoadedModels
+from world4rl_wm.imagination.loaded_models import LoadedModels
+from world4rl_wm.imagination.request import ImaginationLimits
+from world4rl_wm.imagination.service import ImaginationService
+from world4rl_wm.ros.answer_messages import Answers
 
 pytestmark = pytest.mark.ros
 

@@ -24,10 +24,10 @@ from world4rl.simulation import make_env
 from world4rl_data.store import EpisodeStore
 from world4rl_interfaces.msg import Action
 from world4rl_interfaces.srv import ImagineRollout
-from world4rl_wm.dream_context import store_context
-from world4rl_wm.imagination_service import ImaginationService
-from world4rl_wm.imagine_request import ImagineRequest
-from world4rl_wm.loaded_models import LoadedModels
+from world4rl_wm.imagination.dream_context import store_context
+from world4rl_wm.imagination.loaded_models import LoadedModels
+from world4rl_wm.imagination.request import ImagineRequest
+from world4rl_wm.imagination.service import ImaginationService
 
 pytestmark = pytest.mark.ros
 

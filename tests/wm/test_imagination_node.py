@@ -17,10 +17,10 @@ from imagination_graph import CONTRACT, Client, connected_client, good, moment, 
 from sensor_msgs.msg import Image
 
 from world4rl_interfaces.srv import ImagineRollout
-from world4rl_wm.dream_context import store_context
-from world4rl_wm.imagination_service import ImaginationService
-from world4rl_wm.imagine_request import ContextSource, ImaginationLimits, ImagineRequest
-from world4rl_wm.loaded_models import LoadedModels
+from world4rl_wm.imagination.dream_context import store_context
+from world4rl_wm.imagination.loaded_models import LoadedModels
+from world4rl_wm.imagination.request import ContextSource, ImaginationLimits, ImagineRequest
+from world4rl_wm.imagination.service import ImaginationService
 
 pytestmark = pytest.mark.ros
 

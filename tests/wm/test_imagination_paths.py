@@ -13,16 +13,16 @@ from small_models import camera_image, picture, small_contract
 from world4rl_data.contract import TaskContract
 from world4rl_wm.checkpoint import CheckpointError
 from world4rl_wm.checkpoint_identity import weights_digest
-from world4rl_wm.dreamer import Watch
-from world4rl_wm.imagination_service import ImaginationService
-from world4rl_wm.imagine_request import ContextSource, ImagineRequest
-from world4rl_wm.imagined_path import UNKNOWN, ImaginedPaths, PathColours, colour_of, position_columns
-from world4rl_wm.loaded_models import LoadedModels
-from world4rl_wm.rollout import DreamStep
-from world4rl_wm.uncertainty import UncertaintyKind, UncertaintyMap
-from world4rl_wm.uncertainty_calibration import MODELS, CalibrationConfig, UncertaintyCalibration
-from world4rl_wm.uncertainty_quality import SignalQuality
-from world4rl_wm.world_model import WorldModel
+from world4rl_wm.imagination.dreamer import Watch
+from world4rl_wm.imagination.imagined_path import UNKNOWN, ImaginedPaths, PathColours, colour_of, position_columns
+from world4rl_wm.imagination.loaded_models import LoadedModels
+from world4rl_wm.imagination.request import ContextSource, ImagineRequest
+from world4rl_wm.imagination.rollout import DreamStep
+from world4rl_wm.imagination.service import ImaginationService
+from world4rl_wm.model.world_model import WorldModel
+from world4rl_wm.uncertainty.calibration import MODELS, CalibrationConfig, UncertaintyCalibration
+from world4rl_wm.uncertainty.kind import UncertaintyKind, UncertaintyMap
+from world4rl_wm.uncertainty.quality import SignalQuality
 
 CONTRACT = small_contract()
 RED, YELLOW, GREEN = (1.0, 0.0, 0.0), (1.0, 1.0, 0.0), (0.0, 1.0, 0.0)

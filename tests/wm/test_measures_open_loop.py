@@ -11,13 +11,13 @@ from made_episodes import made_store
 from measured_models import STEP, WorldOf, world_episode, world_store
 from small_models import small_contract, small_store, world_model
 
-from world4rl_wm.dream import Dream
-from world4rl_wm.frames import StartStates, to_uint8
+from world4rl_wm.imagination.dream import Dream
 from world4rl_wm.measures.counterfactual import correlation, counterfactual_pairs, differences
 from world4rl_wm.measures.dreams import DreamBatch, Starts, dream_batches
 from world4rl_wm.measures.frame_errors import PSNR_CEILING
 from world4rl_wm.measures.group import DreamSettings, measure_group
 from world4rl_wm.measures.open_loop import by_episode
+from world4rl_wm.model.frames import StartStates, to_uint8
 
 CONTRACT = small_contract()
 ACTIONS = [[0.5, 0.5, 0.5, -0.5, 0.5], [-0.25, -0.25, -0.25], [1.0, -1.0, 1.0, 1.0]]

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from world4rl_wm.measures.dreams import Starts, dream_batches
 from world4rl_wm.measures.outcomes import SuccessSteps, by_horizon, confusion, success_step
-from world4rl_wm.replay import longest_streak, replay, verdicts
+from world4rl_wm.measures.replay import longest_streak, replay, verdicts
 
 CONTRACT = small_contract()
 

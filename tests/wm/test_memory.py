@@ -10,7 +10,7 @@ import pytest
 
 ALLOCATE = """
 import resource
-from world4rl_wm.memory import keep_freed_memory
+from world4rl_wm.training.memory import keep_freed_memory
 
 if {keep}:
     keep_freed_memory()

@@ -11,10 +11,10 @@ from made_episodes import made_episode, made_store
 from small_models import small_contract, world_model
 
 from world4rl_data.store import EpisodeStore
-from world4rl_wm.draws import Draws
-from world4rl_wm.frames import FrameWindows
-from world4rl_wm.mixture import Mixture, draw_weighted, episode_weights
-from world4rl_wm.training_step import WorldModelTraining, training_batch
+from world4rl_wm.model.frames import FrameWindows
+from world4rl_wm.training.draws import Draws
+from world4rl_wm.training.mixture import Mixture, draw_weighted, episode_weights
+from world4rl_wm.training.step import WorldModelTraining, training_batch
 
 EPISODES = (("expert", "push", 4), ("policy", "push", 8), ("policy", "press", 2), ("random", "press", 10))
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from torch import Tensor
 
-from world4rl_wm.replay import Replay, labelled_dreams, longest_streak, verdicts
-from world4rl_wm.replay_check import ReplayCheck, judge
+from world4rl_wm.measures.replay import Replay, labelled_dreams, longest_streak, verdicts
+from world4rl_wm.measures.replay_check import ReplayCheck, judge
 
 
 def case(true_positive: int, successes: int, false_positive: int, failures: int) -> ReplayCheck:

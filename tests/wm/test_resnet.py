@@ -12,11 +12,11 @@ from small_models import small_contract
 from torch import Tensor
 
 from world4rl_wm.checkpoint import CheckpointError
-from world4rl_wm.resnet import ResNet18, load_pretrained
-from world4rl_wm.reward import RewardConfig, RewardModel
-from world4rl_wm.reward_batches import RewardTraining
-from world4rl_wm.reward_data import LabelledFrames, RewardData
-from world4rl_wm.train_reward import train_and_save
+from world4rl_wm.reward.batches import RewardTraining
+from world4rl_wm.reward.data import LabelledFrames, RewardData
+from world4rl_wm.reward.model import RewardConfig, RewardModel
+from world4rl_wm.reward.resnet import ResNet18, load_pretrained
+from world4rl_wm.reward.train_reward import train_and_save
 
 
 def imagenet(folder: Path, **changes: Tensor | None) -> Path:

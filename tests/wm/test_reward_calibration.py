@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from world4rl_wm.reward_calibration import RewardCalibration, best_threshold, fit_platt
-from world4rl_wm.reward_metrics import reliability
+from world4rl_wm.reward.calibration import RewardCalibration, best_threshold, fit_platt
+from world4rl_wm.reward.metrics import reliability
 
 
 def drawn(seed: int, scale: float, shift: float, count: int = 20_000) -> tuple[Tensor, Tensor]:

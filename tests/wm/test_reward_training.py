@@ -16,13 +16,13 @@ from small_models import SIZE, reward_model, small_contract
 from torch import Tensor
 
 from world4rl_data.episode import Outcome
-from world4rl_wm.metrics_log import read_metrics
-from world4rl_wm.reward import RewardConfig, RewardModel
-from world4rl_wm.reward_batches import RewardTraining, augment
-from world4rl_wm.reward_calibration import RewardCalibration
-from world4rl_wm.reward_data import LabelledFrames, RewardData, labelled_frames, progress_of, set_aside
-from world4rl_wm.reward_metrics import confusion, progress_error
-from world4rl_wm.train_reward import train_and_save, train_reward
+from world4rl_wm.reward.batches import RewardTraining, augment
+from world4rl_wm.reward.calibration import RewardCalibration
+from world4rl_wm.reward.data import LabelledFrames, RewardData, labelled_frames, progress_of, set_aside
+from world4rl_wm.reward.metrics import confusion, progress_error
+from world4rl_wm.reward.model import RewardConfig, RewardModel
+from world4rl_wm.reward.train_reward import train_and_save, train_reward
+from world4rl_wm.training.metrics_log import read_metrics
 
 CONTRACT = small_contract()
 QUICK = RewardTraining(steps=100, positives=8, negatives=24, progress_batch=16, learning_rate=3e-3)

@@ -10,9 +10,9 @@ from made_episodes import made_episode, made_store
 from small_models import SIZE, small_contract
 
 from world4rl_data.episode import Episode
-from world4rl_wm.frames import FrameWindows
-from world4rl_wm.state_model import StateModel
-from world4rl_wm.train_state_model import StateTraining, train_state_model
+from world4rl_wm.model.frames import FrameWindows
+from world4rl_wm.model.state_model import StateModel
+from world4rl_wm.training.train_state_model import StateTraining, train_state_model
 
 CONTRACT = small_contract()
 STEP = 0.03  # what a full action moves the hand, m

@@ -12,12 +12,12 @@ from made_episodes import made_episode, made_store
 from small_models import small_contract, world_model
 
 from world4rl_data.store import EpisodeStore
-from world4rl_wm.dream import Dream
-from world4rl_wm.frames import FrameWindows, StartStates
-from world4rl_wm.replay import replay
-from world4rl_wm.train_world_model import train_world_model
-from world4rl_wm.training_step import WorldModelTraining
-from world4rl_wm.world_model import WorldModel, WorldModelConfig
+from world4rl_wm.imagination.dream import Dream
+from world4rl_wm.measures.replay import replay
+from world4rl_wm.model.frames import FrameWindows, StartStates
+from world4rl_wm.model.world_model import WorldModel, WorldModelConfig
+from world4rl_wm.training.step import WorldModelTraining
+from world4rl_wm.training.train_world_model import train_world_model
 
 TASKS = ("push", "press", "push")
 

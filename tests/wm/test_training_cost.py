@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from small_models import small_contract, small_store, world_model
 
-from world4rl_wm.denoiser import Denoiser
-from world4rl_wm.training_cost import denoiser_gflops, training_cost
-from world4rl_wm.training_step import WorldModelTraining
+from world4rl_wm.model.denoiser import Denoiser
+from world4rl_wm.training.cost import denoiser_gflops, training_cost
+from world4rl_wm.training.step import WorldModelTraining
 
 
 def test_cost_of_a_small_training(tmp_path: Path) -> None:

@@ -14,15 +14,15 @@ from safetensors.torch import load_file
 from small_models import SIZE, small_contract, small_store, world_model
 
 from world4rl_data.store import EpisodeStore
-from world4rl_wm.metrics_log import read_metrics
-from world4rl_wm.reward import RewardConfig
-from world4rl_wm.reward_batches import RewardTraining
-from world4rl_wm.reward_calibration import RewardCalibration
-from world4rl_wm.reward_data import LabelledFrames, RewardData
-from world4rl_wm.train_reward import train_and_save
-from world4rl_wm.train_state_model import StateTraining
-from world4rl_wm.train_world_model import train_world_model
-from world4rl_wm.training_step import WorldModelTraining
+from world4rl_wm.reward.batches import RewardTraining
+from world4rl_wm.reward.calibration import RewardCalibration
+from world4rl_wm.reward.data import LabelledFrames, RewardData
+from world4rl_wm.reward.model import RewardConfig
+from world4rl_wm.reward.train_reward import train_and_save
+from world4rl_wm.training.metrics_log import read_metrics
+from world4rl_wm.training.step import WorldModelTraining
+from world4rl_wm.training.train_state_model import StateTraining
+from world4rl_wm.training.train_world_model import train_world_model
 
 CONTRACT = small_contract()
 PATIENCE_S = 120.0

@@ -13,12 +13,12 @@ from small_models import small_contract, small_store, world_model
 from torch import Tensor, nn
 
 from world4rl_data.store import EpisodeStore
-from world4rl_wm import training_state
-from world4rl_wm.draws import Draws
-from world4rl_wm.train_state_model import StateTraining
-from world4rl_wm.train_world_model import train_world_model
-from world4rl_wm.training_state import TrainingState
-from world4rl_wm.training_step import WorldModelTraining, learning_rate_factor
+from world4rl_wm.training import state as training_state
+from world4rl_wm.training.draws import Draws
+from world4rl_wm.training.state import TrainingState
+from world4rl_wm.training.step import WorldModelTraining, learning_rate_factor
+from world4rl_wm.training.train_state_model import StateTraining
+from world4rl_wm.training.train_world_model import train_world_model
 
 CONFIG = WorldModelTraining(
     steps=6,

@@ -11,15 +11,12 @@ import torch
 from numpy.typing import NDArray
 from small_models import small_contract, small_store, world_model
 
-from world4rl_wm import uncertainty_calibration as module
 from world4rl_wm.checkpoint import CheckpointError
-from world4rl_wm.disagreement import disagreement
-from world4rl_wm.dream import Dream
-from world4rl_wm.ensemble import Ensemble
-from world4rl_wm.ensemble_loading import ensemble_of, load_others
-from world4rl_wm.frames import StartStates, to_float, to_uint8
-from world4rl_wm.uncertainty import UncertaintyKind, UncertaintyMap, isotonic
-from world4rl_wm.uncertainty_calibration import (
+from world4rl_wm.imagination.dream import Dream
+from world4rl_wm.model.frames import StartStates, to_float, to_uint8
+from world4rl_wm.model.world_model import WorldModel
+from world4rl_wm.uncertainty import calibration as module
+from world4rl_wm.uncertainty.calibration import (
     MODELS,
     NOISE,
     UNCERTAINTY,
@@ -28,9 +25,12 @@ from world4rl_wm.uncertainty_calibration import (
     UncertaintyError,
     calibrate,
 )
-from world4rl_wm.uncertainty_quality import auroc, measure, same_step_auroc
-from world4rl_wm.uncertainty_replay import ReplayedErrors, replayed_errors
-from world4rl_wm.world_model import WorldModel
+from world4rl_wm.uncertainty.disagreement import disagreement
+from world4rl_wm.uncertainty.ensemble import Ensemble
+from world4rl_wm.uncertainty.ensemble_loading import ensemble_of, load_others
+from world4rl_wm.uncertainty.kind import UncertaintyKind, UncertaintyMap, isotonic
+from world4rl_wm.uncertainty.quality import auroc, measure, same_step_auroc
+from world4rl_wm.uncertainty.replay import ReplayedErrors, replayed_errors
 
 CONTRACT = small_contract()
 ACTIONS = torch.linspace(-1, 1, 9).reshape(3, 1, 3).expand(3, 2, 3)

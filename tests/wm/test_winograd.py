@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from small_models import small_contract, world_model
 from torch import nn
 
-from world4rl_wm import winograd
-from world4rl_wm.winograd import WinogradConv2d, direct_convolutions, use_winograd
+from world4rl_wm.model import winograd
+from world4rl_wm.model.winograd import WinogradConv2d, direct_convolutions, use_winograd
 
 
 @pytest.fixture(autouse=True)

@@ -84,7 +84,7 @@ def _load_policy(path: str, _written_ns: int) -> Any:
 def _policy(contract: TaskContract, behaviour: Behaviour, rng: np.random.Generator) -> Controller:
     import torch
 
-    from world4rl_wm.frames import to_float
+    from world4rl_wm.model.frames import to_float
 
     if behaviour.checkpoint is None:
         raise ValueError("a policy behaviour needs a checkpoint")

@@ -13,7 +13,7 @@ import numpy as np
 from world4rl.drawing import BACKGROUND, FAINT, SAMPLES, TEXT, error_map, even, streams, text_width, write
 from world4rl.plot import Curve, plot
 from world4rl.video import HOLD_S, write_mp4
-from world4rl_wm.uncertainty import UncertaintyKind
+from world4rl_wm.uncertainty.kind import UncertaintyKind
 
 FILM_WIDTH = 800  # pixels that a film has at least; what is drawn grows with it
 PLOT_HEIGHT = 190

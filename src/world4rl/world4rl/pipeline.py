@@ -100,11 +100,11 @@ def _train_dreamer(run: Run, name: str, seed: int) -> None:
     be learned, from real episodes dreamed again with what really came of them."""
     import torch
 
-    from world4rl_wm.replay import real_and_dreamed
-    from world4rl_wm.reward_data import RewardData, labelled_frames, set_aside
-    from world4rl_wm.train_reward import train_and_save
-    from world4rl_wm.train_world_model import train_world_model
-    from world4rl_wm.world_model import WorldModel
+    from world4rl_wm.measures.replay import real_and_dreamed
+    from world4rl_wm.model.world_model import WorldModel
+    from world4rl_wm.reward.data import RewardData, labelled_frames, set_aside
+    from world4rl_wm.reward.train_reward import train_and_save
+    from world4rl_wm.training.train_world_model import train_world_model
 
     torch.set_num_threads(1)
     store, preset = training_store(run, "demonstrations", "practice"), run.preset
@@ -147,8 +147,8 @@ def world_models(run: Run) -> None:
 def dreamer(run: Run, name: str) -> Any:
     """World model and reward model `name`, loaded."""
     from world4rl.refine import Dreamer
-    from world4rl_wm.reward import RewardModel
-    from world4rl_wm.world_model import WorldModel
+    from world4rl_wm.model.world_model import WorldModel
+    from world4rl_wm.reward.model import RewardModel
 
     return Dreamer(
         WorldModel.load(run.checkpoint(f"world_model_{name}")), RewardModel.load(run.checkpoint(f"reward_{name}"))
@@ -157,8 +157,8 @@ def dreamer(run: Run, name: str) -> Any:
 
 def replay_check(run: Run) -> None:
     """Does the dream tell success from failure on the start policy's fresh episodes?"""
-    from world4rl_wm.replay import replay, verdicts
-    from world4rl_wm.replay_check import judge
+    from world4rl_wm.measures.replay import replay, verdicts
+    from world4rl_wm.measures.replay_check import judge
 
     store, dream = run.store("check"), dreamer(run, "a")
     dreamed = replay(dream.world_model, store, range(len(store)), run.seed)
@@ -196,8 +196,8 @@ def refinement(run: Run) -> None:
     """PPO in the dream, the checkpoint chosen by the judge."""
     from world4rl.refine import refine, save_refinement, with_horizon
     from world4rl_policy.actor_critic import GaussianPolicy
-    from world4rl_wm.frames import StartStates
-    from world4rl_wm.replay_check import ReplayCheck
+    from world4rl_wm.measures.replay_check import ReplayCheck
+    from world4rl_wm.model.frames import StartStates
 
     values = run.read("replay_check.json")
     check = ReplayCheck(**{k: v for k, v in values.items() if k in ReplayCheck.__dataclass_fields__})

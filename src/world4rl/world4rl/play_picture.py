@@ -10,7 +10,7 @@ import numpy as np
 from world4rl.drawing import BACKGROUND, SAMPLES, even, streams, write
 from world4rl.play_session import Moment
 from world4rl.plot import Curve, plot
-from world4rl_wm.uncertainty import UncertaintyKind
+from world4rl_wm.uncertainty.kind import UncertaintyKind
 
 WIDTH, PLOT_HEIGHT, LINE = 640, 150, 24
 LATELY = 60  # steps that the curves show at least; a longer dream is squeezed

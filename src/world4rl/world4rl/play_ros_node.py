@@ -17,8 +17,8 @@ from world4rl_control.teleop_buttons import TeleopEvent
 from world4rl_control.teleop_joystick import JoystickMap
 from world4rl_data.contract import TaskContract
 from world4rl_data.spin_node import until_shutdown
-from world4rl_wm.rollout_messages import image_message
-from world4rl_wm.uncertainty import UncertaintyKind
+from world4rl_wm.ros.rollout_messages import image_message
+from world4rl_wm.uncertainty.kind import UncertaintyKind
 
 DEAD_ZONE = 0.1  # deflection of a stick that counts as none
 SILENCE_S = 0.5  # a held dead-man counts for this long without a message

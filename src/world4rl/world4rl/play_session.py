@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from world4rl_wm.dream import Dream
-from world4rl_wm.dream_stream import DreamStep, DreamStream
-from world4rl_wm.ensemble import Ensemble
-from world4rl_wm.frames import StartStates, to_float
+from world4rl_wm.imagination.dream import Dream
+from world4rl_wm.imagination.dream_stream import DreamStep, DreamStream
+from world4rl_wm.model.frames import StartStates, to_float
+from world4rl_wm.model.world_model import WorldModel
 from world4rl_wm.protocols import Policy
-from world4rl_wm.reward import RewardModel
-from world4rl_wm.uncertainty import UncertaintyKind
-from world4rl_wm.world_model import WorldModel
+from world4rl_wm.reward.model import RewardModel
+from world4rl_wm.uncertainty.ensemble import Ensemble
+from world4rl_wm.uncertainty.kind import UncertaintyKind
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from world4rl.drawing import streams
 from world4rl.play_picture import play_picture, status
 from world4rl.play_session import Moment
 from world4rl.video import Mp4
-from world4rl_wm.uncertainty import UncertaintyKind
+from world4rl_wm.uncertainty.kind import UncertaintyKind
 
 _TITLE = "world4rl play"
 

@@ -10,8 +10,8 @@ from typing import Any
 import yaml
 
 from world4rl.commands.common import CommandError
-from world4rl_wm.metrics_log import MetricsLog
-from world4rl_wm.processes import main_process
+from world4rl_wm.training.metrics_log import MetricsLog
+from world4rl_wm.training.processes import main_process
 
 COMMAND, METRICS, HISTORY = "command.yaml", "metrics.jsonl", "commands.jsonl"
 

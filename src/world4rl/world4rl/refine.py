@@ -16,13 +16,13 @@ from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_policy.bc import Demonstrations
 from world4rl_policy.ppo import Ppo, PpoConfig, start_kl
-from world4rl_wm.frames import StartStates
-from world4rl_wm.imagination_env import ImaginationConfig, ImaginationEnv
-from world4rl_wm.memory import keep_freed_memory
-from world4rl_wm.metrics_log import MetricsLog
-from world4rl_wm.replay_check import ReplayCheck
-from world4rl_wm.reward import RewardModel
-from world4rl_wm.world_model import WorldModel
+from world4rl_wm.imagination.env import ImaginationConfig, ImaginationEnv
+from world4rl_wm.measures.replay_check import ReplayCheck
+from world4rl_wm.model.frames import StartStates
+from world4rl_wm.model.world_model import WorldModel
+from world4rl_wm.reward.model import RewardModel
+from world4rl_wm.training.memory import keep_freed_memory
+from world4rl_wm.training.metrics_log import MetricsLog
 
 
 @dataclass(frozen=True)

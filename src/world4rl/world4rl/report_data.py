@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from world4rl_wm.metrics_log import read_metrics
+from world4rl_wm.training.metrics_log import read_metrics
 
 POLICIES = {
     "bc": "Behaviour cloning",

@@ -10,16 +10,16 @@ from world4rl_data.contract import TaskContract
 from world4rl_policy.actor_critic import PolicyConfig
 from world4rl_policy.bc import BcTraining
 from world4rl_policy.ppo import PpoConfig
-from world4rl_wm.denoiser import DenoiserConfig
-from world4rl_wm.edm import EdmConfig
-from world4rl_wm.imagination_env import ImaginationConfig
-from world4rl_wm.replay_check import ReplayCheckConfig
-from world4rl_wm.reward import RewardConfig
-from world4rl_wm.reward_batches import RewardTraining
-from world4rl_wm.reward_calibration import RewardCalibration
-from world4rl_wm.reward_network import RewardNetwork
-from world4rl_wm.training_step import WorldModelTraining
-from world4rl_wm.world_model import WorldModelConfig
+from world4rl_wm.imagination.env import ImaginationConfig
+from world4rl_wm.measures.replay_check import ReplayCheckConfig
+from world4rl_wm.model.denoiser import DenoiserConfig
+from world4rl_wm.model.edm import EdmConfig
+from world4rl_wm.model.world_model import WorldModelConfig
+from world4rl_wm.reward.batches import RewardTraining
+from world4rl_wm.reward.calibration import RewardCalibration
+from world4rl_wm.reward.model import RewardConfig
+from world4rl_wm.reward.network import RewardNetwork
+from world4rl_wm.training.step import WorldModelTraining
 
 
 @dataclass(frozen=True)

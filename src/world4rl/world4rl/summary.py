@@ -61,9 +61,9 @@ def summarise(run: Run) -> dict[str, Any]:
 
 def reward_confusion(run: Run) -> dict[str, int]:
     """The reward model's verdicts on real frames that neither it nor the world model has seen."""
-    from world4rl_wm.reward import RewardModel
-    from world4rl_wm.reward_data import labelled_frames
-    from world4rl_wm.reward_metrics import confusion
+    from world4rl_wm.reward.data import labelled_frames
+    from world4rl_wm.reward.metrics import confusion
+    from world4rl_wm.reward.model import RewardModel
 
     store = run.store("check")
     return confusion(RewardModel.load(run.checkpoint("reward_a")), labelled_frames(store, range(len(store))))

@@ -9,8 +9,8 @@ import numpy as np
 
 from world4rl.drawing import SAMPLES, TEXT
 from world4rl.plot import Curve, plot
-from world4rl_wm.uncertainty_calibration import MODELS, NOISE, UncertaintyCalibration
-from world4rl_wm.uncertainty_replay import ReplayedErrors
+from world4rl_wm.uncertainty.calibration import MODELS, NOISE, UncertaintyCalibration
+from world4rl_wm.uncertainty.replay import ReplayedErrors
 
 NAMES = {MODELS: "disagreement of the world models", NOISE: "disagreement of noise seeds"}
 SIZE, MAX_DOTS = (520, 400), 2000

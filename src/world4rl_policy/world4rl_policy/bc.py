@@ -13,8 +13,8 @@ from tqdm import tqdm
 
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy, PolicyConfig
-from world4rl_wm.frames import FrameWindows, to_float
-from world4rl_wm.metrics_log import MetricsLog
+from world4rl_wm.model.frames import FrameWindows, to_float
+from world4rl_wm.training.metrics_log import MetricsLog
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from world4rl_data.observation import Observation
-from world4rl_wm.frames import to_float
+from world4rl_wm.model.frames import to_float
 from world4rl_wm.protocols import Policy
 
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from world4rl_data.contract import TaskContract
 from world4rl_data.store import EpisodeStore
-from world4rl_wm.frames import FrameWindows, Window
-from world4rl_wm.world_model import WorldModel
+from world4rl_wm.model.frames import FrameWindows, Window
+from world4rl_wm.model.world_model import WorldModel
 
 ARM_SEEN, ARM_MOVED = "the arm in the pictures", "the motion of the arm"
 SEED = 0  # of the diffusion noise: the same frames give the same surprise

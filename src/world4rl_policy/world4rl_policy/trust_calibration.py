@@ -13,7 +13,7 @@ from world4rl_policy.surprise import episode_surprise, parts_of, trigger_level
 from world4rl_policy.trust_limit import TrustError, TrustLimit
 from world4rl_policy.trust_monitor import TrustMonitor
 from world4rl_wm.checkpoint_identity import learned_from, weights_digest
-from world4rl_wm.world_model import WorldModel
+from world4rl_wm.model.world_model import WorldModel
 
 SCALE_QUANTILE = 0.99  # of a part's surprise over all calibration steps: what counts as 1
 BISECTIONS = 5

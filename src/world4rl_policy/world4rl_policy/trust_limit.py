@@ -11,7 +11,7 @@ from typing import Any
 
 from world4rl_policy.surprise import parts_of
 from world4rl_wm.checkpoint_identity import weights_digest
-from world4rl_wm.world_model import WorldModel
+from world4rl_wm.model.world_model import WorldModel
 
 TRUST = "trust.json"
 

@@ -12,9 +12,9 @@ import torch
 
 from world4rl_policy.surprise import surprise
 from world4rl_policy.trust_limit import TrustLimit
-from world4rl_wm.dream_context import padded
-from world4rl_wm.frames import Window, to_float, to_uint8
-from world4rl_wm.world_model import WorldModel
+from world4rl_wm.imagination.dream_context import padded
+from world4rl_wm.model.frames import Window, to_float, to_uint8
+from world4rl_wm.model.world_model import WorldModel
 
 A_PERIOD = (0.5, 1.5)  # what two successive frames may lie apart, in control periods
 

@@ -12,9 +12,9 @@ from world4rl.commands.common import CommandError, existing
 
 if TYPE_CHECKING:
     from world4rl_data.store import EpisodeStore
-    from world4rl_wm.ensemble import Ensemble
-    from world4rl_wm.reward import RewardModel
-    from world4rl_wm.world_model import WorldModel
+    from world4rl_wm.model.world_model import WorldModel
+    from world4rl_wm.reward.model import RewardModel
+    from world4rl_wm.uncertainty.ensemble import Ensemble
 
 RunOption = Annotated[
     Path | None, tyro.conf.arg(name="run", help="Folder of `world4rl demo`: gives all of the following not given.")
@@ -93,10 +93,10 @@ class DreamModels:
     def load(cls, folders: DreamFolders, reward: Path, device: str) -> DreamModels:
         """Raises CheckpointError, ContractMismatch or StoreError where a folder is not what it should be."""
         from world4rl_data.store import EpisodeStore
-        from world4rl_wm.ensemble_loading import ensemble_of, load_others
-        from world4rl_wm.loaded_models import resolve_device
-        from world4rl_wm.reward import RewardModel
-        from world4rl_wm.world_model import WorldModel
+        from world4rl_wm.imagination.loaded_models import resolve_device
+        from world4rl_wm.model.world_model import WorldModel
+        from world4rl_wm.reward.model import RewardModel
+        from world4rl_wm.uncertainty.ensemble_loading import ensemble_of, load_others
 
         data, place = EpisodeStore.open(folders.store), resolve_device(device)
         if not len(data):

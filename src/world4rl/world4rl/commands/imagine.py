@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from world4rl.dream_film import DreamFilm
     from world4rl_data.store import EpisodeStore
-    from world4rl_wm.rollout import Rollout
+    from world4rl_wm.imagination.rollout import Rollout
 
 
 def imagine(
@@ -61,7 +61,7 @@ def imagine(
     """
     from world4rl.record import Record
     from world4rl_policy.actor_critic import GaussianPolicy
-    from world4rl_wm.rollout import imagine as dream
+    from world4rl_wm.imagination.rollout import imagine as dream
 
     if samples < 1 or (scale is not None and scale < 1):
         raise CommandError("--samples and --scale must be at least 1")
@@ -100,7 +100,7 @@ def film_of(models: DreamModels, rollout: Rollout, real: np.ndarray, title: str,
     import torch
 
     from world4rl.dream_film import DreamFilm
-    from world4rl_wm.frames import to_float
+    from world4rl_wm.model.frames import to_float
 
     def with_start(values: Tensor, first: float) -> np.ndarray:
         table = values.cpu().numpy()
@@ -153,7 +153,7 @@ def context_of(
 
     Before the episode's first frame that frame is repeated, with zero actions.
     """
-    from world4rl_wm.frames import FrameWindows
+    from world4rl_wm.model.frames import FrameWindows
 
     windows = FrameWindows(data, [episode], history)
     row = windows.current[start : start + 1]

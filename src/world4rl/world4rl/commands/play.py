@@ -64,7 +64,7 @@ def play(
     from world4rl.play_session import PlaySession
     from world4rl.play_views import FilmView
     from world4rl_policy.actor_critic import GaussianPolicy
-    from world4rl_wm.frames import StartStates
+    from world4rl_wm.model.frames import StartStates
 
     if sum(hand is not None for hand in (actions, joystick, joy)) > 1:
         raise CommandError("give one of --actions, --joystick and --joy")

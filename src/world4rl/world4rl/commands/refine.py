@@ -11,7 +11,7 @@ from world4rl.commands.common import CommandError, Overrides, PresetOption, Seed
 if TYPE_CHECKING:
     from world4rl.refine import RefineConfig, Refinement
     from world4rl_data.store import EpisodeStore
-    from world4rl_wm.replay_check import ReplayCheckConfig
+    from world4rl_wm.measures.replay_check import ReplayCheckConfig
 
 
 def refine(
@@ -85,11 +85,11 @@ def _refine(
     from world4rl.refine import refine as refine_policy
     from world4rl_data.episode import Outcome
     from world4rl_policy.actor_critic import GaussianPolicy
-    from world4rl_wm.frames import StartStates
-    from world4rl_wm.replay import replay, verdicts
-    from world4rl_wm.replay_check import judge
-    from world4rl_wm.reward import RewardModel
-    from world4rl_wm.world_model import WorldModel
+    from world4rl_wm.measures.replay import replay, verdicts
+    from world4rl_wm.measures.replay_check import judge
+    from world4rl_wm.model.frames import StartStates
+    from world4rl_wm.model.world_model import WorldModel
+    from world4rl_wm.reward.model import RewardModel
 
     contract = real.contract
     successes = real.select(outcome=Outcome.SUCCESS)

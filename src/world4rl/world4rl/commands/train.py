@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from world4rl.commands.common import CommandError, Overrides, PresetOption, SeedOption
-from world4rl_wm.processes import main_process
+from world4rl_wm.training.processes import main_process
 
 if TYPE_CHECKING:
     from world4rl.record import Record
@@ -36,11 +36,11 @@ def world_model(
         start_from: World-model checkpoint to start from; None starts from random weights.
         dry_run: Take a few steps, write nothing, and print parameters, computation, memory and the expected time.
     """
-    from world4rl_wm.train_world_model import train_world_model
+    from world4rl_wm.training.train_world_model import train_world_model
 
     values, data = _load(store, preset, settings)
     if dry_run:
-        from world4rl_wm.training_cost import training_cost
+        from world4rl_wm.training.cost import training_cost
 
         config = values.world_model_config(data.contract)
         print(training_cost(data, range(len(data)), config, values.world_model.training))
@@ -72,10 +72,10 @@ def reward(
         world_model: World-model checkpoint whose dreams it shall read; None learns from real frames alone.
     """
     from world4rl_data.episode import Outcome
-    from world4rl_wm.replay import labelled_dreams, real_and_dreamed, replay
-    from world4rl_wm.reward_data import RewardData, labelled_frames, set_aside
-    from world4rl_wm.train_reward import train_and_save
-    from world4rl_wm.world_model import WorldModel
+    from world4rl_wm.measures.replay import labelled_dreams, real_and_dreamed, replay
+    from world4rl_wm.model.world_model import WorldModel
+    from world4rl_wm.reward.data import RewardData, labelled_frames, set_aside
+    from world4rl_wm.reward.train_reward import train_and_save
 
     values, data = _load(store, preset, settings)
     record = _record(out, "train reward", values.reward, data, seed, world_model=str(world_model))

@@ -49,10 +49,10 @@ def calibrate_uncertainty(
     from world4rl.record import note
     from world4rl.uncertainty_picture import uncertainty_picture
     from world4rl_data.store import EpisodeStore
-    from world4rl_wm.ensemble_loading import load_others
-    from world4rl_wm.loaded_models import resolve_device
-    from world4rl_wm.uncertainty_calibration import CalibrationConfig, calibrate
-    from world4rl_wm.world_model import WorldModel
+    from world4rl_wm.imagination.loaded_models import resolve_device
+    from world4rl_wm.model.world_model import WorldModel
+    from world4rl_wm.uncertainty.calibration import CalibrationConfig, calibrate
+    from world4rl_wm.uncertainty.ensemble_loading import load_others
 
     config = CalibrationConfig(held_out, bins, wrong_quantile, noise_dreams, seed)
     folders = DreamFolders.find(run, store, world_model, ensemble)

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from world4rl.model_measures.inputs import Group
 from world4rl.video import side_by_side
-from world4rl_wm.frames import to_float
 from world4rl_wm.measures.dreams import Starts, dream_batches
+from world4rl_wm.model.frames import to_float
+from world4rl_wm.model.world_model import WorldModel
 from world4rl_wm.pictures import side_by_side as streams_of
-from world4rl_wm.reward import RewardModel
-from world4rl_wm.world_model import WorldModel
+from world4rl_wm.reward.model import RewardModel
 
 STRIP_FRAMES = 6
 SCALE = 3  # pixels of a strip per pixel of a frame

@@ -14,7 +14,7 @@ from world4rl.commands.common import CommandError, existing
 from world4rl.record import COMMAND
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.checkpoint import PROVENANCE
-from world4rl_wm.imagination_env import ImaginationConfig
+from world4rl_wm.imagination.env import ImaginationConfig
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from world4rl.model_measures.inputs import Group, Inputs, groups_of
 from world4rl.seed_ranges import SeedRanges
 from world4rl_data.episode import Outcome
 from world4rl_data.store import EpisodeStore
-from world4rl_wm.loaded_models import resolve_device
+from world4rl_wm.imagination.loaded_models import resolve_device
 from world4rl_wm.measures.counterfactual import counterfactual_pairs, differences
 from world4rl_wm.measures.dreams import Observer
 from world4rl_wm.measures.frame_errors import MEASURES, FrameMeasure
@@ -25,8 +25,8 @@ from world4rl_wm.measures.outcomes import SuccessSteps, by_horizon, confusion
 from world4rl_wm.measures.perceptual import load_i3d, load_inception, load_lpips
 from world4rl_wm.measures.set_distances import SetDistance, clips, pictures
 from world4rl_wm.measures.weights import NotComputed
-from world4rl_wm.reward import RewardModel
-from world4rl_wm.world_model import WorldModel
+from world4rl_wm.model.world_model import WorldModel
+from world4rl_wm.reward.model import RewardModel
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from world4rl_data.store import EpisodeStore
-from world4rl_wm.dream import Dream
-from world4rl_wm.frames import StartStates, to_float
+from world4rl_wm.imagination.dream import Dream
 from world4rl_wm.measures.frame_errors import moved
 from world4rl_wm.measures.intervals import Estimate, resample
-from world4rl_wm.world_model import WorldModel
+from world4rl_wm.model.frames import StartStates, to_float
+from world4rl_wm.model.world_model import WorldModel
 
 Pair = tuple[int, int]
 

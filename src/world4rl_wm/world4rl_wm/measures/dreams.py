@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from world4rl_data.store import EpisodeStore
-from world4rl_wm.dream import Dream
-from world4rl_wm.frames import FrameWindows, to_uint8
-from world4rl_wm.world_model import WorldModel
+from world4rl_wm.imagination.dream import Dream
+from world4rl_wm.model.frames import FrameWindows, to_uint8
+from world4rl_wm.model.world_model import WorldModel
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from world4rl_wm.measures.dreams import DreamBatch, Observer, Starts, dream_batc
 from world4rl_wm.measures.frame_errors import MEASURES, Errors, FrameMeasure
 from world4rl_wm.measures.intervals import Estimate, bootstrap
 from world4rl_wm.measures.open_loop import ErrorTables, by_episode, error_tables
-from world4rl_wm.world_model import WorldModel
+from world4rl_wm.model.world_model import WorldModel
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from world4rl_wm.frames import to_float
 from world4rl_wm.measures.dreams import DreamBatch, Starts
 from world4rl_wm.measures.intervals import Estimate, Rate, rate, resample
-from world4rl_wm.reward import RewardModel
+from world4rl_wm.model.frames import to_float
+from world4rl_wm.reward.model import RewardModel
 
 
 @dataclass(frozen=True)

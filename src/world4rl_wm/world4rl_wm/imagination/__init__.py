@@ -1,0 +1,1 @@
+"""Dreams: stepped, watched, as an environment, and as answers to requests."""

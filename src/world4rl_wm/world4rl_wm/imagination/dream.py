@@ -1,0 +1,62 @@
+"""Stepping the frozen world model forward: the state that a dream carries from frame to frame."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from world4rl_wm.model.frames import StartStates, to_float
+from world4rl_wm.model.world_model import WorldModel
+
+
+class Dream:
+    """A batch of running dreams.
+
+    Attributes:
+        context: the last frames, ``(B, T, C, H, W)`` in [-1, 1], oldest first.
+        actions: the actions between them, ``(B, T - 1, A)``.
+        proprio: proprioception in the last two frames, ``(B, 2, P)``; estimated from the frames when it is not given.
+        tasks: names of the dreams' tasks, B of them; None: the world model is not told.
+    """
+
+    def __init__(
+        self,
+        world_model: WorldModel,
+        context: Tensor,
+        actions: Tensor | None = None,
+        seed: int | None = None,
+        proprio: Tensor | None = None,
+        tasks: Sequence[str] | None = None,
+    ):
+        self.world_model = world_model
+        self.context = context
+        self.tasks = tasks
+        self._task = None if tasks is None else world_model.task_vectors(tasks)
+        self.proprio = world_model.estimate_proprio(context) if proprio is None else proprio
+        shape = (len(context), world_model.history - 1, world_model.config.denoiser.action_dim)
+        self.actions = torch.zeros(shape, device=context.device) if actions is None else actions
+        if tuple(self.actions.shape) != shape:
+            raise ValueError(f"context actions must be {shape}, got {tuple(self.actions.shape)}")
+        self.generator = None if seed is None else torch.Generator(context.device).manual_seed(seed)
+
+    @classmethod
+    def from_start(cls, world_model: WorldModel, start: StartStates, seed: int | None = None) -> Dream:
+        """Start where episodes begin: the first frame is repeated, and nothing has been done yet."""
+        device = world_model.device
+        context = to_float(start.frames).to(device).unsqueeze(1).repeat(1, world_model.history, 1, 1, 1)
+        proprio = None
+        if world_model.state_model is not None:
+            proprio = start.proprio.to(device).unsqueeze(1).repeat(1, 2, 1)
+        return cls(world_model, context, seed=seed, proprio=proprio, tasks=start.tasks.tolist())
+
+    def step(self, action: Tensor) -> Tensor:
+        """Do `action` ``(B, A)``; returns the next frame ``(B, C, H, W)``."""
+        actions = torch.cat([self.actions, action.unsqueeze(1)], dim=1)
+        frame, self.proprio = self.world_model.step(
+            self.context, actions, self.proprio, self.generator, task=self._task
+        )
+        self.context = torch.cat([self.context[:, 1:], frame.unsqueeze(1)], dim=1)
+        self.actions = actions[:, 1:]
+        return frame

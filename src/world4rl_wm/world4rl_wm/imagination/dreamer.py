@@ -1,0 +1,165 @@
+"""Dreams a question that was found good, and learns how long this machine takes for it."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from world4rl_wm.imagination.dream import Dream
+from world4rl_wm.imagination.dream_context import DreamContext
+from world4rl_wm.imagination.dream_pace import DreamPace
+from world4rl_wm.imagination.loaded_models import LoadedModels
+from world4rl_wm.imagination.request import ImagineRequest
+from world4rl_wm.imagination.rollout import DreamStep, Rollout, imagine
+from world4rl_wm.model.frames import to_float
+from world4rl_wm.model.world_model import WorldModel
+from world4rl_wm.protocols import Policy
+
+OVERRUN = 2.0  # times its allowed seconds: a dream that was estimated too short is stopped then
+CALIBRATION_SAMPLES = (1, 8, 64)
+RECALIBRATE_S = 10.0  # a pace that is older is measured again before a request is refused for it
+CALIBRATION_S = 0.2  # no larger batch is tried when the one before took longer for two steps
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who looks on: `start` comes before the first step, `step` after each (False stops the dream), `end` at last."""
+
+    step: Callable[[DreamStep], bool] = lambda step: True
+    start: Callable[[Dream], None] = lambda dream: None
+    end: Callable[[], None] = lambda: None
+
+
+@dataclass(frozen=True)
+class Imagined:
+    """An answer: `rollout`, why it ended before its end (empty where it did not), whether a reward model judged it, and
+    the seconds it took.
+    """
+
+    rollout: Rollout
+    stopped: str
+    judged: bool
+    compute_s: float
+
+    @property
+    def complete(self) -> bool:
+        return not self.stopped
+
+
+@dataclass(frozen=True)
+class Question:
+    """A request that was found good, as `imagine` takes it: S dreams from `context`."""
+
+    request: ImagineRequest
+    policy: Policy | None
+    actions: np.ndarray | None
+    context: DreamContext
+    samples: int
+
+
+class _NoJudge:
+    """Stands where no reward model is loaded: it knows nothing."""
+
+    def probability(self, frames: Tensor) -> Tensor:
+        return torch.full((len(frames),), float("nan"), device=frames.device)
+
+    progress = probability
+
+
+@dataclass
+class Dreamer:
+    """Runs the loaded models. Not for two threads at once."""
+
+    models: LoadedModels
+    pace: DreamPace = field(default_factory=DreamPace)
+    calibrated_s: float = -math.inf  # when, by the monotonic clock
+
+    def step_seconds(self, samples: int, fits: Callable[[float], bool]) -> float | None:
+        """What a step of `samples` dreams takes here [s], None where no model was measured.
+
+        Where that does not fit it is measured again: the machine may have been busy, and what is refused is not
+        measured by dreaming it.
+        """
+        seconds = self.pace.step_seconds(samples)
+        if seconds is None or fits(seconds) or time.monotonic() - self.calibrated_s < RECALIBRATE_S:
+            return seconds
+        self.calibrate()
+        return self.pace.step_seconds(samples)
+
+    def calibrate(self) -> None:
+        """Measure how fast the loaded world model dreams here; its first steps, which are slow, are then over too."""
+        self.pace.forget()
+        model = self.models.world_model
+        if model is None:
+            return
+        contract, shape = model.contract, model.config.denoiser
+        size = (model.history, shape.image_channels, shape.image_size, shape.image_size)
+        start = DreamContext(np.zeros(size, np.uint8), np.zeros((model.history - 1, contract.action_dim), np.float32))
+        for samples in CALIBRATION_SAMPLES:
+            for horizon in (1, 2):  # the first is to get warm, and does not count
+                request = ImagineRequest(horizon, return_frames=False)
+                actions = np.zeros((horizon, contract.action_dim), np.float32)
+                seconds = self.dream(Question(request, None, actions, start, samples), model).compute_s
+            if seconds > CALIBRATION_S:
+                break
+        self.calibrated_s = time.monotonic()
+
+    def dream(
+        self,
+        question: Question,
+        model: WorldModel,
+        max_seconds: float = math.inf,
+        watch: Watch = Watch(),
+    ) -> Imagined:
+        """Dream `question`; it is stopped where it takes much longer than `max_seconds`."""
+
+        def repeated(array: np.ndarray) -> Tensor:
+            """The same for every sample, on the model's device."""
+            return torch.from_numpy(array).to(model.device).unsqueeze(0).repeat(question.samples, *[1] * array.ndim)
+
+        stopped = ""
+
+        def step_done(step: DreamStep) -> bool:
+            nonlocal stopped
+            if not watch.step(step):
+                stopped = "as was asked"
+            elif time.monotonic() - started > OVERRUN * max_seconds:
+                stopped = f"for it takes longer than estimated: {max_seconds:g} s are allowed"
+            return not stopped
+
+        request, context = question.request, question.context
+        proprio = None if model.state_model is None or context.proprio is None else repeated(context.proprio)
+        started = time.monotonic()
+        try:
+            rollout = imagine(
+                model,
+                self.models.reward_model or _NoJudge(),
+                to_float(repeated(context.frames)),
+                repeated(context.actions),
+                None if question.actions is None else repeated(question.actions),
+                request.horizon,
+                request.seed,
+                question.policy,
+                step_done,
+                proprio,
+                watch.start,
+                self.models.ensemble,
+                request.return_frames,
+            )
+        finally:
+            watch.end()
+        if model.device.type == "cuda":
+            torch.cuda.synchronize(model.device)
+        seconds, steps = time.monotonic() - started, rollout.actions.shape[1]
+        if steps > 1:  # one alone may have been the first of its size
+            self.pace.measured(question.samples, seconds / steps)
+        if steps == request.horizon:
+            stopped = ""
+        message = f"stopped after {steps} of {request.horizon} steps, {stopped}" if stopped else ""
+        return Imagined(rollout, message, self.models.reward_model is not None, seconds)

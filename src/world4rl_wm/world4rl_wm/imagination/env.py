@@ -1,0 +1,109 @@
+"""The world model as an environment: shaped like gymnasium's vector environments, tensors stay on the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from gymnasium import spaces
+from gymnasium.vector.utils import batch_space
+from torch import Tensor
+
+from world4rl_wm.imagination.dream import Dream
+from world4rl_wm.model.frames import StartStates
+from world4rl_wm.model.world_model import WorldModel
+from world4rl_wm.reward.model import RewardModel
+from world4rl_wm.uncertainty.ensemble import Companions, Ensemble
+
+
+@dataclass(frozen=True)
+class ImaginationConfig:
+    """`num_envs` dreams of at most `horizon` steps; success means `hits` frames in a row above the threshold."""
+
+    num_envs: int = 64
+    horizon: int = 15
+    hits: int = 2
+    observed_frames: int = 2
+
+
+class ImaginationEnv:
+    """Frozen world model plus frozen reward models.
+
+    The reward is 1 in the step in which success is reached, else 0; the episode then terminates. With several world
+    models the dreams are dealt out evenly among them; with several reward models *all* must agree on a success.
+
+    Observations are float ``(num_envs, observed_frames, C, H, W)`` in [-1, 1]. Episodes start at random rows of
+    `starts`: beginnings of real episodes. There is no autoreset: all dreams of a batch
+    run in step, and `reset` starts the next batch; steps after an episode's end are masked by the caller.
+
+    With an `ensemble`, ``info["uncertainty"]`` ``(num_envs,)`` says how unsure each new frame is: what its kind means.
+    """
+
+    def __init__(
+        self,
+        world_models: list[WorldModel],
+        reward_models: list[RewardModel],
+        starts: StartStates,
+        config: ImaginationConfig,
+        ensemble: Ensemble | None = None,
+    ):
+        if config.num_envs % len(world_models):
+            raise ValueError(f"num_envs {config.num_envs} must be a multiple of the {len(world_models)} world models")
+        self.config = config
+        self.num_envs = config.num_envs
+        self.world_models, self.reward_models = world_models, reward_models
+        self.ensemble = ensemble or Ensemble()
+        self.starts = starts
+        denoiser = world_models[0].config.denoiser
+        pixels = (config.observed_frames, denoiser.image_channels, denoiser.image_size, denoiser.image_size)
+        self.single_observation_space = spaces.Box(-1.0, 1.0, pixels, np.float32)
+        self.single_action_space = spaces.Box(-1.0, 1.0, (denoiser.action_dim,), np.float32)
+        self.observation_space = batch_space(self.single_observation_space, config.num_envs)
+        self.action_space = batch_space(self.single_action_space, config.num_envs)
+        self._generator = torch.Generator()
+        self._dreams: list[Dream] = []
+        self._beside: list[Companions] = []
+
+    def reset(self, *, seed: int | None = None, rows: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        """Start a batch of dreams, at `rows` of the start states or at random ones."""
+        if seed is not None:
+            self._generator.manual_seed(seed)
+        if rows is None:
+            rows = torch.randint(len(self.starts), (self.num_envs,), generator=self._generator)
+        parts = self.starts[rows].split(self.num_envs // len(self.world_models))
+        noise_seed = int(torch.randint(2**31, (), generator=self._generator))
+        self._dreams = [
+            Dream.from_start(model, part, noise_seed + i)
+            for i, (model, part) in enumerate(zip(self.world_models, parts, strict=True))
+        ]
+        self._beside = [self.ensemble.along(dream) for dream in self._dreams]
+        device = self.world_models[0].device
+        self._streak = torch.zeros(self.num_envs, dtype=torch.long, device=device)
+        self._alive = torch.ones(self.num_envs, dtype=torch.bool, device=device)
+        self._step = 0
+        return self._observation(), {"start": rows}
+
+    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]:
+        """Do `actions` ``(num_envs, A)``; observation, reward, terminated, truncated, info (as gymnasium)."""
+        parts = actions.clamp(-1, 1).chunk(len(self._dreams))
+        imagined = [dream.step(part) for dream, part in zip(self._dreams, parts, strict=True)]
+        frames = torch.cat(imagined)
+        probability = torch.stack([model.probability(frames) for model in self.reward_models])
+        thresholds = torch.tensor([[model.threshold] for model in self.reward_models], device=frames.device)
+        hit = (probability > thresholds).all(0)
+        self._streak = torch.where(hit, self._streak + 1, torch.zeros_like(self._streak))
+        terminated = self._alive & (self._streak >= self.config.hits)
+        self._step += 1
+        truncated = self._alive & ~terminated & torch.tensor(self._step >= self.config.horizon)
+        self._alive = self._alive & ~(terminated | truncated)
+        done = zip(self._beside, parts, imagined, strict=True)
+        unsure = [beside.step(part, frame) for beside, part, frame in done]
+        info = {"success": terminated, "probability": probability.min(0).values, "uncertainty": torch.cat(unsure)}
+        return self._observation(), terminated.float(), terminated, truncated, info
+
+    def _observation(self) -> Tensor:
+        return torch.cat([dream.context[:, -self.config.observed_frames :] for dream in self._dreams])
+
+    def close(self) -> None:
+        """Nothing to release; part of the environment contract."""

@@ -1,0 +1,1 @@
+"""The networks: denoiser, state model, and the world model made of them."""

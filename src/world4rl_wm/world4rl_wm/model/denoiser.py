@@ -1,0 +1,103 @@
+"""The network F of the diffusion world model: the past as channels, actions by the backbone's modulation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from world4rl_wm.model.action_encoding import action_encoding
+from world4rl_wm.model.backbones import condition_dim, make_backbone
+
+FREQUENCIES = (0.5, 1.0, 2.0, 4.0)
+"""Of `fourier_features`, in cycles per 2 pi of a normalised value."""
+
+
+def fourier_features(values: Tensor) -> Tensor:
+    """Sines and cosines of ``(..., P)`` values at `FREQUENCIES`: ``(..., P * 2 * len(FREQUENCIES))``."""
+    angles = values.unsqueeze(-1) * values.new_tensor(FREQUENCIES)
+    return torch.cat([angles.sin(), angles.cos()], -1).flatten(-2)
+
+
+@dataclass(frozen=True)
+class DenoiserConfig:
+    """Shape of the denoiser.
+
+    `history` frames of `image_channels` (3 per camera stream) at `image_size` pixels; `stem` is the space-to-depth
+    factor in front of the backbone (`backbones.BACKBONES`). A `unet` has `widths` channels from fine to coarse, with
+    `layers` blocks and `groups` of normalisation at each; a `dit` has `layers` blocks of one width with `heads`.
+    With `proprio_dim` above 0 it is also told where the arm is and where it will be, with `task_dim` above 0 a vector
+    that says which task. Actions come as `encoding` says (`action_encoding.ENCODINGS`), with `bins` where it has any.
+    """
+
+    image_channels: int
+    image_size: int
+    action_dim: int
+    proprio_dim: int = 0
+    history: int = 4
+    bins: int = 21
+    stem: int = 2
+    widths: tuple[int, ...] = (48, 96, 96)
+    layers: int = 2
+    groups: int = 8
+    encoding: str = "two_hot"
+    backbone: str = "unet"
+    heads: int = 4
+    task_dim: int = 0
+
+
+class Denoiser(nn.Module):
+    """F(c_in x; c_noise, context frames, actions): the raw network that `edm` preconditions."""
+
+    def __init__(self, config: DenoiserConfig):
+        super().__init__()
+        self.config = config
+        self.actions = action_encoding(config.encoding, config.bins)
+        per_frame = config.image_channels * config.stem**2
+        embedding = condition_dim(config)
+
+        def embed(size: int) -> nn.Sequential:
+            return nn.Sequential(nn.Linear(size, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
+
+        self.action_embedding = embed(config.history * self.actions.size(config.action_dim))
+        if config.proprio_dim:
+            self.proprio_embedding = embed(2 * config.proprio_dim * 2 * len(FREQUENCIES))
+        # named by its kind: what was trained before there was a choice says `unet`
+        self.add_module(config.backbone, make_backbone(config, per_frame * (config.history + 1), per_frame))
+        if config.task_dim:
+            self.task_embedding = nn.Linear(config.task_dim, embedding, bias=False)
+
+    @property
+    def backbone(self) -> nn.Module:
+        return self.get_submodule(self.config.backbone)
+
+    def forward(
+        self,
+        x: Tensor,
+        c_noise: Tensor,
+        context: Tensor,
+        actions: Tensor,
+        proprio: Tensor | None = None,
+        task: Tensor | None = None,
+    ) -> Tensor:
+        """The raw output, ``(B, C, H, W)``.
+
+        Args:
+            x: ``(B, C, H, W)``, the noisy frame; c_noise: ``(B,)``.
+            context: ``(B, T, C, H, W)``, oldest first; actions: ``(B, T, A)`` in [-1, 1].
+            proprio: ``(B, 2, P)``, normalised, now and in the frame to come; needed when the config has it.
+            task: ``(B, task_dim)``, which task; None or zeros: not told.
+        """
+        stem = self.config.stem
+        frames = torch.cat([x, context.flatten(1, 2)], dim=1)
+        frames = F.pixel_unshuffle(frames, stem).contiguous(memory_format=torch.channels_last)
+        condition = self.action_embedding(self.actions.encode(actions).flatten(1))
+        if proprio is not None:
+            condition = condition + self.proprio_embedding(fourier_features(proprio).flatten(1))
+        if task is not None:
+            condition = condition + self.task_embedding(task)
+        # the positional embedding expects time steps of the order of hundreds, c_noise = ln(sigma) / 4 is of order one
+        out = self.backbone(frames, c_noise * 1000.0, class_labels=condition).sample
+        return F.pixel_shuffle(out, stem)

@@ -1,0 +1,201 @@
+"""The frozen simulator in the policy's head: predicts the next frame from four frames and four actions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from world4rl_data.contract import TaskContract
+from world4rl_wm.checkpoint import load_checkpoint, save_checkpoint
+from world4rl_wm.model import edm
+from world4rl_wm.model.denoiser import Denoiser, DenoiserConfig
+from world4rl_wm.model.edm import EdmConfig
+from world4rl_wm.model.frames import Window
+from world4rl_wm.model.state_model import StateModel
+from world4rl_wm.model.task_table import TaskTable
+from world4rl_wm.precision import autocast
+from world4rl_wm.training.draws import Draws
+
+KIND = "world_model"
+PROPRIO_NOISE = 0.03
+"""Standard deviation of the noise on the proprioception shown in training, in units of its spread."""
+
+
+@dataclass(frozen=True)
+class WorldModelConfig:
+    """Network, noise levels, and `change_scale`: the typical size of a pixel's change in one step, in [-1, 1] units.
+
+    `tasks` names the tasks that a denoiser with a `task_dim` is told; training takes them from its episodes.
+    """
+
+    denoiser: DenoiserConfig
+    edm: EdmConfig = field(default_factory=EdmConfig)
+    change_scale: float = 0.25
+    tasks: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> WorldModelConfig:
+        denoiser = dict(values["denoiser"])
+        denoiser["widths"] = tuple(denoiser["widths"])
+        tasks = tuple(values.get("tasks", ()))
+        return cls(DenoiserConfig(**denoiser), EdmConfig(**values["edm"]), values["change_scale"], tasks)
+
+    def told(self, tasks: Iterable[str]) -> WorldModelConfig:
+        """With the names of these tasks, where the denoiser is told the task and none are named yet."""
+        named = self.tasks or not self.denoiser.task_dim
+        return self if named else replace(self, tasks=tuple(sorted(set(tasks))))
+
+    def to_dict(self) -> dict[str, Any]:
+        values = asdict(self)
+        values["denoiser"]["widths"] = list(self.denoiser.widths)
+        values["tasks"] = list(self.tasks)
+        return values
+
+
+class WorldModel(nn.Module):
+    """Transition model D of the paper. Frames are float in [-1, 1], streams stacked on channels (C = 3 per camera).
+
+    Where the contract has proprioception (P > 0) a `StateModel` carries it along, and the denoiser draws the arm there.
+    Where the config names tasks, a `TaskTable` has a vector for each.
+    """
+
+    def __init__(self, config: WorldModelConfig, contract: TaskContract):
+        super().__init__()
+        self.config = config
+        self.contract = contract
+        d = config.denoiser
+        self.denoiser = Denoiser(d)
+        self.state_model = (
+            StateModel(d.image_channels, d.image_size, d.proprio_dim, d.action_dim, d.history)
+            if d.proprio_dim
+            else None
+        )
+        if bool(d.task_dim) != bool(config.tasks):
+            raise ValueError(f"a task_dim of {d.task_dim} does not fit {len(config.tasks)} tasks: give both or neither")
+        if config.tasks:
+            self.task_table = TaskTable(config.tasks, d.task_dim)
+        self.to(memory_format=torch.channels_last)
+
+    @property
+    def history(self) -> int:
+        return self.config.denoiser.history
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.parameters()).device
+
+    def forward(self, shown: Tensor, batch: Window, draws: Draws, moving_weight: float = 0.0) -> Tensor:
+        """EDM training loss of the next frame (what `nn.Module` wrappers such as DistributedDataParallel call).
+
+        `shown` ``(B, T, C, H, W)`` is the past that the network sees: the true one with noise, or its own predictions.
+        The change is taken from the last frame shown, so that it learns to undo its own errors. `moving_weight` adds
+        weight to pixels that change.
+        """
+        x0 = (batch.target - shown[:, -1]) / self.config.change_scale
+        weight = None
+        if moving_weight > 0:
+            moving = (batch.target - batch.context[:, -1]).abs().amax(1, keepdim=True)
+            weight = 1 + moving_weight * (moving / 0.3).clamp(max=1)
+        told = None
+        if self.state_model is not None:
+            true = torch.stack([batch.proprio[:, -1], batch.next_proprio], 1)
+            told = self.state_model.normalise(true)
+            told = told + PROPRIO_NOISE * draws.normal(*told.shape)
+        task = None if batch.task is None else self.task_table.training_vectors(batch.task, draws)
+        return self.loss(self._network(shown, batch.actions, told, task), x0, draws, weight)
+
+    def loss(self, network: edm.Network, x0: Tensor, draws: Draws, weight: Tensor | None) -> Tensor:
+        """Of the scaled change x0 ``(B, C, H, W)`` that `network` is to predict."""
+        sigma = edm.training_sigma(draws.normal(len(x0)), self.config.edm)
+        return edm.training_loss(network, x0, sigma, draws.normal(*x0.shape), self.config.edm, weight)
+
+    def sample(self, network: edm.Network, noise: Tensor) -> Tensor:
+        """A scaled change ``(B, C, H, W)`` from unit `noise` of that shape."""
+        return edm.sample(network, noise, self.config.edm)
+
+    def _network(self, *conditions: Tensor | None) -> edm.Network:
+        """With context, actions, proprioception and task bound."""
+        return lambda x, c_noise: self.denoiser(x, c_noise, *conditions).float()
+
+    def task_vectors(self, tasks: Sequence[str]) -> Tensor | None:
+        """What it is told of B tasks, ``(B, task_dim)``, None where that is nothing; ValueError: one not learned."""
+        return self.task_table(tasks) if self.config.tasks else None
+
+    @torch.no_grad()
+    def estimate_proprio(self, context: Tensor) -> Tensor | None:
+        """Proprioception in the last two frames of ``(B, T, C, H, W)``: ``(B, 2, P)``, None where there is none."""
+        if self.state_model is None:
+            return None
+        return torch.stack([self.state_model.estimate(context[:, -2]), self.state_model.estimate(context[:, -1])], 1)
+
+    @torch.no_grad()
+    def step(
+        self,
+        context: Tensor,
+        actions: Tensor,
+        proprio: Tensor | None,
+        generator: torch.Generator | None = None,
+        noise: Tensor | None = None,
+        task: Tensor | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """As `predict`, carrying proprioception ``(B, 2, P)``; returns the next frame and ``(B, 2, P)`` one step on.
+
+        `noise` ``(B, C, H, W)``: the unit noise that diffusion starts from; None draws it from `generator`. `task`
+        ``(B, task_dim)``: from `task_vectors`; None: not told.
+        """
+        self._check(context, actions)
+        last = context[:, -1]
+        told, following = None, None
+        with autocast(last.device):
+            if self.state_model is not None and proprio is not None:
+                with torch.autocast(last.device.type, enabled=False):  # a millimetre is less than bf16 can say
+                    ahead = self.state_model.predict(last, proprio, actions)
+                following = torch.stack([proprio[:, -1], ahead], 1)
+                told = self.state_model.normalise(following)
+            if noise is None:
+                noise = torch.randn(last.shape, device=last.device, generator=generator)
+            change = self.sample(self._network(context, actions, told, task), noise)
+        return (last + self.config.change_scale * change).clamp(-1, 1), following
+
+    def predict(self, context: Tensor, actions: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """The next frame, from pictures and actions alone.
+
+        Args:
+            context: ``(B, 4, C, H, W)`` in [-1, 1], oldest first.
+            actions: ``(B, 4, A)`` in [-1, 1]; the last one leads from the last frame to the predicted one.
+            generator: seeds the diffusion noise; the same seed gives the same frame.
+
+        Returns:
+            ``(B, C, H, W)`` in [-1, 1].
+        """
+        self._check(context, actions)
+        return self.step(context, actions, self.estimate_proprio(context), generator)[0]
+
+    def _check(self, context: Tensor, actions: Tensor) -> None:
+        d = self.config.denoiser
+        frame = (d.history, d.image_channels, d.image_size, d.image_size)
+        if context.dim() != 5 or tuple(context.shape[1:]) != frame:
+            raise ValueError(f"context must be (B, {', '.join(map(str, frame))}), got {tuple(context.shape)}")
+        if tuple(actions.shape) != (len(context), d.history, d.action_dim):
+            raise ValueError(
+                f"actions must be ({len(context)}, {d.history}, {d.action_dim}), got {tuple(actions.shape)}"
+            )
+
+    def save(self, path: Path | str, weights: dict[str, Tensor] | None = None, **meta: Any) -> Path:
+        """Write a checkpoint folder; `meta` goes to `save_checkpoint` (metrics, seed, data_hashes)."""
+        return save_checkpoint(path, KIND, weights or self.state_dict(), self.config.to_dict(), self.contract, **meta)
+
+    @classmethod
+    def load(
+        cls, path: Path | str, device: str | torch.device = "cpu", contract: TaskContract | None = None
+    ) -> WorldModel:
+        """Read a checkpoint folder for inference: frozen and in evaluation mode."""
+        checkpoint = load_checkpoint(path, KIND, contract)
+        return checkpoint.into(lambda config, own: cls(WorldModelConfig.from_dict(config), own), device).requires_grad_(
+            False
+        )

@@ -1,0 +1,1 @@
+"""The reward model: networks, data, training, calibration."""

@@ -1,0 +1,1 @@
+"""The node `imagination` and the messages it speaks."""

@@ -1,0 +1,1 @@
+"""Training of world model and state model, resumable, on any number of processes."""

@@ -1,0 +1,81 @@
+"""Training of the state model on the windows that the world model learns from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from world4rl_wm.model.frames import FrameWindows
+from world4rl_wm.model.state_model import StateModel
+from world4rl_wm.training.draws import Draws
+from world4rl_wm.training.monitor import TrainingMonitor
+from world4rl_wm.training.processes import main_process
+from world4rl_wm.training.state import STATE, TrainingState, one_cycle
+
+SAVE_EVERY = 100
+"""Steps between two saves of the training's state, each with a line of metrics."""
+
+
+@dataclass(frozen=True)
+class StateTraining:
+    """Optimisation of the state model; `noise` is the largest standard deviation of noise on its frames."""
+
+    steps: int = 600
+    batch_size: int = 128
+    learning_rate: float = 2e-3
+    noise: float = 0.1
+
+
+def train_state_model(
+    model: StateModel,
+    windows: FrameWindows,
+    config: StateTraining,
+    seed: int = 0,
+    progress: bool = True,
+    work: Path | None = None,
+    fingerprint: str = "",
+) -> None:
+    """Fit estimate and prediction by squared error, each in units of its own scale; leaves the model frozen.
+
+    With a folder `work` the training saves its state there, with its metrics, and goes on from a state of the same
+    `fingerprint`. Of several processes each trains the same model, and the main one writes.
+    """
+    model.fit_scale(windows.proprio[windows.current], windows.proprio[windows.current + 1])
+    optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
+    state = TrainingState(model, optimizer)
+    if work is not None:
+        work.mkdir(parents=True, exist_ok=True)
+        state.restore(work / STATE, fingerprint)
+    monitor = None if work is None or not main_process() else TrainingMonitor(work, state.step, "state_model")
+    schedule = one_cycle(optimizer, config.learning_rate, config.steps, state.step)
+    bar = tqdm(total=config.steps, initial=state.step, desc="state model", disable=not progress, unit="step")
+    while state.step < config.steps:
+        loss = _loss(model, windows, config, Draws(seed, state.step, model.mean.device))
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+        state.step += 1
+        bar.update()
+        if monitor is not None and work is not None and (state.step % SAVE_EVERY == 0 or state.step == config.steps):
+            monitor.loss(state.step, float(loss.detach()), schedule.get_last_lr()[0])
+            state.save(work / STATE, fingerprint)
+    bar.close()
+    if monitor is not None:
+        monitor.close()
+    model.requires_grad_(False)
+
+
+def _loss(model: StateModel, windows: FrameWindows, config: StateTraining, draws: Draws) -> Tensor:
+    device = model.mean.device
+    batch = windows.window(windows.current[draws.choose(len(windows.current), config.batch_size).cpu()], device)
+    level = draws.uniform(config.batch_size, 1, 1, 1) * config.noise
+    frame = batch.context[:, -1]
+    frame = frame + level * draws.normal(*frame.shape)
+    estimate = (model.estimate(frame) - batch.proprio[:, -1]) / model.std
+    prediction = (model.predict(frame, batch.proprio, batch.actions) - batch.next_proprio) / model.change_std
+    return estimate.square().mean() + prediction.square().mean()
