@@ -9,6 +9,7 @@ on what else the machine does). Rivals:
     copy       the last frame, again and again
     diffusion  this project's world model: U-Net, one denoising step (preset)
     regressor  the same U-Net that predicts the change at once, without noise: is diffusion worth its cost?
+    diamond    DIAMOND's denoiser as published (arXiv 2405.12399), three denoising steps
     dit        the same diffusion with a transformer as its backbone (the kind of NWM)
     rssm       recurrent state-space model (the kind of Dreamer and DiWA); needs `pip install torchrl`
 
@@ -20,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 
+from diamond_shape import diamond_shape
 from rivals_parts.contest import Contest, Maker, run
 from rivals_parts.options import contest, parser, result_path
 from rivals_parts.rival import CopyLastFrame, Rival
@@ -43,6 +45,7 @@ MAKERS: dict[str, Maker] = {
     "copy": lambda contest, seed: CopyLastFrame(),
     "diffusion": lambda contest, seed: contest.world_model(seed),
     "regressor": lambda contest, seed: contest.world_model(seed, Regressor),
+    "diamond": lambda contest, seed: contest.world_model(seed, learning_rate=5e-4, shape=diamond_shape),
     "dit": dit,
     "rssm": rssm,
 }

@@ -20,7 +20,7 @@ from world4rl.settings import Preset
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.checkpoint import provenance
 from world4rl_wm.model.frames import FrameWindows
-from world4rl_wm.model.world_model import WorldModel
+from world4rl_wm.model.world_model import WorldModel, WorldModelConfig
 
 
 @dataclass
@@ -39,14 +39,19 @@ class Contest:
         self.windows = FrameWindows(self.learned, range(len(self.learned)), self._config.denoiser.history)
 
     def world_model(
-        self, seed: int, kind: type[WorldModel] = WorldModel, learning_rate: float | None = None, **denoiser: Any
+        self,
+        seed: int,
+        kind: type[WorldModel] = WorldModel,
+        learning_rate: float | None = None,
+        shape: Callable[[WorldModelConfig], WorldModelConfig] = lambda config: config,
+        **denoiser: Any,
     ) -> TrainedWorldModel:
-        """A world model of the preset, with another `denoiser` where that is said."""
+        """A world model of the preset, with another `shape` or `denoiser` where that is said."""
         training = self.preset.world_model.training
         if seed not in self._state_models:
             shared = state_model(self._config, self.learned.contract, self.windows, training.state, seed)
             self._state_models[seed] = shared
-        config = replace(self._config, denoiser=replace(self._config.denoiser, **denoiser))
+        config = shape(replace(self._config, denoiser=replace(self._config.denoiser, **denoiser)))
         training = replace(training, learning_rate=learning_rate or training.learning_rate)
         torch.manual_seed(seed)
         model = kind(config, self.learned.contract)

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diamond_shape import diamond_shape
 
 from world4rl.settings import Preset
 from world4rl_data.contract import TaskContract
@@ -105,11 +106,7 @@ def make_cases(preset: Preset, store: EpisodeStore, device: torch.device, compil
     """All that is measured; the first is the processor's own pace."""
     contract = store.contract
     config, settings = preset.world_model_config(contract), preset.world_model.training
-    diamond = replace(
-        config,
-        denoiser=replace(config.denoiser, stem=1, widths=(64, 64, 64, 64), layers=2),
-        edm=replace(config.edm, p_mean=-0.4, p_std=1.2, steps=3),
-    )
+    diamond = diamond_shape(config)
     a, b = torch.rand(2, MATRIX, MATRIX, device=device)
     found = [Case("matrix product", 1, 2 * MATRIX**3 / 1e9, lambda: a @ b)]
     for steps in STEPS:

@@ -99,6 +99,20 @@ def test_the_same_seed_dreams_the_same_frame() -> None:
     assert float(frames[0].min()) >= -1 and float(frames[0].max()) <= 1
 
 
+def test_noise_scale_shrinks_what_sampling_starts_from() -> None:
+    seen: list[Tensor] = []
+
+    def network(x: Tensor, _: Tensor) -> Tensor:
+        seen.append(x)
+        return torch.zeros_like(x)
+
+    noise = torch.randn(SHAPE, generator=torch.Generator().manual_seed(0))
+    for scale in (1.0, 0.5, 0.0):
+        edm.sample(network, noise, EdmConfig(steps=1, noise_scale=scale))
+    torch.testing.assert_close(seen[1], seen[0] / 2)
+    assert not seen[2].any()
+
+
 def zeros(x: Tensor, _: Tensor) -> Tensor:
     return torch.zeros_like(x)
 
