@@ -62,9 +62,10 @@ def press_store(path: Path, lengths: tuple[int, ...] = (5, 3, 4, 6)) -> EpisodeS
     return store
 
 
-def press_run(path: Path) -> Path:
-    """A folder such as `world4rl demo` leaves, as far as dreams need it."""
-    press_store(path / "stores" / "check")
+def press_run(path: Path, store: bool = True) -> Path:
+    """A folder such as `world4rl demo` leaves, as far as dreams need it; without `store`, the models alone."""
+    if store:
+        press_store(path / "stores" / "check")
     world_model().save(path / "checkpoints" / "world_model_a")
     world_model(5).save(path / "checkpoints" / "world_model_b")
     reward_model().save(path / "checkpoints" / "reward_a")

@@ -103,6 +103,9 @@ def test_every_part_is_there_and_real(outcome: tuple[Path, int, str, int, str]) 
     assert set(needed.split()) <= set(summary)
     assert {"bc", "filtered_bc", "refined", "refined_minus_bc"} <= set(summary["ci95"])
     assert {"tpr", "fpr", "episodes", "passed"} <= set(summary["replay_check"])
+    uncertainty = summary["uncertainty"]
+    assert uncertainty["kind"] == "expected_error" and 0 <= uncertainty["auroc"] <= 1
+    assert (run / "checkpoints" / "world_model_a" / "uncertainty.json").is_file()
     assert summary["episodes"] == 6 and summary["graph"]["episodes"] == 2
     assert len(EpisodeStore.open(run / "stores" / "practice")) == 22  # no episode twice after the interruption
     deployed = sorted((run / "bags" / "deployments").iterdir())
@@ -111,6 +114,7 @@ def test_every_part_is_there_and_real(outcome: tuple[Path, int, str, int, str]) 
     assert episode.source == "policy" and len(episode) >= 3
     page = (run / "report.html").read_text()
     assert "<html" in page and "http://" not in page.replace("http://www.w3.org", "") and "video/mp4" in page
+    assert "How sure the dream is" in page and "data:image/png;base64," in page
 
 
 def test_another_seed_does_not_mix_into_the_run(outcome: tuple[Path, int, str, int, str]) -> None:

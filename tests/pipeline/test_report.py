@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import re
@@ -12,7 +13,8 @@ import numpy as np
 import pytest
 
 from world4rl.charts import Series, line_chart, thin
-from world4rl.report import build_report, duration, percent, points
+from world4rl.page import duration, percent, points
+from world4rl.report import build_report
 from world4rl.report_data import RunError
 from world4rl.video import side_by_side
 
@@ -67,6 +69,21 @@ SUMMARY = {
         "reason": "J = 0.78 is below 0.8: small steps, strong BC term",
         "passed": True,
     },
+    "uncertainty": {
+        "kind": "expected_error",
+        "auroc": 0.9714,
+        "auroc_ci95": [0.958, 0.982],
+        "auroc_same_step": None,
+        "auroc_of_step": 0.931,
+        "spearman": 0.96,
+        "expected_error": 0.0337,
+        "real_error": 0.0341,
+        "usable": True,
+        "wrong_from": 0.052,
+        "fitted_episodes": 101,
+        "held_out_episodes": 99,
+        "trained_on_store": False,
+    },
     "reward_confusion": {"true_positive": 812, "false_positive": 14, "true_negative": 3011, "false_negative": 37},
     "graph": {"episodes": 50, "success": 0.7, "ci95": [0.562, 0.809]},
     "demonstrations": 20,
@@ -97,6 +114,7 @@ def made_run(run: Path) -> Path:
     done = {name: {"wall_s": seconds, "done": True} for name, seconds in stages.items()}
     (run / "stages.json").write_text(json.dumps(done))
     (run / "config.yaml").write_text("preset: tiny\nseed: 0\n")
+    (run / "uncertainty.png").write_bytes(b"\x89PNG picture")
     loss = [{"step": s, "loss": 0.9 * math.exp(-s / 600) + 0.08 + 0.01 * rng.random()} for s in range(50, 2501, 50)]
     _rows(run / "checkpoints/world_model_a.training/metrics.jsonl", loss)
     _rows(run / "refine/metrics.jsonl", [refine_row(i) for i in range(1, 61)])
@@ -152,7 +170,8 @@ def test_page_is_well_formed_and_needs_nothing_else(html: str) -> None:
     page = Page(html)
     assert page.open == []
     assert page.videos == 2
-    assert all(link.startswith("data:video/mp4;base64,") for link in page.links)
+    assert all(link.startswith(("data:video/mp4;base64,", "data:image/png;base64,")) for link in page.links)
+    assert len(page.links) == 3, "two films and a picture"
     assert not re.search(r"https?://|@import|url\(|<script", html)
     assert "prefers-color-scheme: dark" in html and 'name="viewport"' in html
 
@@ -178,6 +197,21 @@ def test_page_shows_the_runs_figures(html: str) -> None:
     assert "passed: refine with caution" in text and "small steps, strong BC term" in text
     assert "12 min 54 s" in text, "sum of the stages"
     assert "1000 to 1019" in text and "x86_64, 2 cores" in text
+
+
+def test_uncertainty_has_its_interval_and_says_what_was_not_measured(html: str, tmp_path: Path) -> None:
+    text = Page(html).text
+    assert "0.971 (0.958 to 0.982)" in text and "0.0337, 0.0341" in text and "On 99 fresh episodes, after 101" in text
+    assert "frames of the same step not measured" in text and "hardly tells" not in text
+    assert base64.b64encode(b"\x89PNG picture").decode() in html
+    for uncertainty, said in (
+        (SUMMARY["uncertainty"] | {"usable": False, "auroc": 0.6}, "It hardly tells wrong frames from right ones"),
+        ({"kind": "disagreement", "reason": "2 episodes"}, "could not be measured: 2 episodes"),
+        (None, "was not measured in this run"),  # a run of an earlier version
+    ):
+        (tmp_path / "summary.json").write_text(json.dumps(SUMMARY | {"uncertainty": uncertainty}))
+        page = Page(build_report(tmp_path).read_text())
+        assert said in page.text and page.open == [] and page.links == []
 
 
 def test_verdict_follows_the_interval_not_the_difference(html: str) -> None:

@@ -95,6 +95,7 @@ def test_summary_puts_the_parts_together(monkeypatch: pytest.MonkeyPatch) -> Non
     imagined = {"imagined_start": 0.4, "imagined_refined": 0.9, "judged_start": 0.3, "judged_refined": 0.6}
     files["refinement.json"] = REFINED | imagined
     files["replay_check.json"] = TRUSTED | {"j": 0.9}
+    files["uncertainty.json"] = {"kind": "expected_error", "auroc": 0.97}
     monkeypatch.setattr(summary, "reward_confusion", lambda run: {"true_positive": 3})
     run = MadeRun(files=files, task="push_cube", seed=3, preset_name="tiny", seeds=SeedRanges(3))
     found = summarise(run)
@@ -109,4 +110,4 @@ def test_summary_puts_the_parts_together(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found["graph"] == {"episodes": 5, "success": 0.8, "ci95": wilson_interval(4, 5)}
     assert (found["demonstrations"], found["real_episodes"]) == (8, 558)
     assert found["seed_ranges"] == SeedRanges(3).to_dict() and found["lamp"] is False
-    assert GAIN in found["conclusion"]
+    assert GAIN in found["conclusion"] and found["uncertainty"]["auroc"] == 0.97

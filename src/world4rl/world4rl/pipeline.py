@@ -6,11 +6,13 @@ whole or not at all, so that an interrupted run goes on where it was.
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from world4rl.collect import Behaviour, evaluate
+from world4rl.dreamers import dreamer, train_dreamer
 from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, collect_into, successes, training_store
 from world4rl.stages import Stages
@@ -95,64 +97,10 @@ def filtered_bc(run: Run) -> None:
     train_and_save(store, successes(store), out, network, config, run.seed, run.progress, "filtered BC")
 
 
-def _train_dreamer(run: Run, name: str, seed: int) -> None:
-    """World model `name`, and the reward model that reads its dreams: it learns from real frames and, where most is to
-    be learned, from real episodes dreamed again with what really came of them."""
-    import torch
-
-    from world4rl_wm.measures.replay import real_and_dreamed
-    from world4rl_wm.model.world_model import WorldModel
-    from world4rl_wm.reward.data import RewardData, labelled_frames, set_aside
-    from world4rl_wm.reward.train_reward import train_and_save
-    from world4rl_wm.training.train_world_model import train_world_model
-
-    torch.set_num_threads(1)
-    store, preset = training_store(run, "demonstrations", "practice"), run.preset
-    episodes = list(range(len(store)))
-    path = train_world_model(
-        store,
-        episodes,
-        preset.world_model_config(run.contract),
-        run.checkpoint(f"world_model_{name}"),
-        preset.world_model.training,
-        seed,
-        run.progress,
-    )
-    model, held_out = WorldModel.load(path), run.store("check")
-    learned, calibrating = set_aside(episodes, preset.reward.calibration.episodes, seed)
-    data = RewardData(
-        real_and_dreamed(store, learned, model, seed),
-        {"real": labelled_frames(held_out, range(len(held_out)))},
-        real_and_dreamed(store, calibrating, model, seed) if calibrating else None,
-    )
-    train_and_save(
-        data,
-        run.contract,
-        run.checkpoint(f"reward_{name}"),
-        preset.reward_config(run.contract),
-        preset.reward.training,
-        preset.reward.calibration,
-        seed,
-        run.progress,
-        {"store": store.content_hash},
-    )
-
-
 def world_models(run: Run) -> None:
     """Two world models with their reward models, side by side: one to dream in, one to judge by."""
     training_store(run, "demonstrations", "practice")
-    in_parallel(_train_dreamer, [(run, "a", 1000 + run.seed), (run, "b", 2001 + run.seed)])
-
-
-def dreamer(run: Run, name: str) -> Any:
-    """World model and reward model `name`, loaded."""
-    from world4rl.refine import Dreamer
-    from world4rl_wm.model.world_model import WorldModel
-    from world4rl_wm.reward.model import RewardModel
-
-    return Dreamer(
-        WorldModel.load(run.checkpoint(f"world_model_{name}")), RewardModel.load(run.checkpoint(f"reward_{name}"))
-    )
+    in_parallel(train_dreamer, [(run, "a", 1000 + run.seed), (run, "b", 2001 + run.seed)])
 
 
 def replay_check(run: Run) -> None:
@@ -190,6 +138,28 @@ def _clips(run: Run, store: EpisodeStore, replayed: Any, probability: Any, dream
                 probability[row, :length].tolist(),
                 fps=run.contract.control_rate_hz,
             )
+
+
+def uncertainty(run: Run) -> None:
+    """What the disagreement of the two world models means in real error, on the start policy's fresh episodes."""
+    from world4rl.calibrated_uncertainty import PICTURE, calibrate_checkpoint, run_figures
+    from world4rl_wm.uncertainty.calibration import CalibrationConfig, UncertaintyError
+
+    store, dreams, beside = run.store("check"), run.checkpoint("world_model_a"), run.checkpoint("world_model_b")
+    config = CalibrationConfig(noise_dreams=0, seed=run.seed)  # noise counts only where there is no second model
+    try:
+        found = calibrate_checkpoint(dreams, [beside], store, range(len(store)), config, progress=run.progress)
+    except UncertaintyError as error:  # very few episodes: nothing later in the run rests on this
+        run.write("uncertainty.json", run_figures(error))
+        print(f"uncertainty: not calibrated, {error}")
+        return
+    shutil.copyfile(dreams / PICTURE, run.path / PICTURE)  # the report's, whatever is calibrated later by hand
+    figures = run_figures(found)
+    run.write("uncertainty.json", figures)
+    low, high = figures["auroc_ci95"]
+    print(
+        f"uncertainty: it tells wrong frames from right ones with AUROC {figures['auroc']:.2f} [{low:.2f}, {high:.2f}]"
+    )
 
 
 def refinement(run: Run) -> None:
@@ -264,6 +234,7 @@ STAGES: dict[str, tuple[Callable[[Run], None], float]] = {
     "filtered BC": (filtered_bc, 20),
     "world models": (world_models, 480),
     "replay check": (replay_check, 15),
+    "uncertainty": (uncertainty, 30),
     "refinement": (refinement, 200),
     "evaluation": (evaluation, 70),
     "deployment": (deployment, 60),
@@ -273,8 +244,10 @@ STAGES: dict[str, tuple[Callable[[Run], None], float]] = {
 
 
 def run_pipeline(run: Run) -> Path:
-    """Do all stages that this run has not done yet; returns the report."""
+    """Do all stages that this run has not done yet; returns the report, which is made again where anything was done."""
     stages = Stages(run.path, {name: seconds for name, (_, seconds) in STAGES.items()})
+    if not all(map(stages.done, STAGES)):  # a finished run may lack a stage that came later
+        stages.forget("report")
     for name, (work, _) in STAGES.items():
         stages.run(name, lambda work=work: work(run))  # type: ignore[misc]
     run.write("summary.json", run.read("summary.json") | {"wall_s": stages.wall_s})

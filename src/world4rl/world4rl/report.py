@@ -6,11 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from world4rl.charts import Series, line_chart
-from world4rl.report_data import POLICIES, Rate, RunData, read_run
+from world4rl.page import environment, write_page
+from world4rl.report_data import Rate, RunData, read_run
 
 COLOURS = {
     "bc": "var(--c1)",
@@ -36,36 +36,9 @@ def build_report(run: Path | str) -> Path:
     return write_page(render(data), data.path / "report.html")
 
 
-def write_page(page: str, path: Path) -> Path:
-    """Write HTML whole or not at all."""
-    building = path.with_name(f".{path.name}.building")
-    building.write_text(page, encoding="utf-8")
-    building.replace(path)
-    return path
-
-
 def render(data: RunData) -> str:
     """The page's HTML."""
     return environment().get_template("report.html.j2").render(**view(data))
-
-
-def environment() -> Environment:
-    """What pages are rendered in: the package's templates, and filters that write figures."""
-    made = Environment(
-        loader=PackageLoader("world4rl"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= {
-        "percent": percent,
-        "points": points,
-        "p_value": p_value,
-        "duration": duration,
-        "figure": figure,
-    }
-    return made
 
 
 def view(data: RunData) -> dict[str, Any]:
@@ -89,6 +62,8 @@ def view(data: RunData) -> dict[str, Any]:
         "check": data.replay_check,
         "verdict": VERDICTS.get(str(data.replay_check.get("verdict")), ""),
         "confusion": confusion(summary.get("reward_confusion") or {}),
+        "uncertainty": data.uncertainty,
+        "uncertainty_picture": data.uncertainty_picture,
         "lamp": summary.get("lamp"),
         "stages": [(_words(n), s, s / longest if longest else 0) for n, s in data.stages.items()],
         "total": sum(data.stages.values()),
@@ -225,39 +200,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, list | tuple):
         return " to ".join(map(str, value)) if len(value) == 2 else ", ".join(map(str, value))
     return str(value)
-
-
-def percent(share: float | None) -> str:
-    """0.724 to ``72.4 %``; whole numbers without a decimal."""
-    if share is None:
-        return "not measured"
-    text = f"{100 * share:.1f}".removesuffix(".0")
-    return f"{text} %"
-
-
-def points(share: float) -> str:
-    """A difference of shares in points, with its sign."""
-    return f"{100 * share:+.1f}".replace("-", "−")
-
-
-def figure(value: float | None) -> str:
-    """A small number with three significant digits."""
-    return "not measured" if value is None else f"{value:.3g}"
-
-
-def p_value(value: float) -> str:
-    """A p value: three digits, or that it is below 0.001."""
-    return "< 0.001" if value < 0.001 else f"{value:.3f}"
-
-
-def duration(seconds: float) -> str:
-    """Seconds as ``4 s``, ``3 min 20 s`` or ``2 h 05 min``."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
-__all__ = ["POLICIES", "build_report", "environment", "render", "view", "write_page"]

@@ -46,7 +46,7 @@ class Clip:
 
 @dataclass(frozen=True)
 class RunData:
-    """Everything that a run folder holds for the report."""
+    """Everything that a run folder holds for the report; `uncertainty_picture` is a data URI."""
 
     path: Path
     summary: dict[str, Any]
@@ -55,6 +55,8 @@ class RunData:
     world_model_loss: dict[str, list[tuple[float, float]]]
     refinement: list[dict[str, Any]]
     replay_check: dict[str, Any]
+    uncertainty: dict[str, Any]
+    uncertainty_picture: str
     clips: list[Clip]
     clips_left_out: list[str]
     config: str
@@ -79,6 +81,8 @@ def read_run(run: Path | str) -> RunData:
         world_model_loss=_losses(run),
         refinement=read_metrics(run / "refine" / "metrics.jsonl"),
         replay_check=summary.get("replay_check") or _json(run / "replay_check.json"),
+        uncertainty=summary.get("uncertainty") or _json(run / "uncertainty.json"),
+        uncertainty_picture=_picture(run / "uncertainty.png"),
         clips=clips,
         clips_left_out=left_out,
         config=_text(run / "config.yaml"),
@@ -158,6 +162,11 @@ def _losses(run: Path) -> dict[str, list[tuple[float, float]]]:
         if points:
             losses[path.parent.name.removesuffix(".training").replace("_", " ")] = points
     return losses
+
+
+def _picture(path: Path) -> str:
+    """A PNG as a data URI, empty where there is none."""
+    return "data:image/png;base64," + base64.b64encode(path.read_bytes()).decode() if path.is_file() else ""
 
 
 def read_clips(run: Path) -> tuple[list[Clip], list[str]]:

@@ -50,6 +50,11 @@ class Stages:
         finally:
             self._note(name, before + time.monotonic() - started, finished)
 
+    def forget(self, name: str) -> None:
+        """Have a stage done again; the time that it took before still counts."""
+        if self.done(name):
+            self._note(name, self.wall_s[name], False)
+
     def remaining_s(self) -> float:
         """Expected seconds of the stages not done yet, corrected by how fast this machine has been so far."""
         done = [n for n in self._expected if self.done(n)]

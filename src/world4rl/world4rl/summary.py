@@ -43,6 +43,7 @@ def summarise(run: Run) -> dict[str, Any]:
         "judged_success": {"start": refinement["judged_start"], "refined": refinement["judged_refined"]},
         "refinement": refinement,
         "replay_check": check,
+        "uncertainty": run.read("uncertainty.json"),
         "reward_confusion": reward_confusion(run),
         "graph": {
             "episodes": len(graph),

@@ -44,15 +44,11 @@ def calibrate_uncertainty(
         wrong_quantile: A frame is wrong when its error lies above this share of the fitted frames' errors.
         noise_dreams: Dreams from other noise; 0 leaves noise out.
     """
-    from tqdm import tqdm
-
+    from world4rl.calibrated_uncertainty import calibrate_checkpoint, signal_figures
     from world4rl.record import note
-    from world4rl.uncertainty_picture import uncertainty_picture
     from world4rl_data.store import EpisodeStore
     from world4rl_wm.imagination.loaded_models import resolve_device
-    from world4rl_wm.model.world_model import WorldModel
-    from world4rl_wm.uncertainty.calibration import CalibrationConfig, calibrate
-    from world4rl_wm.uncertainty.ensemble_loading import load_others
+    from world4rl_wm.uncertainty.calibration import UNCERTAINTY, CalibrationConfig
 
     config = CalibrationConfig(held_out, bins, wrong_quantile, noise_dreams, seed)
     folders = DreamFolders.find(run, store, world_model, ensemble)
@@ -60,19 +56,12 @@ def calibrate_uncertainty(
     chosen = data.select(source=source or None)[:episodes]
     if not chosen:
         raise CommandError(f"{folders.store} holds no episodes of {', '.join(source) or 'any source'}")
-    model = WorldModel.load(folders.world_model, resolve_device(device), data.contract)
-    others = load_others(model, folders.ensemble)
-    with tqdm(total=len(chosen), unit="episode") as bar:
-        watch = lambda done: bar.update(done - bar.n)  # noqa: E731
-        found, measured = calibrate(model, folders.world_model, others, data, chosen, config, watch)
-    path = found.save(folders.world_model)
-    uncertainty_picture(found, measured, path.with_suffix(".png"))
-    results = {
-        name: {k: v for k, v in quality.to_dict().items() if k != "map"} for name, quality in found.signals.items()
-    }
+    found = calibrate_checkpoint(folders.world_model, folders.ensemble, data, chosen, config, resolve_device(device))
+    results = {name: signal_figures(quality) for name, quality in found.signals.items()}
     settings = asdict(config) | folders.settings() | {"source": list(source)}
     note(folders.store, "calibrate-uncertainty", settings, seed, results)
-    print(f"{path}: fitted on {found.fitted_episodes} episodes, measured on {found.held_out_episodes} others")
+    told = f"fitted on {found.fitted_episodes} episodes, measured on {found.held_out_episodes} others"
+    print(f"{folders.world_model / UNCERTAINTY}: {told}")
     for name, quality in found.signals.items():
         low, high = quality.auroc_ci95
         print(
@@ -81,7 +70,7 @@ def calibrate_uncertainty(
             f"{quality.expected_error:.3f}, real {quality.real_error:.3f}{'' if quality.usable else '; below .7'}"
         )
     print(f"  the step's number alone: AUROC {found.auroc_of_step:.2f}")
-    if not others:
+    if not folders.ensemble:
         print(
             "one world model: give --ensemble with another of a different --seed for an uncertainty that is not noise's"
         )

@@ -9,7 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from world4rl.charts import Series, line_chart
-from world4rl.report import environment, write_page
+from world4rl.page import environment, write_page
 from world4rl.report_data import read_clips
 
 Curve = list[dict[str, Any] | None]
