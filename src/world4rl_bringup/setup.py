@@ -1,4 +1,5 @@
 from glob import glob
+from pathlib import Path
 
 from setuptools import find_packages, setup
 
@@ -32,6 +33,17 @@ setup(
     maintainer_email="maintainers@world4rl.example.org",
     description="The World4RL graph as data, launch and parameter files, and a runner without launch.",
     license="Apache-2.0",
+    license_files=["LICENSE"],
+    long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    keywords=["robotics", "ROS 2", "world model", "reinforcement learning"],
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
     entry_points={
         "console_scripts": [
             "healthcheck = world4rl_bringup.health_node:main",

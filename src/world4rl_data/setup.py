@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 package_name = "world4rl_data"
@@ -27,6 +29,17 @@ setup(
     maintainer_email="maintainers@world4rl.example.org",
     description="Task contracts, episodes (bag, episode, training store) and the recorder node of World4RL.",
     license="Apache-2.0",
+    license_files=["LICENSE"],
+    long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    keywords=["robotics", "ROS 2", "world model", "reinforcement learning"],
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
     entry_points={
         "console_scripts": [
             "recorder = world4rl_data.recorder_node:main",

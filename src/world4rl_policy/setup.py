@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 package_name = "world4rl_policy"
@@ -25,6 +27,17 @@ setup(
     maintainer_email="maintainers@world4rl.example.org",
     description="Actor-critic, behaviour cloning, PPO refinement in imagination and the policy node of World4RL.",
     license="Apache-2.0",
+    license_files=["LICENSE"],
+    long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    keywords=["robotics", "ROS 2", "world model", "reinforcement learning"],
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
     entry_points={
         "console_scripts": [
             "policy = world4rl_policy.policy_node:main",
