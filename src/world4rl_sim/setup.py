@@ -1,3 +1,5 @@
+from pathlib import Path
+
 from setuptools import find_packages, setup
 
 package_name = "world4rl_sim"
@@ -23,6 +25,17 @@ setup(
     maintainer_email="maintainers@world4rl.example.org",
     description="Stand-ins for reality in World4RL: a simulated Franka arm, table-top tasks, scripted experts.",
     license="Apache-2.0",
+    license_files=["LICENSE"],
+    long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    keywords=["robotics", "ROS 2", "world model", "reinforcement learning"],
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    ],
     entry_points={
         "console_scripts": [
             "sim_arm = world4rl_sim.sim_arm_node:main",
