@@ -48,6 +48,7 @@ class WorldModelSettings:
     denoiser: dict[str, Any]
     edm: EdmConfig
     change_scale: float
+    still_change: float
     training: WorldModelTraining
 
 
@@ -107,7 +108,7 @@ class Preset:
         """The world model's network and noise levels for the contract's frames and actions."""
         settings = self.world_model
         denoiser = DenoiserConfig(**_sizes(contract), proprio_dim=contract.proprio_dim, **settings.denoiser)
-        return WorldModelConfig(denoiser, settings.edm, settings.change_scale)
+        return WorldModelConfig(denoiser, settings.edm, settings.change_scale, still_change=settings.still_change)
 
     def refine_config(self) -> RefineConfig:
         """PPO, the dreams it practises in, and how its checkpoint is chosen."""

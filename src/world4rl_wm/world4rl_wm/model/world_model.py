@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from world4rl_data.contract import TaskContract
 from world4rl_wm.checkpoint import load_checkpoint, save_checkpoint
@@ -30,6 +31,9 @@ PROPRIO_NOISE = 0.03
 class WorldModelConfig:
     """Network, noise levels, and `change_scale`: the typical size of a pixel's change in one step, in [-1, 1] units.
 
+    A pixel whose change, averaged with its neighbours', is below `still_change` in every colour stays as it is: what a
+    small network leaves of the noise there would add up over a dream. 0: every pixel changes.
+
     `tasks` names the tasks that a denoiser with a `task_dim` is told; training takes them from its episodes.
     """
 
@@ -37,13 +41,20 @@ class WorldModelConfig:
     edm: EdmConfig = field(default_factory=EdmConfig)
     change_scale: float = 0.25
     tasks: tuple[str, ...] = ()
+    still_change: float = 0.0
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> WorldModelConfig:
         denoiser = dict(values["denoiser"])
         denoiser["widths"] = tuple(denoiser["widths"])
         tasks = tuple(values.get("tasks", ()))
-        return cls(DenoiserConfig(**denoiser), EdmConfig(**values["edm"]), values["change_scale"], tasks)
+        return cls(
+            DenoiserConfig(**denoiser),
+            EdmConfig(**values["edm"]),
+            values["change_scale"],
+            tasks,
+            values.get("still_change", 0.0),
+        )
 
     def told(self, tasks: Iterable[str]) -> WorldModelConfig:
         """With the names of these tasks, where the denoiser is told the task and none are named yet."""
@@ -160,7 +171,7 @@ class WorldModel(nn.Module):
             if noise is None:
                 noise = torch.randn(last.shape, device=last.device, generator=generator)
             change = self.sample(self._network(context, actions, told, task), noise)
-        return (last + self.config.change_scale * change).clamp(-1, 1), following
+        return (last + settled(self.config.change_scale * change, self.config.still_change)).clamp(-1, 1), following
 
     def predict(self, context: Tensor, actions: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """The next frame, from pictures and actions alone.
@@ -199,3 +210,12 @@ class WorldModel(nn.Module):
         return checkpoint.into(lambda config, own: cls(WorldModelConfig.from_dict(config), own), device).requires_grad_(
             False
         )
+
+
+def settled(change: Tensor, still: float) -> Tensor:
+    """A change ``(B, 3 V, H, W)`` of V camera views without what is smaller than `still` (see `WorldModelConfig`)."""
+    if still <= 0:
+        return change
+    size = change.abs().unflatten(1, (-1, 3)).amax(2)
+    size = functional.avg_pool2d(size, 3, stride=1, padding=1, count_include_pad=False)
+    return change * (size > still).repeat_interleave(3, dim=1)
