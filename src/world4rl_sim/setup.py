@@ -8,6 +8,7 @@ setup(
     name=package_name,
     version="0.1.0",
     packages=find_packages(include=[package_name, f"{package_name}.*"]),
+    package_data={package_name: ["metaworld/contracts/*.yaml"]},
     data_files=[
         ("share/ament_index/resource_index/packages", [f"resource/{package_name}"]),
         (f"share/{package_name}", ["package.xml"]),
@@ -18,6 +19,7 @@ setup(
         "mujoco",
         "gymnasium",
     ],
+    extras_require={"metaworld": ["metaworld==3.1.1"]},
     python_requires=">=3.10",
     zip_safe=False,
     author="World4RL maintainers",

@@ -123,7 +123,7 @@ def test_episode_ends_a_few_periods_after_success() -> None:
     env._observe = lambda: {}  # type: ignore[method-assign]
     success, executed = run_expert(env, 0, ExpertConfig(noise=0.0))
     assert success
-    assert len(executed) == env._success_index + 3
+    assert len(executed) == env._clock.success_index + 3
     env.close()
 
 

@@ -20,9 +20,9 @@ from world4rl_data.contract import TaskContract
 from world4rl_data.episode import ActionSource, Episode, Outcome
 
 if TYPE_CHECKING:
-    from world4rl_sim.env import SimEnv
+    from world4rl_sim.task_env import TaskEnv
 
-Controller = Callable[["SimEnv", dict[str, Any]], np.ndarray]
+Controller = Callable[[dict[str, Any]], np.ndarray]
 
 _SOURCE = {"expert": ActionSource.SCRIPTED, "policy": ActionSource.POLICY, "random": ActionSource.RANDOM}
 
@@ -56,19 +56,16 @@ class Evaluation:
         return asdict(self)
 
 
-def _expert(task: str, behaviour: Behaviour, rng: np.random.Generator) -> Controller:
-    from world4rl_sim.experts import ExpertConfig, ToolState, make_expert
-
-    expert = make_expert(task, ExpertConfig(noise=behaviour.noise))
-    expert.reset()
-    return lambda env, _: expert.act(ToolState(env.arm.pose[0], env.arm.gripper_width), env.arm.objects, rng)
+def _expert(env: TaskEnv, behaviour: Behaviour, rng: np.random.Generator) -> Controller:
+    act = env.expert(behaviour.noise, rng)
+    return lambda _: act()
 
 
 def _random(contract: TaskContract, seed: int | tuple[int, ...]) -> Controller:
     from world4rl_control.explorer import RandomExplorer
 
     explorer = RandomExplorer(contract, seed)
-    return lambda env, _: explorer.act()
+    return lambda _: explorer.act()
 
 
 @lru_cache(maxsize=4)
@@ -92,7 +89,7 @@ def _policy(contract: TaskContract, behaviour: Behaviour, rng: np.random.Generat
     policy = _load_policy(str(behaviour.checkpoint), weights.stat().st_mtime_ns)
     past: list[np.ndarray] = []
 
-    def act(_: SimEnv, observation: dict[str, Any]) -> np.ndarray:
+    def act(observation: dict[str, Any]) -> np.ndarray:
         frame = np.concatenate([observation["images"][s.name].transpose(2, 0, 1) for s in contract.images])
         past.extend([frame] * (policy.history if not past else 1))
         del past[: -policy.history]
@@ -102,13 +99,13 @@ def _policy(contract: TaskContract, behaviour: Behaviour, rng: np.random.Generat
     return act
 
 
-def run_episode(env: SimEnv, task: str, behaviour: Behaviour, seed: int) -> Episode:
+def run_episode(env: TaskEnv, task: str, behaviour: Behaviour, seed: int) -> Episode:
     """One episode from the start state `seed`; its actions are those that the gate executed."""
     contract = env.contract
     variant = behaviour.variant
     rng = np.random.default_rng([seed, 1 + variant])
     if behaviour.kind == "expert":
-        act = _expert(task, behaviour, rng)
+        act = _expert(env, behaviour, rng)
     elif behaviour.kind == "random":
         act = _random(contract, (seed, variant) if variant else seed)
     else:
@@ -117,7 +114,7 @@ def run_episode(env: SimEnv, task: str, behaviour: Behaviour, seed: int) -> Epis
     observations, actions, done = [observation], [], False
     info: dict[str, Any] = {}
     while not done:
-        observation, _, terminated, truncated, info = env.step(act(env, observation), _SOURCE[behaviour.kind])
+        observation, _, terminated, truncated, info = env.step(act(observation), _SOURCE[behaviour.kind])
         observations.append(observation)
         actions.append(info["executed"])
         done = terminated or truncated
@@ -141,7 +138,7 @@ def run_episode(env: SimEnv, task: str, behaviour: Behaviour, seed: int) -> Epis
 
 
 @lru_cache(maxsize=1)
-def _worker_env(task: str, contract_text: str) -> SimEnv:
+def _worker_env(task: str, contract_text: str) -> TaskEnv:
     import atexit
 
     env = make_env(task, TaskContract.from_dict(json.loads(contract_text)))

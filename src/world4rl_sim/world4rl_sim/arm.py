@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
-import weakref
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from .gl import choose_gl
+from .pictures import ScenePictures
 from .scenes import ARM_JOINTS, HOME_JOINTS, TIMESTEP_S, TOOL_SITE, build_model
 from .tasks import Pose, Task, make_task
 
@@ -20,13 +19,6 @@ _PAD_THICKNESS_M = 0.008  # two pads of 4 mm half-thickness: centre distance min
 _WIDTH_SCALE = OPEN_WIDTH_M / 0.0852
 
 
-def _close_at_exit(reference: weakref.ref[SimArm]) -> None:
-    """An OpenGL context left to the interpreter's end is freed too late and fills the terminal with errors."""
-    arm = reference()
-    if arm is not None:
-        arm.close()
-
-
 @dataclass(frozen=True)
 class SimArmConfig:
     """Physics figures: at .002 s a substep, 50 substeps are one control period of 10 Hz."""
@@ -35,6 +27,17 @@ class SimArmConfig:
     substeps_per_control: int = 2  # torques are renewed every second substep
     start_substeps: int = 400  # from home to the random start pose
     settle_substeps: int = 40
+
+
+def _hulls_only() -> Any:
+    """A mujoco.MjvOption that draws what scenes.py colours: collision hulls and the task's objects."""
+    import mujoco
+
+    option = mujoco.MjvOption()
+    option.flags[mujoco.mjtVisFlag.mjVIS_CONVEXHULL] = True
+    option.geomgroup[:] = 0
+    option.geomgroup[[0, 3]] = 1
+    return option
 
 
 class SimArm:
@@ -62,9 +65,8 @@ class SimArm:
         self.cameras = cameras
         self._mujoco = mujoco
         self._height, self._width = (image_size, image_size) if isinstance(image_size, int) else image_size
-        self._renderer: Any = None
-        self._scene_option: Any = None
         self.model = build_model(self.task.add_objects)
+        self._pictures = ScenePictures(self.model, self._height, self._width, _hulls_only())
         self.data = mujoco.MjData(self.model)
         unknown = [name for name in cameras if mujoco.mj_name2id(self.model, mujoco.mjtObj.mjOBJ_CAMERA, name) < 0]
         if unknown:
@@ -152,18 +154,7 @@ class SimArm:
         """Picture of the present state, uint8 (height, width, 3), RGB."""
         if camera not in self.cameras:
             raise ValueError(f"camera '{camera}' is not among {self.cameras}")
-        if self._renderer is None:
-            self._renderer = self._mujoco.Renderer(self.model, self._height, self._width)
-            option = self._mujoco.MjvOption()
-            option.flags[self._mujoco.mjtVisFlag.mjVIS_CONVEXHULL] = True
-            option.geomgroup[:] = 0
-            option.geomgroup[[0, 3]] = 1
-            self._scene_option = option
-            atexit.register(_close_at_exit, weakref.ref(self))
-            for flag in (self._mujoco.mjtRndFlag.mjRND_SHADOW, self._mujoco.mjtRndFlag.mjRND_REFLECTION):
-                self._renderer.scene.flags[flag] = False
-        self._renderer.update_scene(self.data, camera=camera, scene_option=self._scene_option)
-        return self._renderer.render()
+        return self._pictures.take(self.data, camera)
 
     @property
     def pose(self) -> Pose:
@@ -211,9 +202,7 @@ class SimArm:
 
     def close(self) -> None:
         """Frees the OpenGL context; the arm can still move but a next picture makes a new one."""
-        if self._renderer is not None:
-            self._renderer.close()
-            self._renderer = None
+        self._pictures.close()
 
     def __enter__(self) -> SimArm:
         return self

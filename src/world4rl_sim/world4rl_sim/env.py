@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -13,6 +14,8 @@ from world4rl_data.episode import ActionSource
 from world4rl_data.image import prepare
 
 from .arm import SimArm
+from .episode_clock import EpisodeClock
+from .experts import ExpertConfig, ToolState, make_expert
 from .sensors import read_proprio
 from .tasks import Task
 
@@ -85,13 +88,12 @@ class SimEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         images = {s.name: gymnasium.spaces.Box(0, 255, (s.height, s.width, 3), np.uint8) for s in contract.images}
         proprio = gymnasium.spaces.Box(-np.inf, np.inf, (contract.proprio_dim,), np.float32)
         self.observation_space = gymnasium.spaces.Dict({"images": gymnasium.spaces.Dict(images), "proprio": proprio})
-        self._steps = 0
-        self._success_index: int | None = None
+        self._clock = EpisodeClock(self.arm.task.horizon, config.periods_after_success)
 
     @property
     def horizon(self) -> int:
         """Control periods in an episode."""
-        return self.arm.task.horizon
+        return self._clock.horizon
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -101,9 +103,9 @@ class SimEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         if seed is None:
             seed = int(self.np_random.integers(2**31))
         self.arm.reset(seed)
-        self._steps, self._success_index = 0, None
+        self._clock.restart()
         self.gate.enable(*self.arm.pose, self.arm.gripper_width, self.arm.time)
-        return self._observe(), {"seed": seed, "success": False, "success_index": None}
+        return self._observe(), {"seed": seed, **self._clock.info}
 
     def step(
         self, action: np.ndarray, source: int = ActionSource.POLICY
@@ -115,20 +117,16 @@ class SimEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             if result.gripper is not None:
                 self.arm.set_gripper(result.gripper)
         self.arm.step()
-        self._steps += 1
         success = self.arm.success
-        if success and self._success_index is None:
-            self._success_index = self._steps
-        since = -1 if self._success_index is None else self._steps - self._success_index
-        info = {
-            "executed": result.executed,
-            "accepted": result.accepted,
-            "reason": result.reason,
-            "success": self._success_index is not None,
-            "success_index": self._success_index,
-        }
-        terminated = since >= self.config.periods_after_success
-        return self._observe(), float(success), terminated, self._steps >= self.horizon, info
+        terminated, truncated = self._clock.tick(success)
+        info = {"executed": result.executed, "accepted": result.accepted, "reason": result.reason, **self._clock.info}
+        return self._observe(), float(success), terminated, truncated, info
+
+    def expert(self, noise: float, rng: np.random.Generator) -> Callable[[], np.ndarray]:
+        """The task's scripted expert; each call gives the next action. `noise` is its standard deviation."""
+        expert = make_expert(self.arm.task.name, ExpertConfig(noise=noise))
+        expert.reset()
+        return lambda: expert.act(ToolState(self.arm.pose[0], self.arm.gripper_width), self.arm.objects, rng)
 
     def _observe(self) -> dict[str, Any]:
         images = {stream.name: prepare(self.arm.render(stream.name), stream) for stream in self.contract.images}

@@ -1,0 +1,32 @@
+"""When an episode ends, and whether it succeeded: the same rule in every simulated environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class EpisodeClock:
+    """Counts control periods: an episode is truncated at `horizon` and terminated `periods_after_success` periods after
+    the first success, so that success is seen on more than one frame."""
+
+    def __init__(self, horizon: int, periods_after_success: int) -> None:
+        self.horizon, self.periods_after_success = horizon, periods_after_success
+        self.restart()
+
+    def restart(self) -> None:
+        """An episode begins."""
+        self.steps = 0
+        self.success_index: int | None = None  # first successful observation
+
+    def tick(self, success: bool) -> tuple[bool, bool]:
+        """One control period has passed and ended with `success` or not; returns terminated, truncated."""
+        self.steps += 1
+        if success and self.success_index is None:
+            self.success_index = self.steps
+        since = -1 if self.success_index is None else self.steps - self.success_index
+        return since >= self.periods_after_success, self.steps >= self.horizon
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """ "success": the task was done in this episode; "success_index": first successful observation or None."""
+        return {"success": self.success_index is not None, "success_index": self.success_index}

@@ -1,0 +1,1 @@
+"""Meta-World's 50 tasks as environments of this project (optional: the `metaworld` extra)."""
