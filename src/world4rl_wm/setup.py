@@ -37,7 +37,7 @@ setup(
     description="The diffusion world model of World4RL, its reward model, imagination and their node.",
     license="Apache-2.0",
     license_files=["LICENSE"],
-    long_description=(Path(__file__).parent / "README.md").read_text(encoding="utf-8"),
+    long_description=(Path(__file__).resolve().parent / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     keywords=["robotics", "ROS 2", "world model", "reinforcement learning"],
     classifiers=[
