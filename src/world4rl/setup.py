@@ -34,7 +34,6 @@ setup(
     maintainer_email="maintainers@world4rl.example.org",
     description="The world4rl command and the pipeline that strings the stages of World4RL together.",
     license="Apache-2.0",
-    license_files=["LICENSE"],
     long_description=(Path(__file__).resolve().parent / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     keywords=["robotics", "ROS 2", "world model", "reinforcement learning"],

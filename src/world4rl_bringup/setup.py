@@ -33,7 +33,6 @@ setup(
     maintainer_email="maintainers@world4rl.example.org",
     description="The World4RL graph as data, launch and parameter files, and a runner without launch.",
     license="Apache-2.0",
-    license_files=["LICENSE"],
     long_description=(Path(__file__).resolve().parent / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     keywords=["robotics", "ROS 2", "world model", "reinforcement learning"],
