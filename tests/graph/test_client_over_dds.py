@@ -29,6 +29,7 @@ from world4rl_bringup.client import (  # noqa: E402
     Progress,
     Refused,
     Stored,
+    Uncertainty,
     World4RLClient,
 )
 from world4rl_bringup.policies import allowance, policy_folder, read_policy  # noqa: E402
@@ -164,6 +165,9 @@ def test_imagine_gives_arrays_from_live_given_and_stored_starts(graph: Lab, clie
     assert dreamt.success_probability is not None and dreamt.success_probability.shape == (2, 3)
     assert dreamt.success_probability.min() >= 0 and dreamt.success_probability.max() <= 1
     assert dreamt.complete and dreamt.compute_s > 0
+    assert (dreamt.progress, dreamt.task, dreamt.uncertainty_kind) == (None, "", Uncertainty.NONE)
+    with pytest.raises(Refused, match="leave task empty"):
+        client.imagine(3, task="lift")
 
     actions = np.linspace(-1, 1, 2 * dim).reshape(2, dim)
     pictures = np.random.default_rng(0).integers(0, 256, (2, 2, 24, 32, 3), dtype=np.uint8)

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.ros  # message classes
 from builtin_interfaces.msg import Duration  # noqa: E402
 
 from world4rl_bringup import client_messages as messages  # noqa: E402
-from world4rl_bringup.client_types import Given, Live, Stored  # noqa: E402
+from world4rl_bringup.client_types import Given, Live, Stored, Uncertainty  # noqa: E402
 from world4rl_bringup.missing_nodes import what_is_missing  # noqa: E402
 from world4rl_bringup.policies import NodeUses, policy_folder, read_policy, relative, uses, write_policy  # noqa: E402
 from world4rl_interfaces.srv import ImagineRollout  # noqa: E402
@@ -33,6 +33,8 @@ def test_a_given_start_keeps_its_pictures_and_actions() -> None:
     assert (list(request.context_actions), list(request.actions)) == ([0.5, -1.0], [1.0, 0.0])
     assert messages.fill_request(ImagineRollout.Request(), 1, Live(), None, 1, 0, True).use_policy
     stored = messages.fill_request(ImagineRollout.Request(), 1, Stored("data", 3), None, 1, 0, True)
+    told = messages.fill_request(ImagineRollout.Request(), 1, Live(), None, 1, 0, True, "push")
+    assert (told.task, stored.task) == ("push", "")
     assert (stored.context_source, stored.store_uri, stored.store_index) == (stored.STORE, "data", 3)
 
 
@@ -60,6 +62,12 @@ def test_an_answer_becomes_arrays_of_samples_and_steps() -> None:
     assert dreamt.uncertainty.tolist() == [[0, 1, 2], [3, 4, 5]]
     assert dreamt.actions[1, 0].tolist() == [6.0, 7.0]
     assert (dreamt.compute_s, dreamt.success_probability) == (1.5, None), "no reward model: not zero, none"
+    assert (dreamt.progress, dreamt.uncertainty_kind, dreamt.task) == (None, Uncertainty.NONE, "")
+    answer.progress, answer.task = [0.0, 0.25, 0.5, 0.0, 0.5, 1.0], "push"
+    answer.uncertainty_kind = answer.UNCERTAINTY_EXPECTED_ERROR
+    told = messages.imagination(answer, samples=2)
+    assert told.progress is not None and told.progress.tolist() == [[0.0, 0.25, 0.5], [0.0, 0.5, 1.0]]
+    assert (told.uncertainty_kind, told.task) == (Uncertainty.EXPECTED_ERROR, "push")
     answer.frames = []
     assert messages.imagination(answer, samples=2).frames.shape == (2, 0, 0, 0, 3)
 

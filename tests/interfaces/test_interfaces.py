@@ -37,6 +37,17 @@ def test_service_and_action_ask_and_answer_the_same() -> None:
     assert ImagineRollout.Request().context_source == ImagineRollout.Request.LIVE == ImagineRollouts.Goal.LIVE == 0
 
 
+def test_kinds_of_uncertainty_agree_with_the_imagination_and_the_client() -> None:
+    from world4rl_bringup.client_types import Uncertainty
+    from world4rl_interfaces.action import ImagineRollouts
+    from world4rl_interfaces.srv import ImagineRollout
+    from world4rl_wm.uncertainty.kind import UncertaintyKind
+
+    for answer in (ImagineRollout.Response, ImagineRollouts.Result):
+        names = {name: getattr(answer, f"UNCERTAINTY_{name}") for name in UncertaintyKind.__members__}
+        assert names == {kind.name: kind.value for kind in Uncertainty} and answer().uncertainty_kind == names["NONE"]
+
+
 def test_franka_msgs_has_the_fields_that_the_nodes_use() -> None:
     from franka_msgs.action import ErrorRecovery, Grasp, Homing, Move
     from franka_msgs.msg import FrankaRobotState

@@ -35,6 +35,7 @@ JUNK = [
     "../rgb8",
 ]
 SEEDS = [0, 1, -1, 2**31, -(2**31), 2**63 - 1, -(2**63)]
+TASKS = ["", "", "lift", " ", "x" * 5000, "\u2028", "a/../b"]
 COUNTS = [0, 1, 2, 3, 4, 5, 8, 9, 1000, 2**31, 2**32 - 1]
 
 
@@ -111,6 +112,7 @@ class Fuzzer:
             lambda f: f.update(samples=self.random.choice(COUNTS)),
             lambda f: f.update(seed=self.random.choice([*SEEDS, self.random.randrange(-(2**63), 2**63)])),
             lambda f: f.update(return_frames=self.random.random() < 0.5),
+            lambda f: f.update(task=self.random.choice(TASKS)),
         ]
 
     def request(self) -> dict[str, Any]:
@@ -156,6 +158,7 @@ def check_answer(fields: dict[str, Any], answer: Any, contract: TaskContract) ->
     if not answer.success:
         assert answer.message and "the dream failed" not in answer.message, (fields, answer.message)
         assert not (answer.frames or len(answer.success_probability) or len(answer.uncertainty) or len(answer.actions))
+        assert not (len(answer.progress) or answer.task)
         return False
     number = fields["horizon"] * (fields["samples"] or 1)
     assert fields["horizon"] <= MAX_HORIZON and number <= MAX_FRAMES and not answer.message
@@ -164,6 +167,8 @@ def check_answer(fields: dict[str, Any], answer: Any, contract: TaskContract) ->
         np.asarray(values) for values in (answer.success_probability, answer.uncertainty, answer.actions)
     )
     assert probability.shape == spread.shape == (number,) and actions.shape == (number * contract.action_dim,)
+    assert len(answer.progress) in (0, number) and answer.uncertainty_kind == answer.UNCERTAINTY_NONE
+    assert not answer.task and not fields.get("task"), "this world model is told none"
     assert ((probability >= 0) & (probability <= 1)).all() and (spread >= 0).all() and (abs(actions) <= 1).all()
     return True
 

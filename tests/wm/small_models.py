@@ -29,11 +29,11 @@ def small_contract(name: str = "small") -> TaskContract:
     return TaskContract.from_dict(values)
 
 
-def world_model(contract: TaskContract, history: int = 4) -> WorldModel:
+def world_model(contract: TaskContract, history: int = 4, tasks: tuple[str, ...] = ()) -> WorldModel:
     torch.manual_seed(0)
     size = (contract.image_channels, SIZE, contract.action_dim, contract.proprio_dim)
-    network = DenoiserConfig(*size, history=history, widths=(8, 8), layers=1)
-    return WorldModel(WorldModelConfig(network), contract).eval()
+    network = DenoiserConfig(*size, history=history, widths=(8, 8), layers=1, task_dim=4 if tasks else 0)
+    return WorldModel(WorldModelConfig(network, tasks=tasks), contract).eval()
 
 
 def reward_model(contract: TaskContract, progress: bool = False) -> RewardModel:
@@ -65,7 +65,9 @@ def picture(seed: int, height: int = 24, width: int = 32) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
 
 
-def small_store(path: Path, contract: TaskContract, lengths: tuple[int, ...] = (5, 3)) -> EpisodeStore:
+def small_store(
+    path: Path, contract: TaskContract, lengths: tuple[int, ...] = (5, 3), task: str = "small"
+) -> EpisodeStore:
     """Episodes of noise; rows of the first episode come first."""
     with EpisodeStore.create(path, contract) as store:
         for number, length in enumerate(lengths):
@@ -77,7 +79,7 @@ def small_store(path: Path, contract: TaskContract, lengths: tuple[int, ...] = (
                 actions=rng.uniform(-1, 1, (length, contract.action_dim)).astype(np.float32),
                 action_sources=np.full(length, ActionSource.SCRIPTED, np.uint8),
                 stamps=np.arange(length + 1, dtype=np.int64) * 100_000_000 + 1,
-                task="small",
+                task=task,
                 source="expert",
                 outcome=Outcome.FAILURE,
                 success_index=None,

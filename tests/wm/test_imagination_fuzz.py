@@ -58,7 +58,12 @@ def test_every_fuzzed_request_is_answered_and_memory_does_not_grow(answers: Answ
     assert growth < GROWTH, f"{growth / 2**20:.1f} MiB more after {REQUESTS - WARM_UP} requests"
     assert min(outcomes.values()) > REQUESTS / 50, f"{outcomes}: both kinds must be tried"
     fields = {**fuzzer.request(), "horizon": 2, "actions": [0.5] * 6, "samples": 1, "context_source": 1, "seed": 1}
-    fields |= {"context": [fuzzer.good_image() for _ in CONTRACT.images], "context_actions": [], "use_policy": False}
+    fields |= {
+        "context": [fuzzer.good_image() for _ in CONTRACT.images],
+        "context_actions": [],
+        "use_policy": False,
+        "task": "",
+    }
     response = ImagineRollout.Response()
     answers.imagine(ImagineRollout.Request(**fields), response, limits)
     assert response.success, response.message

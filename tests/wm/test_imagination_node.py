@@ -119,6 +119,36 @@ def test_given_context_gives_the_frames_that_the_models_dream(client: Client, he
     assert answer.compute_time.sec + answer.compute_time.nanosec > 0
 
 
+def test_answer_tells_progress_task_and_what_the_uncertainty_is(
+    client: Client, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    """A world model of several tasks and a reward model with progress, loaded for this test."""
+    plain = client.ask(**good())
+    assert plain.success and not plain.progress and not plain.task
+    assert plain.uncertainty_kind == ImagineRollout.Response.UNCERTAINTY_NONE and not any(plain.uncertainty)
+    refused = client.ask(**good(task="push"))
+    assert not refused.success and "leave task empty" in refused.message
+    model, judge = (
+        small_models.world_model(CONTRACT, tasks=("press", "push")),
+        small_models.reward_model(CONTRACT, True),
+    )
+    for number, made in enumerate((model, judge)):
+        assert client.load(made.save(tmp_path / str(number))).success
+    try:
+        answer, other = client.ask(**good(task="push")), client.ask(**good(task="press"))
+        assert (answer.task, other.task) == ("push", "press"), answer.message
+        assert len(answer.progress) == 6 and all(0 <= value <= 1 for value in answer.progress)
+        assert list(answer.progress) != list(other.progress)
+        handle, _ = client.send_goal(**good(task="push"))
+        result = client.wait(handle.get_result_async()).result
+        assert result.task == "push" and list(result.progress) == list(answer.progress)
+        refused = client.ask(**good(task="lift"))
+        assert not refused.success and "has learned press, push only" in refused.message
+    finally:
+        for kind in ("world_model", "reward"):
+            assert client.load(folders[kind]).success
+
+
 def test_store_context(client: Client, here: ImaginationService, tmp_path: Path) -> None:
     store = small_models.small_store(tmp_path / "store", CONTRACT)
     fields = {"context": [], "context_source": 2, "store_uri": str(store.path)}

@@ -150,12 +150,15 @@ def test_second_model_must_fit_the_first_and_goes_when_the_first_changes(tmp_pat
     }
     models = LoadedModels()
     models.load(str(folders["same"]))
-    with pytest.raises(CheckpointError, match="looks at 3 frames, the first world model at 4"):
+    with pytest.raises(CheckpointError, match="looks at 3 frames, the dreaming world model at 4"):
         models.load_second(str(folders["short"]))
     assert models.second_world_model is None
     models.load_second(str(folders["same"]))
     _, note = models.load(str(folders["short"]))
-    assert models.second_world_model is None and "the second world model looks at 4 frames and is put out" in note
+    assert (
+        models.second_world_model is None
+        and "the second world model looks at 4 frames, the dreaming world model at 3, and is put out" in note
+    )
     models.load_second(str(folders["short"]))
     _, note = models.load(str(folders["other"]))
     assert models.second_world_model is None and "the second world model was made for contract 'small'" in note

@@ -15,6 +15,7 @@ from world4rl_bringup.client_types import (
     Refused,
     StartedEpisode,
     Stored,
+    Uncertainty,
 )
 from world4rl_data.episode import Outcome
 
@@ -33,5 +34,6 @@ __all__ = [
     "Refused",
     "StartedEpisode",
     "Stored",
+    "Uncertainty",
     "World4RLClient",
 ]

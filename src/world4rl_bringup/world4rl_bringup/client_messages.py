@@ -17,20 +17,28 @@ from world4rl_bringup.client_types import (
     RecorderState,
     Start,
     Stored,
+    Uncertainty,
 )
 from world4rl_data.episode import ActionSource, Outcome
 from world4rl_data.image import decode_image
 
 
 def fill_request(
-    request: Any, horizon: int, start: Start, actions: ArrayLike | None, samples: int, seed: int, frames: bool
+    request: Any,
+    horizon: int,
+    start: Start,
+    actions: ArrayLike | None,
+    samples: int,
+    seed: int,
+    frames: bool,
+    task: str = "",
 ) -> Any:
     """Write a wish into an ImagineRollout request or an ImagineRollouts goal, whose fields are the same.
 
     Raises ValueError where the arrays cannot be what they should be.
     """
     request.horizon, request.samples, request.seed, request.return_frames = horizon, samples, seed, frames
-    request.use_policy = actions is None
+    request.use_policy, request.task = actions is None, task
     if actions is not None:
         played = np.asarray(actions, np.float32)
         if played.ndim != 2 or len(played) != horizon:
@@ -59,12 +67,19 @@ def imagination(answer: Any, samples: int) -> Imagination:
     steps = uncertainty.shape[1]
     pictures = [decode_image(i.encoding, i.height, i.width, i.step, i.data) for i in answer.frames]
     frames = np.stack(pictures) if pictures else np.zeros((0, 0, 0, 3), np.uint8)
-    judged = len(answer.success_probability) > 0
+
+    def table(values: Any) -> np.ndarray | None:
+        """(samples, steps), None where the answer leaves it out."""
+        return np.array(values, np.float32).reshape(samples, steps) if len(values) else None
+
     return Imagination(
         frames=frames.reshape(samples, len(pictures) // samples, *frames.shape[1:]),
-        success_probability=np.array(answer.success_probability, np.float32).reshape(samples, -1) if judged else None,
+        success_probability=table(answer.success_probability),
+        progress=table(answer.progress),
         uncertainty=uncertainty,
+        uncertainty_kind=Uncertainty(answer.uncertainty_kind),
         actions=np.array(answer.actions, np.float32).reshape(samples, steps, -1 if len(answer.actions) else 0),
+        task=answer.task,
         compute_s=answer.compute_time.sec + 1e-9 * answer.compute_time.nanosec,
         complete=answer.success,
         message=answer.message,

@@ -156,6 +156,7 @@ class World4RLClient:
         samples: int = 1,
         seed: int = 0,
         frames: bool = True,
+        task: str = "",
         timeout_s: float | None = None,
     ) -> Imagination:
         """Dream `horizon` control periods ahead and wait for all of it.
@@ -165,10 +166,11 @@ class World4RLClient:
             start: Live(), Given(...) or Stored(...).
             samples: dreams from the same start, each with noise of its own.
             frames: False: numbers only.
+            task: for a world model of several tasks; empty: the stored episode's, or the only one.
 
         Raises ValueError where arrays have the wrong shape.
         """
-        request = messages.fill_request(ImagineRollout.Request(), horizon, start, actions, samples, seed, frames)
+        request = messages.fill_request(ImagineRollout.Request(), horizon, start, actions, samples, seed, frames, task)
         answer = self._link.call(ImagineRollout, "imagine_rollout", request, self._seconds(timeout_s))
         if not answer.success and not len(answer.uncertainty):
             raise Refused(answer.message)
@@ -183,6 +185,7 @@ class World4RLClient:
         samples: int = 1,
         seed: int = 0,
         frames: bool = True,
+        task: str = "",
         on_progress: Callable[[Progress], None] | None = None,
         cancel: threading.Event | None = None,
         timeout_s: float | None = None,
@@ -192,7 +195,7 @@ class World4RLClient:
         `on_progress` is called in this thread after each step. Setting `cancel`, there or in another thread, ends the
         dream; what was dreamt by then is returned with `complete` False. An exception of `on_progress` cancels too.
         """
-        goal = messages.fill_request(ImagineRollouts.Goal(), horizon, start, actions, samples, seed, frames)
+        goal = messages.fill_request(ImagineRollouts.Goal(), horizon, start, actions, samples, seed, frames, task)
         answer = self._link.run_goal(
             ImagineRollouts, "imagine_rollouts", goal, self._seconds(timeout_s), on_progress, cancel
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 
 import numpy as np
@@ -55,14 +56,25 @@ class Stored:
 Start = Live | Given | Stored
 
 
+class Uncertainty(IntEnum):
+    """What the numbers of a dream's uncertainty are, as in world4rl_interfaces/srv/ImagineRollout."""
+
+    NONE = 0  # not estimated: all 0
+    DISAGREEMENT = 1  # how far two world models' dreams lie apart; how wrong the picture is is not known
+    EXPECTED_ERROR = 2  # expected mean absolute error of the picture, calibrated on held-out episodes
+
+
 @dataclass(frozen=True)
 class Imagination:
     """What was dreamt. `steps` is the horizon, or fewer where the dream was stopped (then `complete` is False)."""
 
     frames: np.ndarray  # uint8 RGB (samples, steps, H, W, 3), streams side by side; no steps where none were asked for
     success_probability: np.ndarray | None  # float32 (samples, steps) in [0, 1]; None without a reward model
-    uncertainty: np.ndarray  # float32 (samples, steps), 0 or more; 0: not estimated
+    progress: np.ndarray | None  # float32 (samples, steps) in [0, 1]: how far the task is; None: nobody tells
+    uncertainty: np.ndarray  # float32 (samples, steps) in [0, 1] of the pixel range, of `uncertainty_kind`
+    uncertainty_kind: Uncertainty
     actions: np.ndarray  # float32 (samples, steps, action_dim) in [-1, 1], as played
+    task: str  # that the world model was told; empty: none
     compute_s: float  # time spent dreaming, without the transport
     complete: bool
     message: str  # the node's remark, such as why the dream is shorter; empty mostly

@@ -77,8 +77,19 @@ def imagine(
     parts = context_of(data, episode, start, steps, model.history)
     context, past, actions, proprio = (part.repeat_interleave(samples, 0).to(model.device) for part in parts)
     given = None if actor else actions
+    tasks = [data.infos[episode].task] * samples
     rollout = dream(
-        model, models.judge, context, past, given, steps, seed, actor, proprio=proprio, ensemble=models.ensemble
+        model,
+        models.judge,
+        context,
+        past,
+        given,
+        steps,
+        seed,
+        actor,
+        proprio=proprio,
+        ensemble=models.ensemble,
+        tasks=tasks,
     )
     film = film_of(models, rollout, data.frames(episode)[start : start + steps + 1], title_of(data, episode), not actor)
     film.write(out, data.contract.control_rate_hz, scale)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,14 @@ ACTION_ROUNDING = 1e-5
 @dataclass(frozen=True)
 class DreamContext:
     """`frames` uint8 ``(T, C, H, W)``, oldest first; `actions` float32 ``(T - 1, A)`` led from each to the next;
-    `proprio` float32 ``(2, P)`` as measured in the last two frames, None where only pictures are known.
+    `proprio` float32 ``(2, P)`` as measured in the last two frames, None where only pictures are known; `task`: of the
+    episode, empty where that is not known.
     """
 
     frames: np.ndarray
     actions: np.ndarray
     proprio: np.ndarray | None = None
+    task: str = ""
 
 
 def checked_actions(values: Any, rows: int, contract: TaskContract, name: str, rows_are: str) -> np.ndarray:
@@ -119,7 +121,8 @@ def store_context(
     last = row - store.infos[episode].start
     first = max(0, last - history + 1)
     frames, proprio = store.frames(episode)[first : last + 1], store.proprio(episode)[first : last + 1]
-    return padded(frames, np.array(store.actions(episode)[first:last]), history, proprio)
+    context = padded(frames, np.array(store.actions(episode)[first:last]), history, proprio)
+    return replace(context, task=store.infos[episode].task)
 
 
 def _store_path(uri: str, stores_dir: Path | None) -> Path:

@@ -38,14 +38,16 @@ class Watch:
 
 @dataclass(frozen=True)
 class Imagined:
-    """An answer: `rollout`, why it ended before its end (empty where it did not), whether a reward model judged it, and
-    the seconds it took.
+    """An answer: `rollout`, why it ended before its end (empty where it did not), whether a reward model judged it and
+    tells its progress, the seconds it took, and the task that the world model was told (empty: none).
     """
 
     rollout: Rollout
     stopped: str
     judged: bool
+    tells_progress: bool
     compute_s: float
+    task: str
 
     @property
     def complete(self) -> bool:
@@ -54,13 +56,14 @@ class Imagined:
 
 @dataclass(frozen=True)
 class Question:
-    """A request that was found good, as `imagine` takes it: S dreams from `context`."""
+    """A request that was found good, as `imagine` takes it: S dreams from `context`; `task` empty: not told."""
 
     request: ImagineRequest
     policy: Policy | None
     actions: np.ndarray | None
     context: DreamContext
     samples: int
+    task: str = ""
 
 
 class _NoJudge:
@@ -151,6 +154,7 @@ class Dreamer:
                 watch.start,
                 self.models.ensemble,
                 request.return_frames,
+                [question.task] * question.samples if question.task else None,
             )
         finally:
             watch.end()
@@ -162,4 +166,6 @@ class Dreamer:
         if steps == request.horizon:
             stopped = ""
         message = f"stopped after {steps} of {request.horizon} steps, {stopped}" if stopped else ""
-        return Imagined(rollout, message, self.models.reward_model is not None, seconds)
+        judge = self.models.reward_model
+        tells_progress = judge is not None and judge.progress_net is not None
+        return Imagined(rollout, message, judge is not None, tells_progress, seconds, question.task)

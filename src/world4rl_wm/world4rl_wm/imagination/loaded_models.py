@@ -19,7 +19,7 @@ from world4rl_wm.protocols import Policy
 from world4rl_wm.reward import model as reward
 from world4rl_wm.reward.model import RewardModel
 from world4rl_wm.uncertainty.ensemble import Ensemble
-from world4rl_wm.uncertainty.ensemble_loading import ensemble_of
+from world4rl_wm.uncertainty.ensemble_loading import ensemble_of, misfit
 from world4rl_wm.uncertainty.kind import UncertaintyMap
 
 
@@ -87,11 +87,9 @@ class LoadedModels:
         path = checkpoint_path(uri)
         first = self.world_model
         second = WorldModel.load(path, self.device, first.contract if first else self.contract)
-        if first is not None and second.history != first.history:
-            raise CheckpointError(
-                f"{path} looks at {second.history} frames, the first world model at {first.history}: "
-                f"give two with the same history"
-            )
+        why = misfit(first, second) if first else ""
+        if why:
+            raise CheckpointError(f"{path} {why}: give two that were trained alike")
         self.second_world_model, self._second_folder = second, path
         return second.contract, self._calibrate()
 
@@ -106,9 +104,10 @@ class LoadedModels:
                     f"the {name.replace('_', ' ')} was made for contract '{other.contract.name}' and is put out"
                 )
         second = self.second_world_model
-        if second is not None and second.history != model.history:
+        why = misfit(model, second) if second else ""
+        if why:
             self.second_world_model = None
-            notes.append(f"the second world model looks at {second.history} frames and is put out")
+            notes.append(f"the second world model {why}, and is put out")
         self.world_model, self._folder = model, path
         told = self._calibrate()
         return model.contract, "; ".join([*notes, told] if told else notes)

@@ -47,6 +47,7 @@ class ImagineRequest:
     samples: int = 0
     seed: int = 0
     return_frames: bool = True
+    task: str = ""
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -48,6 +48,7 @@ def imagine(
     on_start: Callable[[Dream], None] | None = None,
     ensemble: Ensemble | None = None,
     keep_frames: bool = True,
+    tasks: Sequence[str] | None = None,
 ) -> Rollout:
     """Dream `horizon` steps ahead.
 
@@ -59,6 +60,7 @@ def imagine(
         on_start: called with the dream before its first step.
         ensemble: who dreams along for the uncertainty.
         keep_frames: False leaves `Rollout.frames` without steps, for long dreams that only `on_step` looks at.
+        tasks: of each of the S dreams, for a world model that is told; None: it is not told.
 
     Raises:
         ValueError: neither or both of actions and policy, or shapes that do not fit.
@@ -68,7 +70,7 @@ def imagine(
     if actions is not None and actions.shape[:2] != (len(context), horizon):
         raise ValueError(f"actions must be ({len(context)}, {horizon}, A), got {tuple(actions.shape)}")
     ensemble = ensemble or Ensemble()
-    dream = Dream(world_model, context, context_actions, seed, proprio)
+    dream = Dream(world_model, context, context_actions, seed, proprio, tasks)
     stream = DreamStream(dream, reward_model, ensemble)
     if on_start is not None:
         on_start(dream)

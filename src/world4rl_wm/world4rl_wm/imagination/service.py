@@ -11,6 +11,7 @@ import numpy as np
 from world4rl_data.contract import TaskContract
 from world4rl_data.contract_parts import ContractMismatch
 from world4rl_data.image import ImageError
+from world4rl_wm.imagination.asked_task import asked_task
 from world4rl_wm.imagination.dream_context import DreamContext, checked_actions, given_context, store_context
 from world4rl_wm.imagination.dreamer import Dreamer, Imagined, Question, Watch
 from world4rl_wm.imagination.loaded_models import LoadedModels
@@ -55,7 +56,8 @@ class ImaginationService:
         policy = self._require_policy(model) if request.use_policy else None
         actions = None if policy else _actions(request, model.contract)
         context = self._context(request, model, live)
-        question = Question(request, policy, actions, context, samples)
+        task = asked_task(request.task, context.task, model)
+        question = Question(request, policy, actions, context, samples, task)
         return self.dreamer.dream(question, model, limits.max_seconds, watch)
 
     def _require_world_model(self) -> WorldModel:

@@ -38,7 +38,11 @@ def fill_response(response: Any, imagined: Any, with_frames: bool, stamp: Time) 
         response.frames = [image_message(frame, stamp) for frame in rollout.frames.flatten(0, 1).cpu().numpy()]
     if imagined.judged:
         response.success_probability = _floats(rollout.success_probability)
+    if imagined.tells_progress:
+        response.progress = _floats(rollout.progress)
     response.uncertainty = _floats(rollout.uncertainty)
+    response.uncertainty_kind = getattr(response, f"UNCERTAINTY_{rollout.uncertainty_kind.name}")
+    response.task = imagined.task
     response.actions = _floats(rollout.actions)
     response.compute_time = Duration(sec=int(imagined.compute_s), nanosec=int(imagined.compute_s % 1 * 1e9))
     response.success, response.message = imagined.complete, imagined.stopped

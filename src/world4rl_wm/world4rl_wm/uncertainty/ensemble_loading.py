@@ -24,12 +24,20 @@ def load_others(model: WorldModel, folders: Sequence[Path]) -> list[tuple[WorldM
         raise CheckpointError(f"of {', '.join(map(str, folders))} two are the same or missing: give differing models")
     others = [(WorldModel.load(folder, model.device, model.contract), folder) for folder in folders]
     for other, folder in others:
-        if other.history != model.history:
-            raise CheckpointError(
-                f"{folder} looks at {other.history} frames, the dreaming world model at {model.history}: "
-                "give models of the same history"
-            )
+        why = misfit(model, other)
+        if why:
+            raise CheckpointError(f"{folder} {why}: give models that were trained alike")
     return others
+
+
+def misfit(model: WorldModel, other: WorldModel) -> str:
+    """Why `other`, of the same contract, cannot dream along with `model`; empty where it can."""
+    if other.history != model.history:
+        return f"looks at {other.history} frames, the dreaming world model at {model.history}"
+    if other.config.tasks != model.config.tasks:
+        theirs, ours = (", ".join(m.config.tasks) or "none" for m in (other, model))
+        return f"is told tasks ({theirs}) that are not those of the dreaming world model ({ours})"
+    return ""
 
 
 def ensemble_of(checkpoint: Path, others: Sequence[tuple[WorldModel, Path]] = ()) -> tuple[Ensemble, str]:
