@@ -18,8 +18,8 @@ MANIFESTS = sorted([*(ROOT / "src").glob("*/package.xml"), *(ROOT / "tests/overl
 DISTRIBUTIONS = {"cv2": "opencv-python-headless", "yaml": "pyyaml", "markupsafe": "jinja2"}
 # On the graph only, from ROS itself or from packages of ours that no learning machine needs.
 NOT_FROM_PIP = {"rclpy", "launch", "launch_ros", "std_srvs", "ament_index_python", "cv_bridge"}
-# Optional on purpose, with a message of its own where it is missing: gym_hil installs with --no-deps only, metaworld is an
-# extra.
+# Optional on purpose, with a message of its own where it is missing: gym_hil installs with --no-deps only, metaworld is
+# an extra.
 OPTIONAL = {"gym_hil", "metaworld", "pinocchio"}
 
 
