@@ -48,7 +48,7 @@ setup(
     ],
     entry_points={
         "console_scripts": [
-            "imagination = world4rl_wm.ros.imagination_node:main",
+            "imagination = world4rl_wm.imagination_node:main",
         ],
     },
 )

@@ -30,6 +30,7 @@ from world4rl_data.store import EpisodeStore
 
 SMALL = [
     "world_model.denoiser.widths=[8]",
+    "world_model.still_change=0.0",  # the made episodes change by less
     "world_model.training.batch_size=4",
     "world_model.training.state.steps=3",
     "reward.training.steps=4",

@@ -133,7 +133,7 @@ def running_node(folder: Path, **parameters: object) -> Iterator[subprocess.Pope
     options = ["-r", "__ns:=/world4rl"]
     for name, value in {"device": "cpu", **parameters}.items():
         options += ["-p", f"{name}:={value}"]
-    command = [sys.executable, "-m", "world4rl_wm.ros.imagination_node", "--ros-args", *options]
+    command = [sys.executable, "-m", "world4rl_wm.imagination_node", "--ros-args", *options]
     process = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)})
     try:
         yield process

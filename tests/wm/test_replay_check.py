@@ -115,6 +115,7 @@ class Reads:
     """A reward model that is sure of the frames showing one of `hits`."""
 
     threshold = 0.5
+    device = torch.device("cpu")
 
     def __init__(self, *hits: int):
         self.hits = torch.tensor(hits)

@@ -60,3 +60,19 @@ class Dream:
         self.context = torch.cat([self.context[:, 1:], frame.unsqueeze(1)], dim=1)
         self.actions = actions[:, 1:]
         return frame
+
+    def restart(self, which: Tensor, fresh: Dream) -> None:
+        """Put the dreams of `fresh` in the places `which`, bool ``(B,)``; the noise goes on."""
+        self.context = _put(self.context, which, fresh.context)
+        self.actions = _put(self.actions, which, fresh.actions)
+        self.proprio = _put(self.proprio, which, fresh.proprio)
+        if self.tasks is not None and fresh.tasks is not None:
+            tasks = iter(fresh.tasks)
+            self.tasks = [next(tasks) if new else old for new, old in zip(which.tolist(), self.tasks, strict=True)]
+            self._task = self.world_model.task_vectors(self.tasks)
+
+
+def _put(values: Tensor, which: Tensor, new: Tensor) -> Tensor:
+    values = values.clone()
+    values[which.to(values.device)] = new
+    return values

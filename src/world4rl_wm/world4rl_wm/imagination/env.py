@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from gymnasium import spaces
+from gymnasium.vector import AutoresetMode
 from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
@@ -35,10 +37,13 @@ class ImaginationEnv:
 
     Observations are float ``(num_envs, observed_frames, C, H, W)`` in [-1, 1]. Episodes start at random rows of
     `starts`: beginnings of real episodes. There is no autoreset: all dreams of a batch
-    run in step, and `reset` starts the next batch; steps after an episode's end are masked by the caller.
+    run in step, and `reset` starts the next batch; steps after an episode's end are masked by the caller. Who wants
+    every dream to start anew as soon as it ends resets those alone, gymnasium's way: ``options={"reset_mask": ended}``.
 
     With an `ensemble`, ``info["uncertainty"]`` ``(num_envs,)`` says how unsure each new frame is: what its kind means.
     """
+
+    metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.DISABLED}
 
     def __init__(
         self,
@@ -65,10 +70,17 @@ class ImaginationEnv:
         self._dreams: list[Dream] = []
         self._beside: list[Companions] = []
 
-    def reset(self, *, seed: int | None = None, rows: Tensor | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        """Start a batch of dreams, at `rows` of the start states or at random ones."""
+    def reset(
+        self, *, seed: int | None = None, rows: Tensor | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Start a batch of dreams, at `rows` of the start states or at random ones.
+
+        With ``options["reset_mask"]``, bool ``(num_envs,)``, only those start anew; ``info["start"]`` of others is -1.
+        """
         if seed is not None:
             self._generator.manual_seed(seed)
+        if options and "reset_mask" in options:
+            return self._restart(torch.as_tensor(options["reset_mask"], dtype=torch.bool))
         if rows is None:
             rows = torch.randint(len(self.starts), (self.num_envs,), generator=self._generator)
         parts = self.starts[rows].split(self.num_envs // len(self.world_models))
@@ -81,7 +93,20 @@ class ImaginationEnv:
         device = self.world_models[0].device
         self._streak = torch.zeros(self.num_envs, dtype=torch.long, device=device)
         self._alive = torch.ones(self.num_envs, dtype=torch.bool, device=device)
-        self._step = 0
+        self._steps = torch.zeros_like(self._streak)
+        return self._observation(), {"start": rows}
+
+    def _restart(self, mask: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        rows = torch.full((self.num_envs,), -1)
+        rows[mask] = torch.randint(len(self.starts), (int(mask.sum()),), generator=self._generator)
+        pieces = [piece.chunk(len(self._dreams)) for piece in (mask, rows)]
+        for dream, beside, which, starts in zip(self._dreams, self._beside, *pieces, strict=True):
+            if which.any():
+                fresh = Dream.from_start(dream.world_model, self.starts[starts[which]])
+                dream.restart(which, fresh)
+                beside.restart(which, fresh)
+        ended = mask.to(self._streak.device)
+        self._streak[ended], self._steps[ended], self._alive[ended] = 0, 0, True
         return self._observation(), {"start": rows}
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]:
@@ -94,8 +119,8 @@ class ImaginationEnv:
         hit = (probability > thresholds).all(0)
         self._streak = torch.where(hit, self._streak + 1, torch.zeros_like(self._streak))
         terminated = self._alive & (self._streak >= self.config.hits)
-        self._step += 1
-        truncated = self._alive & ~terminated & torch.tensor(self._step >= self.config.horizon)
+        self._steps = self._steps + 1
+        truncated = self._alive & ~terminated & (self._steps >= self.config.horizon)
         self._alive = self._alive & ~(terminated | truncated)
         done = zip(self._beside, parts, imagined, strict=True)
         unsure = [beside.step(part, frame) for beside, part, frame in done]

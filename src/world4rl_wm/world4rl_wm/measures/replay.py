@@ -42,7 +42,7 @@ class Replay:
 def replay(
     world_model: WorldModel, store: EpisodeStore, episodes: Sequence[int], seed: int = 0, batch: int = 64
 ) -> Replay:
-    """Dream the episodes again with the actions that were executed.
+    """Dream the episodes again with the actions that were executed; frames come back from the model's device.
 
     Raises:
         ValueError: an episode is not labelled success or failure, so that nothing could be said of its dream.
@@ -62,8 +62,8 @@ def replay(
     dreams = [Dream.from_start(world_model, part, seed + i) for i, part in enumerate(starts.split(batch))]
     frames = [starts.frames]
     for step in range(longest):
-        parts = actions[:, step].split(batch)
-        frames.append(torch.cat([to_uint8(dream.step(part)) for dream, part in zip(dreams, parts, strict=True)]))
+        parts = zip(dreams, actions[:, step].to(world_model.device).split(batch), strict=True)
+        frames.append(torch.cat([to_uint8(dream.step(part)) for dream, part in parts]).cpu())
     success = torch.tensor([info.outcome == Outcome.SUCCESS for info in infos])
     index = torch.tensor([-1 if info.success_index is None else info.success_index for info in infos])
     return Replay(torch.stack(frames, 1), lengths, success, index)
@@ -101,6 +101,6 @@ def verdicts(dreamed: Replay, reward_model: RewardModel, hits: int) -> tuple[Ten
 
     A dream succeeds as in `ImaginationEnv`: `hits` frames in a row above the reward model's threshold.
     """
-    columns = [reward_model.probability(to_float(frames)) for frames in dreamed.frames.unbind(1)]
+    columns = [reward_model.probability(to_float(f.to(reward_model.device))).cpu() for f in dreamed.frames.unbind(1)]
     probability = torch.stack([torch.zeros_like(columns[0]), *columns[1:]], 1)
     return probability, longest_streak((probability > reward_model.threshold) & dreamed.inside) >= hits

@@ -60,6 +60,11 @@ class Companions:
         apart = disagreement(frame, *(dream.step(action) for dream in self._dreams))
         return apart if self._calibration is None else self._calibration(apart)
 
+    def restart(self, which: Tensor, fresh: Dream) -> None:
+        """Follow the other dream, whose samples `which` ``(S,)`` start anew as `fresh`."""
+        for dream in self._dreams:
+            dream.restart(which, fresh)
+
 
 def _same_start(model: WorldModel, dream: Dream, seed: int | None) -> Dream:
     return Dream(model, dream.context, dream.actions, seed, dream.proprio, dream.tasks)
