@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from .bag_reader import find_bags, find_partial
 from .contract import ContractError, ContractMismatch, TaskContract
 from .convert import DEFAULTS, ConvertConfig, bag_to_episode
-from .episode import EpisodeError, Outcome
+from .episode import Episode, EpisodeError, Outcome
 from .episode_record import BagError, EpisodeRecord
 from .store import EpisodeStore, StoreError
+from .workers import ordered, with_progress
 
 
 @dataclass
@@ -38,9 +39,12 @@ def build_store(
     contract: TaskContract | None = None,
     progress: bool = True,
     config: ConvertConfig = DEFAULTS,
+    workers: int | None = 1,
 ) -> BuildReport:
     """Convert every fit bag below `bags_root` into the store `out`; run again, it adds only what is new.
 
+    Bags are converted in `workers` processes (None: as many as pay, see workers.py) and stored in the order of their
+    names, so that the store does not depend on their number; about two episodes per process are in memory.
     `contract` defaults to the store's, or the first bag's. Discarded, interrupted and unfit episodes are left out.
     """
     bags = find_bags(bags_root)
@@ -49,25 +53,47 @@ def build_store(
     if not bags:
         raise BagError(f"{bags_root} holds no recorded episode; record some with the recorder node first")
     with _open_store(Path(out), contract, bags) as store:
-        known = {i.episode_id for i in store.infos}
-        for path in _with_progress(bags, progress):
-            try:
-                record = EpisodeRecord.load(path)
-                if record.episode_id in known:
-                    report.already += 1
-                    continue
-                if record.outcome in (Outcome.DISCARDED, Outcome.INTERRUPTED):
-                    report.skipped.append((path, f"outcome {record.outcome.name}"))
-                    continue
-                store.append(bag_to_episode(path, store.contract, config), uri=str(path))
-            except (BagError, EpisodeError, ContractMismatch, ContractError) as error:
-                report.skipped.append((path, str(error)))
-                continue
-            known.add(record.episode_id)
-            report.added.append(record.episode_id)
+        new = _new_bags(bags, store, report)
+        converted = ordered(partial(_convert, store.contract, config), new, workers)
+        for path, episode in with_progress(converted, len(new), "bags", "bag", progress):
+            _add(store, path, episode, report)
         store.flush()
         report.content_hash = store.content_hash
     return report
+
+
+def _new_bags(bags: list[Path], store: EpisodeStore, report: BuildReport) -> list[Path]:
+    """Bags whose episodes belong into the store and are not there; reads their small `episode.json` only."""
+    known, new = {i.episode_id for i in store.infos}, []
+    for path in bags:
+        try:
+            record = EpisodeRecord.load(path)
+        except BagError as error:
+            report.skipped.append((path, str(error)))
+            continue
+        if record.episode_id in known:
+            report.already += 1
+        elif record.outcome in (Outcome.DISCARDED, Outcome.INTERRUPTED):
+            report.skipped.append((path, f"outcome {record.outcome.name}"))
+        else:
+            known.add(record.episode_id)
+            new.append(path)
+    return new
+
+
+def _convert(contract: TaskContract, config: ConvertConfig, path: Path) -> Episode:
+    """One bag, perhaps in a process of its own; only the episode, a fraction of the bag's size, travels back."""
+    return bag_to_episode(path, contract, config)
+
+
+def _add(store: EpisodeStore, path: Path, episode: Episode | Exception, report: BuildReport) -> None:
+    if isinstance(episode, Exception):
+        if not isinstance(episode, BagError | EpisodeError | ContractMismatch | ContractError):
+            raise episode
+        report.skipped.append((path, str(episode)))
+        return
+    store.append(episode, uri=str(path))
+    report.added.append(episode.episode_id)
 
 
 def _open_store(out: Path, contract: TaskContract | None, bags: list[Path]) -> EpisodeStore:
@@ -89,11 +115,3 @@ def _first_contract(bags: list[Path]) -> TaskContract:
         except (BagError, ContractError) as error:
             faults.append(str(error))
     raise BagError(f"no bag carries a readable task contract; give one. First fault: {faults[0]}")
-
-
-def _with_progress(bags: list[Path], progress: bool) -> Iterable[Path]:
-    if not progress:
-        return bags
-    from tqdm import tqdm
-
-    return tqdm(bags, desc="bags", unit="bag")

@@ -8,11 +8,8 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
-import os
 import time
 from collections.abc import Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
@@ -20,17 +17,13 @@ import numpy as np
 
 from .contract import TaskContract
 from .episode import Episode, Outcome
+from .store_index import INDEX, StoreError, content_hash, read_index, write_index
 from .store_rows import EpisodeInfo, arrays_of, info_of, layout, row_bytes
 
 __all__ = ["EpisodeInfo", "EpisodeStore", "StoreError"]
 
-FORMAT = "world4rl-store-1"
-_INDEX = "index.json"
-_FLUSH_S = 1.0  # the index is rewritten at most this often while appending
-
-
-class StoreError(RuntimeError):
-    """A store that cannot be opened or written; the message says what to do."""
+_FLUSH_S = 1.0  # the index is rewritten at most this often while appending,
+_FLUSH_SHARE = 20  # and at most for a twentieth of the time: that of 100 000 episodes takes seconds
 
 
 class EpisodeStore:
@@ -41,43 +34,31 @@ class EpisodeStore:
         self.path = path
         self.contract = contract
         self.infos = infos
+        self._ids = {i.episode_id for i in infos}
         self._rows = sum(i.length + 1 for i in infos)
         self._layout = layout(contract)
         self._files: dict[str, IO[bytes]] = {}
         self._maps: dict[str, np.ndarray] = {}
         self._lock: IO[bytes] | None = None
-        self._flushed_at = 0.0
+        self._flush_at = 0.0
         self._dirty = False
 
     @classmethod
     def create(cls, path: str | Path, contract: TaskContract) -> EpisodeStore:
         """New, empty store in a folder that does not hold one yet."""
         path = Path(path)
-        if (path / _INDEX).exists():
+        if (path / INDEX).exists():
             raise StoreError(f"{path} already holds a store; open it, or choose another folder")
         path.mkdir(parents=True, exist_ok=True)
         store = cls(path, contract, [])
-        store._write_index()
+        write_index(path, contract, [])
         return store
 
     @classmethod
     def open(cls, path: str | Path) -> EpisodeStore:
         """Existing store, for reading; the first `append` also takes it for writing."""
         path = Path(path)
-        try:
-            index = json.loads((path / _INDEX).read_text())
-        except FileNotFoundError:
-            raise StoreError(
-                f"{path} holds no store ({_INDEX} is missing); build one with `world4rl dataset build`"
-            ) from None
-        except json.JSONDecodeError as error:
-            raise StoreError(f"{path / _INDEX} is damaged ({error}); build the store again from its bags") from error
-        if index.get("format") != FORMAT:
-            raise StoreError(
-                f"{path} has format {index.get('format')!r}, this version reads {FORMAT!r}; build it again"
-            )
-        infos = [EpisodeInfo(**{**e, "outcome": Outcome(e["outcome"])}) for e in index["episodes"]]
-        store = cls(path, TaskContract.from_dict(index["contract"]), infos)
+        store = cls(path, *read_index(path))
         for name, (dtype, shape) in store._layout.items():
             needed = store._rows * row_bytes(dtype, shape)
             found = (path / f"{name}.bin").stat().st_size if (path / f"{name}.bin").exists() else 0
@@ -90,9 +71,9 @@ class EpisodeStore:
     # -- writing -------------------------------------------------------------------------------------------------
 
     def append(self, episode: Episode, uri: str = "") -> None:
-        """Validate and add one episode that came from `uri`. The index follows within a second or at close."""
+        """Validate and add one episode that came from `uri`; the index follows soon (_FLUSH_S), or at close."""
         episode.validate(self.contract)
-        if any(i.episode_id == episode.episode_id for i in self.infos):
+        if episode.episode_id in self._ids:
             raise StoreError(f"episode {episode.episode_id} is already in {self.path}; give each episode its own id")
         self._open_for_writing()
         digest = hashlib.sha256()
@@ -101,19 +82,22 @@ class EpisodeStore:
             digest.update(name.encode() + block)
             self._files[name].write(block)
         self.infos.append(info_of(episode, self._rows, uri, digest.hexdigest()))
+        self._ids.add(episode.episode_id)
         self._rows += len(episode) + 1
         self._dirty = True
-        if time.monotonic() - self._flushed_at > _FLUSH_S:
+        if time.monotonic() >= self._flush_at:
             self.flush()
 
     def flush(self) -> None:
         """Bring data, then index, to disk. Cheap when nothing is new."""
         if not self._dirty:
             return
+        begin = time.monotonic()
         for file in self._files.values():
             file.flush()
-        self._write_index()
-        self._flushed_at = time.monotonic()
+        write_index(self.path, self.contract, self.infos)
+        end = time.monotonic()
+        self._flush_at = end + max(_FLUSH_S, _FLUSH_SHARE * (end - begin))
         self._dirty = False
 
     def close(self) -> None:
@@ -143,6 +127,15 @@ class EpisodeStore:
         """Number of observations in all episodes together."""
         return self._rows
 
+    @property
+    def bytes(self) -> int:
+        """Size of all arrays together."""
+        return self._rows * sum(self.row_bytes(name) for name in self._layout)
+
+    def row_bytes(self, name: str) -> int:
+        """Bytes of one row of an array."""
+        return row_bytes(*self._layout[name])
+
     def array(self, name: str) -> np.ndarray:
         """Read-only map of one flat array over all rows: images_<stream>, actions, proprio, stamps or sources."""
         held = self._maps.get(name)
@@ -155,29 +148,37 @@ class EpisodeStore:
             self._maps[name] = held
         return held
 
+    def rows_of(self, i: int) -> slice:
+        """Rows of one episode in every flat array: T + 1 of them."""
+        info = self.infos[i]
+        return slice(info.start, info.start + info.length + 1)
+
     def images(self, i: int, stream: str) -> np.ndarray:
         """uint8 (T+1, H, W, 3) of one stream, without a copy."""
-        return self.array(f"images_{stream}")[self._slice(i)]
+        return self.array(f"images_{stream}")[self.rows_of(i)]
 
-    def frames(self, i: int) -> np.ndarray:
-        """uint8 (T+1, C, H, W): all streams stacked on the channels in contract order, C = 3 * streams."""
-        streams = [self.images(i, s.name).transpose(0, 3, 1, 2) for s in self.contract.images]
+    def frames(self, i: int, steps: slice = slice(None)) -> np.ndarray:
+        """uint8 (T+1, C, H, W), or those of some `steps`: all streams stacked on the channels, C = 3 * streams.
+
+        Only the steps asked for are read from the disk.
+        """
+        streams = [self.images(i, s.name)[steps].transpose(0, 3, 1, 2) for s in self.contract.images]
         if len({s.shape for s in streams}) != 1:
             raise StoreError(f"streams of contract '{self.contract.name}' differ in size and cannot be stacked")
         return np.concatenate(streams, axis=1)
 
     def actions(self, i: int) -> np.ndarray:
         """float32 (T, A) in [-1, 1]."""
-        return self.array("actions")[self._slice(i)][:-1]
+        return self.array("actions")[self.rows_of(i)][:-1]
 
     def proprio(self, i: int) -> np.ndarray:
         """float32 (T+1, P)."""
-        return self.array("proprio")[self._slice(i)]
+        return self.array("proprio")[self.rows_of(i)]
 
     def episode(self, i: int) -> Episode:
         """One episode, copied into memory."""
         info = self.infos[i]
-        rows = self._slice(i)
+        rows = self.rows_of(i)
         return Episode(
             images={s.name: np.array(self.images(i, s.name)) for s in self.contract.images},
             proprio=np.array(self.proprio(i)),
@@ -217,14 +218,9 @@ class EpisodeStore:
     @property
     def content_hash(self) -> str:
         """16 hex digits over contract and every episode's data and labels, in order."""
-        lines = [f"{e.digest} {e.source} {int(e.outcome)} {e.success_index}" for e in self.infos]
-        return hashlib.sha256("\n".join([self.contract.hash, *lines]).encode()).hexdigest()[:16]
+        return content_hash(self.contract, self.infos)
 
     # -- inner ---------------------------------------------------------------------------------------------------
-
-    def _slice(self, i: int) -> slice:
-        info = self.infos[i]
-        return slice(info.start, info.start + info.length + 1)
 
     def _open_for_writing(self) -> None:
         if self._lock is not None:
@@ -235,8 +231,7 @@ class EpisodeStore:
         except BlockingIOError:
             lock.close()
             raise StoreError(f"{self.path} is being written by another process; wait for it to end") from None
-        on_disk = json.loads((self.path / _INDEX).read_text())["episodes"]
-        if len(on_disk) != len(self.infos):
+        if len(read_index(self.path)[1]) != len(self.infos):
             lock.close()
             raise StoreError(f"{self.path} has grown since it was opened; open it again before appending")
         self._lock = lock
@@ -244,14 +239,3 @@ class EpisodeStore:
             file = (self.path / f"{name}.bin").open("ab")
             file.truncate(self._rows * row_bytes(dtype, shape))  # drops what a crash left beyond the index
             self._files[name] = file
-
-    def _write_index(self) -> None:
-        index = {
-            "format": FORMAT,
-            "contract": self.contract.to_dict(),
-            "contract_hash": self.contract.hash,
-            "episodes": [asdict(i) for i in self.infos],
-        }
-        temporary = self.path / f"{_INDEX}.{os.getpid()}.tmp"
-        temporary.write_text(json.dumps(index))
-        os.replace(temporary, self.path / _INDEX)

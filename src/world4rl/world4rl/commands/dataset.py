@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from world4rl_data.validate import Verdict
 
 
-def build(bags: Annotated[Path, tyro.conf.Positional], out: Path, contract: str | None = None) -> None:
+def build(
+    bags: Annotated[Path, tyro.conf.Positional], out: Path, contract: str | None = None, workers: int | None = None
+) -> None:
     """Convert the episodes recorded below BAGS into a training store; again, it adds only what is new.
 
     Discarded, interrupted and unfit episodes are left out, and the reason is printed.
@@ -23,17 +25,32 @@ def build(bags: Annotated[Path, tyro.conf.Positional], out: Path, contract: str 
         bags: Folder of bags, one folder per episode.
         out: Store to write; made where there is none.
         contract: Task contract by name or path; None takes the store's, or that of the first bag.
+        workers: Processes; None takes the cores of this machine. The store does not depend on it.
     """
     from world4rl.record import note
     from world4rl_data.build import build_store
     from world4rl_data.contract import TaskContract
 
     loaded = None if contract is None else TaskContract.load(contract)
-    report = build_store(existing(bags, "folder of bags"), out, loaded)
+    report = build_store(existing(bags, "folder of bags"), out, loaded, workers=workers)
     left_out = {path.name: reason for path, reason in report.skipped}
     results = {"added": len(report.added), "already": report.already, "left_out": left_out, "hash": report.content_hash}
     note(out, "dataset build", {"bags": str(bags), "contract": contract}, None, results)
     print(report)
+
+
+def verify(store: Annotated[Path, tyro.conf.Positional], workers: int | None = None) -> int:
+    """Read a store once and hold every episode against its checksum. Exit code 1 where one is damaged.
+
+    Args:
+        store: Training store.
+        workers: Processes; None takes the cores of this machine.
+    """
+    from world4rl_data.store_verify import verify_store
+
+    found = verify_store(existing(store, "store"), workers)
+    print(found)
+    return 1 if found.damaged else 0
 
 
 def info(store: Annotated[Path, tyro.conf.Positional], json: bool = False) -> None:

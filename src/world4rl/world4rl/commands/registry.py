@@ -26,6 +26,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("dataset", "build"): Command("dataset:build", "recorded bags to a training store"),
     ("dataset", "info"): Command("dataset:info", "what a store holds"),
     ("dataset", "validate"): Command("dataset:validate", "faults of recorded bags or of a store"),
+    ("dataset", "verify"): Command("dataset:verify", "a store against its checksums"),
     ("dataset", "recover"): Command("recover:recover", "bags of a killed recorder, or cut ones, closed again"),
     ("train", "world-model"): Command("train:world_model", "the diffusion world model, from all episodes"),
     ("train", "reward"): Command("train:reward", "the reward model, from labelled episodes"),

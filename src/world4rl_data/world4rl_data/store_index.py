@@ -1,0 +1,72 @@
+"""`index.json` of a training store: its contract and what is known of each episode."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from .contract import TaskContract
+from .episode import Outcome
+from .store_rows import EpisodeInfo
+
+FORMAT = "world4rl-store-1"
+INDEX = "index.json"
+
+
+class StoreError(RuntimeError):
+    """A store that cannot be opened or written; the message says what to do."""
+
+
+def read_index(path: Path) -> tuple[TaskContract, list[EpisodeInfo]]:
+    """Contract and episodes of the store in the folder `path`. Raises StoreError."""
+    return _parsed(_load(path))
+
+
+def index_is_whole(path: Path) -> bool:
+    """Whether the labels in the index are those that were written; true of older stores, whose index cannot tell."""
+    index = _load(path)
+    return index.get("content_hash") in (None, content_hash(*_parsed(index)))
+
+
+def _load(path: Path) -> dict[str, Any]:
+    try:
+        index: dict[str, Any] = json.loads((path / INDEX).read_text())
+    except FileNotFoundError:
+        raise StoreError(
+            f"{path} holds no store ({INDEX} is missing); build one with `world4rl dataset build`"
+        ) from None
+    except ValueError as error:
+        raise StoreError(f"{path / INDEX} is damaged ({error}); build the store again from its bags") from error
+    if index.get("format") != FORMAT:
+        raise StoreError(f"{path} has format {index.get('format')!r}, this version reads {FORMAT!r}; build it again")
+    return index
+
+
+def _parsed(index: dict[str, Any]) -> tuple[TaskContract, list[EpisodeInfo]]:
+    infos = [EpisodeInfo(**{**e, "outcome": Outcome(e["outcome"])}) for e in index["episodes"]]
+    return TaskContract.from_dict(index["contract"]), infos
+
+
+def write_index(path: Path, contract: TaskContract, infos: list[EpisodeInfo]) -> None:
+    """Replace the index at once: readers see the old one or the new one."""
+    index = {
+        "format": FORMAT,
+        "contract": contract.to_dict(),
+        "contract_hash": contract.hash,
+        "content_hash": content_hash(contract, infos),
+        "episodes": [asdict(i) for i in infos],
+    }
+    temporary = path / f"{INDEX}.{os.getpid()}.tmp"
+    temporary.write_text(json.dumps(index))
+    os.replace(temporary, path / INDEX)
+
+
+def content_hash(contract: TaskContract, infos: Iterable[EpisodeInfo]) -> str:
+    """16 hex digits over contract and every episode's data and labels, in order."""
+    lines = [f"{e.digest} {e.source} {int(e.outcome)} {e.success_index}" for e in infos]
+    return hashlib.sha256("\n".join([contract.hash, *lines]).encode()).hexdigest()[:16]
