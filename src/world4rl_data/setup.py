@@ -14,7 +14,9 @@ setup(
         (f"share/{package_name}", ["package.xml"]),
     ],
     install_requires=[
+        "av",
         "numpy",
+        "pyarrow",
         "PyYAML",
         "opencv-python-headless",
         "mcap",

@@ -28,6 +28,8 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("dataset", "validate"): Command("dataset:validate", "faults of recorded bags or of a store"),
     ("dataset", "verify"): Command("dataset:verify", "a store against its checksums"),
     ("dataset", "recover"): Command("recover:recover", "bags of a killed recorder, or cut ones, closed again"),
+    ("dataset", "export-lerobot"): Command("lerobot:export_lerobot", "a store as a LeRobotDataset v3.0"),
+    ("dataset", "import-lerobot"): Command("lerobot:import_lerobot", "a LeRobotDataset v3.0 as a store"),
     ("train", "world-model"): Command("train:world_model", "the diffusion world model, from all episodes"),
     ("train", "reward"): Command("train:reward", "the reward model, from labelled episodes"),
     ("train", "bc"): Command("train:bc", "a policy by behaviour cloning, plain or filtered"),
