@@ -9,12 +9,13 @@ WORKSPACE ?= $(HOME)/franka_ws
 export PYTHON TORCH_INDEX
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test driver lint format clean
+.PHONY: help setup demo test driver lint format docs wheels clean
 
 help:
 	@echo "make demo    the whole loop on this machine: SEED=0 PRESET=tiny RUN=runs/demo"
 	@echo "make test    every test, the ROS graph's included: ARGS='-k gate' chooses"
 	@echo "make lint    ruff and mypy;  make format  lets ruff rewrite"
+	@echo "make docs    these pages as a site in build/site;  make wheels  the packages as wheels, tried without ROS"
 	@echo "make setup   only the environment and the build (demo and test do it themselves)"
 	@echo "make driver  franka_ros2 and crisp_controllers into WORKSPACE=$(WORKSPACE) (ROS 2 Jazzy sourced)"
 	@echo "make clean   remove the environment and the build, keep runs/"
@@ -38,6 +39,13 @@ lint:
 format:
 	@scripts/setup.sh lint
 	@source .venv/bin/activate && ruff check --fix . && ruff format .
+
+docs:
+	@scripts/setup.sh lint
+	@source .venv/bin/activate && NO_MKDOCS_2_WARNING=1 mkdocs build --strict --quiet
+
+wheels:
+	@scripts/wheels.sh
 
 clean:
 	rm -rf .venv build install log .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""The site's reference pages, made from what they describe while mkdocs builds; they stand in no folder."""
