@@ -18,6 +18,7 @@ from tqdm import tqdm
 from world4rl.simulation import make_env
 from world4rl_data.contract import TaskContract
 from world4rl_data.episode import ActionSource, Episode, Outcome
+from world4rl_sim.task_contracts import TASK_CONTRACTS
 
 if TYPE_CHECKING:
     from world4rl_sim.task_env import TaskEnv
@@ -99,6 +100,15 @@ def _policy(contract: TaskContract, behaviour: Behaviour, rng: np.random.Generat
     return act
 
 
+def episode_id(task: str, behaviour: Behaviour, seed: int) -> str:
+    """Name of an episode in a store. Meta-World's begin with the task, for its tasks share a contract and a store."""
+    policy = "" if behaviour.checkpoint is None else behaviour.checkpoint.name
+    name = f"{behaviour.kind}-{policy}-{behaviour.noise:g}-{seed}" + (
+        f"-{behaviour.variant}" if behaviour.variant else ""
+    )
+    return name if task in TASK_CONTRACTS else f"{task}-{name}"
+
+
 def run_episode(env: TaskEnv, task: str, behaviour: Behaviour, seed: int) -> Episode:
     """One episode from the start state `seed`; its actions are those that the gate executed."""
     contract = env.contract
@@ -131,7 +141,7 @@ def run_episode(env: TaskEnv, task: str, behaviour: Behaviour, seed: int) -> Epi
         outcome=Outcome.SUCCESS if info["success"] else Outcome.FAILURE,
         success_index=info["success_index"],
         contract_hash=contract.hash,
-        episode_id=f"{behaviour.kind}-{name}-{behaviour.noise:g}-{seed}" + (f"-{variant}" if variant else ""),
+        episode_id=episode_id(task, behaviour, seed),
         seed=seed,
         policy_id=name,
     )

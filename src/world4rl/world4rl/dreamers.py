@@ -11,30 +11,39 @@ if TYPE_CHECKING:
 
 
 def train_dreamer(run: Run, name: str, seed: int) -> None:
-    """World model `name`, and the reward model that reads its dreams: it learns from real frames and, where most is to
-    be learned, from real episodes dreamed again with what really came of them."""
+    """World model `name`, and the reward model that reads its dreams."""
     import torch
 
-    from world4rl_wm.measures.replay import real_and_dreamed
-    from world4rl_wm.model.world_model import WorldModel
-    from world4rl_wm.reward.data import RewardData, labelled_frames, set_aside
-    from world4rl_wm.reward.train_reward import train_and_save
     from world4rl_wm.training.train_world_model import train_world_model
 
     torch.set_num_threads(1)
     store, preset = training_store(run, "demonstrations", "practice"), run.preset
-    episodes = list(range(len(store)))
-    path = train_world_model(
+    train_world_model(
         store,
-        episodes,
+        list(range(len(store))),
         preset.world_model_config(run.contract),
         run.checkpoint(f"world_model_{name}"),
         preset.world_model.training,
         seed,
         run.progress,
     )
-    model, held_out = WorldModel.load(path), run.store("check")
-    learned, calibrating = set_aside(episodes, preset.reward.calibration.episodes, seed)
+    train_reader(run, name, seed)
+
+
+def train_reader(run: Run, name: str, seed: int) -> None:
+    """The reward model of world model `name`: it learns from real frames and, where most is to be learned, from real
+    episodes dreamed again with what really came of them."""
+    import torch
+
+    from world4rl_wm.measures.replay import real_and_dreamed
+    from world4rl_wm.model.world_model import WorldModel
+    from world4rl_wm.reward.data import RewardData, labelled_frames, set_aside
+    from world4rl_wm.reward.train_reward import train_and_save
+
+    torch.set_num_threads(1)
+    store, preset = training_store(run, "demonstrations", "practice"), run.preset
+    model, held_out = WorldModel.load(run.checkpoint(f"world_model_{name}")), run.store("check")
+    learned, calibrating = set_aside(list(range(len(store))), preset.reward.calibration.episodes, seed)
     data = RewardData(
         real_and_dreamed(store, learned, model, seed),
         {"real": labelled_frames(held_out, range(len(held_out)))},

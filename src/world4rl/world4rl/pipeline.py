@@ -7,7 +7,7 @@ whole or not at all, so that an interrupted run goes on where it was.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from world4rl.dreamers import dreamer, train_dreamer
 from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, collect_into, successes, training_store
 from world4rl.stages import Stages
+from world4rl.summary import POLICIES
 from world4rl_data.store import EpisodeStore
 
 CHECK_BATCH = 50
@@ -192,11 +193,11 @@ def refinement(run: Run) -> None:
     print(f"refinement: iteration {result.iteration} kept ({result.reason})")
 
 
-def evaluation(run: Run) -> None:
+def evaluation(run: Run, policies: Sequence[str] = POLICIES) -> None:
     """Every policy on the same held-out start states, by its mean action."""
     settings = run.preset.evaluation
     seeds = run.seeds.take("evaluate", settings.episodes)
-    for name in ("bc", "filtered_bc", "start", "refined"):
+    for name in policies:
         file = f"evaluation/{name}.json"
         if not (run.path / file).is_file():
             workers = run.preset.collect.workers

@@ -20,7 +20,7 @@ from world4rl_data.store import EpisodeStore
 
 @dataclass(frozen=True)
 class Run:
-    """One run of the loop: a folder, a task, a seed and a preset."""
+    """One run of the loop: a folder, a task, a seed and a preset. `contract_name`: None takes the task's own."""
 
     path: Path
     task: str
@@ -28,10 +28,11 @@ class Run:
     preset_name: str
     preset: Preset
     progress: bool = True
+    contract_name: str | None = None
 
     @cached_property
     def contract(self) -> TaskContract:
-        return contract_for(self.task)
+        return contract_for(self.task, self.contract_name)
 
     @property
     def seeds(self) -> SeedRanges:

@@ -17,13 +17,27 @@ if TYPE_CHECKING:
 POLICIES = ("bc", "filtered_bc", "start", "refined")
 PAIRS = {"refined_vs_bc": ("bc", "refined"), "refined_vs_filtered_bc": ("filtered_bc", "refined")}
 PAIRS |= {"refined_vs_start": ("start", "refined"), "filtered_bc_vs_bc": ("bc", "filtered_bc")}
-PACKAGES = ("torch", "diffusers", "numpy", "mujoco", "gym-hil", "ros-rclpy")
+PACKAGES = ("torch", "diffusers", "numpy", "mujoco", "gym-hil", "metaworld", "ros-rclpy")
 
 
 def summarise(run: Run) -> dict[str, Any]:
     """Read the run folder's parts and put them together."""
-    found = {name: run.read(f"evaluation/{name}.json")["success"] for name in POLICIES}
     graph = run.read("evaluation/graph.json")["success"]
+    return compared(run) | {
+        "uncertainty": run.read("uncertainty.json"),
+        "reward_confusion": reward_confusion(run),
+        "graph": {
+            "episodes": len(graph),
+            "success": float(np.mean(graph)),
+            "ci95": wilson_interval(sum(graph), len(graph)),
+        },
+        "lamp": run.task == "press_button",
+    }
+
+
+def compared(run: Run) -> dict[str, Any]:
+    """The run's policies on the same held-out start states, and what they were made of: whatever the simulator."""
+    found = {name: run.read(f"evaluation/{name}.json")["success"] for name in POLICIES}
     pairs = {name: compare(found[a], found[b]).to_dict() for name, (a, b) in PAIRS.items()}
     refinement, check = run.read("refinement.json"), run.read("replay_check.json")
     stores = {name: len(run.store(name)) for name in ("demonstrations", "practice", "check")}
@@ -43,17 +57,9 @@ def summarise(run: Run) -> dict[str, Any]:
         "judged_success": {"start": refinement["judged_start"], "refined": refinement["judged_refined"]},
         "refinement": refinement,
         "replay_check": check,
-        "uncertainty": run.read("uncertainty.json"),
-        "reward_confusion": reward_confusion(run),
-        "graph": {
-            "episodes": len(graph),
-            "success": float(np.mean(graph)),
-            "ci95": wilson_interval(sum(graph), len(graph)),
-        },
         "demonstrations": stores["demonstrations"],
         "real_episodes": sum(stores.values()),
         "seed_ranges": run.seeds.to_dict(),
-        "lamp": run.task == "press_button",
         "machine": {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()},
         "versions": {name: _version(name) for name in PACKAGES},
         "conclusion": conclusion(rates, pairs, refinement, check, len(found["bc"])),

@@ -23,44 +23,46 @@ def collect(
     seed: SeedOption = 0,
     first: int | None = None,
     workers: int = 2,
+    contract: str | None = None,
 ) -> None:
-    """Collect episodes through the same safety gate and task contract as on the graph, into a training store.
+    """Collect episodes of the simulated arm, through the same safety gate and task contract as on the graph, or of one
+    of Meta-World's tasks, into a training store.
 
     Episodes that the store holds already are not collected again; several calls may fill one store.
 
     Args:
         out: Store to write; made where there is none.
-        task: Scene of the simulated arm: press_button, push_cube or lift_cube.
+        task: Scene of the simulated arm (press_button, push_cube, lift_cube) or a task of Meta-World (door-lock ...).
         behaviour: Who acts: the scripted expert, a policy, or random motion.
         episodes: Number of episodes.
         noise: Standard deviation of the noise on each action [action units, 1 = a full step]; unused by random motion.
         policy: Checkpoint folder; needed with --behaviour policy.
         first: First start state (simulator seed); None takes the range that run --seed sets apart for this.
         workers: Processes.
+        contract: Task contract, a name or a YAML file; None takes the task's own (of Meta-World's, metaworld_32).
     """
-    from world4rl.collect import Behaviour
+    from world4rl.collect import Behaviour, episode_id
     from world4rl.collect import collect as collect_episodes
     from world4rl.record import checkpoint_digest, note
     from world4rl.seed_ranges import SeedRanges
-    from world4rl.simulation import contract_for
+    from world4rl.simulation import contract_for, task_named
     from world4rl_data.episode import Outcome
 
     if (behaviour == "policy") != (policy is not None):
         raise CommandError("give --policy with --behaviour policy, and only then")
     if episodes < 1 or workers < 1 or noise < 0:
         raise CommandError("--episodes and --workers must be at least 1, --noise at least 0")
-    contract = contract_for(task)
+    task, asked = task_named(task), contract_for(task, contract)
     start = SeedRanges(seed).first(PURPOSE[behaviour]) if first is None else first
     digest = "" if policy is None else checkpoint_digest(policy)
-    store = open_store(out, contract)
+    store = open_store(out, asked)
     require_same_policy(out, policy, digest)
     acting = Behaviour(behaviour, 0.0 if behaviour == "random" else noise, policy)
-    name = "" if policy is None else policy.name
     have = {i.episode_id for i in store.infos}
-    missing = [s for s in range(start, start + episodes) if f"{behaviour}-{name}-{acting.noise:g}-{s}" not in have]
+    missing = [s for s in range(start, start + episodes) if episode_id(task, acting, s) not in have]
     successes = 0
     with store:
-        for episode in collect_episodes(task, contract, acting, missing, workers) if missing else ():
+        for episode in collect_episodes(task, asked, acting, missing, workers) if missing else ():
             store.append(episode)
             successes += episode.outcome == Outcome.SUCCESS
     settings = {"task": task, "behaviour": behaviour, "noise": acting.noise, "first": start, "episodes": episodes}

@@ -28,7 +28,7 @@ def evaluate(
     Args:
         policy: Checkpoint folder.
         out: JSON file with seeds, success and steps; None writes POLICY.evaluation.json.
-        task: Scene: press_button, push_cube or lift_cube; None takes the one of the policy's contract.
+        task: press_button, push_cube, lift_cube or a task of Meta-World; None takes the one of the policy's contract.
         episodes: Number of start states.
         noise: Standard deviation of noise added to each action [action units, 1 = a full step].
         first: First start state (simulator seed); None takes the range that run --seed sets apart for evaluation.
@@ -37,6 +37,7 @@ def evaluate(
     from world4rl.collect import evaluate as evaluate_policy
     from world4rl.record import Record, checkpoint_digest
     from world4rl.seed_ranges import SeedRanges
+    from world4rl.simulation import task_named
     from world4rl_data.contract import TaskContract
     from world4rl_policy.statistics import wilson_interval
 
@@ -44,7 +45,7 @@ def evaluate(
         raise CommandError("--episodes and --workers must be at least 1, --noise at least 0")
     digest = checkpoint_digest(existing(policy, "policy"))
     contract = TaskContract.load(policy / "contract.yaml")
-    task = task or task_of(contract.name)
+    task = task_named(task or task_of(contract.name))
     start = SeedRanges(seed).first("evaluate") if first is None else first
     out = out or policy.with_name(policy.name + ".evaluation.json")
     settings = {"policy": str(policy), "digest": digest, "task": task, "noise": noise, "first": start}
@@ -79,4 +80,6 @@ def task_of(contract: str) -> str:
         if name == contract:
             return task
     known = ", ".join(TASK_CONTRACTS)
-    raise CommandError(f"contract '{contract}' belongs to no simulated task: give --task, one of {known}")
+    raise CommandError(
+        f"contract '{contract}' belongs to no simulated task alone: give --task, one of {known} or a task of Meta-World"
+    )

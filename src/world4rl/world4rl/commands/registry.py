@@ -38,6 +38,9 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("evaluate", "world-model"): Command(
         "evaluate_world_model:evaluate_world_model", "how true a world model is: errors, action sensitivity, outcomes"
     ),
+    ("benchmark", "metaworld"): Command(
+        "benchmark:metaworld", "the paper's protocol on Meta-World's tasks: a resumable row for each task and seed"
+    ),
     ("imagine",): Command("imagine:imagine", "a film of real next to imagined frames, and where they differ"),
     ("play",): Command("play:play", "steer a dream by keyboard, joystick or a file of actions"),
     ("calibrate-uncertainty",): Command(

@@ -12,7 +12,7 @@ from .names import expert_class
 
 @dataclass(frozen=True)
 class MetaWorldExpertConfig:
-    """`noise` is the standard deviation added to every action [action units].
+    """`noise` is the standard deviation added to every translation [action units].
 
     `damping` scales the translation where an action lasts `damp_from` or more of Meta-World's steps: its policies are
     proportional controllers tuned for one step, and overshoot when an action is held.
@@ -38,5 +38,6 @@ class MetaWorldExpert:
             action = np.array(self._policy.get_action(state), dtype=np.float64)
         action[:3] *= self._gain
         action[3] *= -1.0  # Meta-World's effort closes the hand
-        action = np.clip(action, -1.0, 1.0) + self._noise * rng.standard_normal(4)
+        action = np.clip(action, -1.0, 1.0)
+        action[:3] += self._noise * rng.standard_normal(3)
         return np.clip(action, -1.0, 1.0).astype(np.float32)

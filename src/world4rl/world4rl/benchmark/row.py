@@ -1,0 +1,148 @@
+"""One row of the Meta-World table: a task and a seed, from demonstrations to the evaluation on unseen start states.
+
+The stages are the demo's (`world4rl.pipeline`), with demonstrations taken in-process instead of on the graph. They come
+in two halves, because a world model over all tasks needs the episodes of every task first.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from world4rl import pipeline
+from world4rl.collect import Behaviour
+from world4rl.dreamers import train_reader
+from world4rl.parallel import in_parallel
+from world4rl.run_folder import Run, collect_into, successes
+from world4rl.stages import Stages
+from world4rl.summary import compared
+
+ROW = "row.json"
+MOST_ATTEMPTS = 3  # episodes of the expert for each demonstration asked for, at most
+DREAMERS = (("a", 1000), ("b", 2001))  # names of the two world models and where their seeds begin
+
+
+def expert_demonstrations(run: Run) -> None:
+    """Episodes of Meta-World's scripted policy until there are enough successful ones.
+
+    Raises:
+        RuntimeError: the expert hardly ever succeeds within an episode of this contract.
+    """
+    settings = run.preset.collect
+    wanted = settings.demonstrations
+    behaviour = Behaviour("expert", settings.demonstration_noise)
+    seeds = run.seeds.take("demonstrate", MOST_ATTEMPTS * wanted)
+    taken, have = 0, 0
+    while have < wanted and taken < len(seeds):
+        batch = seeds[taken : taken + wanted - have]
+        collect_into(run, "demonstrations", behaviour, batch, "demonstrations")
+        taken += len(batch)
+        have = len(successes(run.store("demonstrations")))
+    if have < wanted:
+        raise RuntimeError(
+            f"{run.task}: the expert succeeded in {have} of {taken} episodes, {wanted} demonstrations are asked for. "
+            "Give a contract with longer episodes, less collect.demonstration_noise, or fewer collect.demonstrations"
+        )
+
+
+def undecidable(run: Run) -> bool:
+    """Whether the fresh episodes lack one of the two outcomes: then no replay check can pass and no dream is needed."""
+    store = run.store("check")
+    found = len(successes(store))
+    return min(found, len(store) - found) < max(1, run.preset.replay_check.limits.min_episodes)
+
+
+def world_models(run: Run) -> None:
+    """Two world models of this task alone with their reward models."""
+    if not undecidable(run):
+        pipeline.world_models(run)
+
+
+def readers(run: Run) -> None:
+    """The reward models of this task that read the dreams of the world models over all tasks."""
+    if not undecidable(run):
+        in_parallel(train_reader, [(run, name, first + run.seed) for name, first in DREAMERS])
+
+
+def replay_check(run: Run) -> None:
+    """Does the dream tell success from failure? Undecided where the fresh episodes have one outcome only."""
+    if not undecidable(run):
+        pipeline.replay_check(run)
+        return
+    import torch
+
+    from world4rl_wm.measures.replay_check import judge
+
+    store = run.store("check")
+    real = torch.zeros(len(store), dtype=torch.bool)
+    real[successes(store)] = True
+    check = judge(real, torch.zeros_like(real), run.preset.replay_check.limits)
+    run.write(
+        "replay_check.json", check.to_dict() | {"verdict": "keep", "passed": False, "tpr": None, "fpr": None, "j": None}
+    )
+    print(f"replay check: {check.reason}")
+
+
+def refinement(run: Run) -> None:
+    """PPO in the dream where the check allows it; else the start policy is kept."""
+    if not undecidable(run):
+        pipeline.refinement(run)
+        return
+    shutil.copytree(run.checkpoint("start"), run.checkpoint("refined"), dirs_exist_ok=True)
+    values: dict[str, Any] = dict.fromkeys(
+        ("imagined_start", "imagined_refined", "judged_start", "judged_refined", "start_kl")
+    )
+    reason = run.read("replay_check.json")["reason"]
+    run.write("refinement.json", values | {"iteration": 0, "reason": reason, "kept_start_policy": True})
+
+
+def evaluation(run: Run) -> None:
+    """Every policy on the same unseen start states; a kept start policy is not measured twice."""
+    if run.read("refinement.json")["kept_start_policy"]:
+        pipeline.evaluation(run, ("bc", "filtered_bc", "start"))
+        run.write("evaluation/refined.json", run.read("evaluation/start.json"))
+    else:
+        pipeline.evaluation(run)
+
+
+Work = tuple[Callable[[Run], None], float]
+GATHER: dict[str, Work] = {
+    "demonstrations": (expert_demonstrations, 15),
+    "behaviour cloning": (pipeline.behaviour_cloning, 15),
+    "practice": (pipeline.practice, 45),
+    "start policy": (pipeline.start_policy, 30),
+    "start practice": (pipeline.start_practice, 30),
+    "fresh episodes": (pipeline.check_episodes, 50),
+    "filtered BC": (pipeline.filtered_bc, 30),
+}
+OWN_MODELS: dict[str, Work] = {"world models": (world_models, 600)}
+SHARED_MODELS: dict[str, Work] = {"reward models": (readers, 90)}
+CONCLUDE: dict[str, Work] = {
+    "replay check": (replay_check, 30),
+    "refinement": (refinement, 400),
+    "evaluation": (evaluation, 150),
+}
+"""Stage, what it does, and its usual seconds with the preset `metaworld/tiny` on 2 cores."""
+
+
+def do_stages(run: Run, part: Mapping[str, Work], shared: bool) -> dict[str, float]:
+    """Do the stages of `part` that this row has not done yet; returns the seconds that each of its stages took."""
+    models = SHARED_MODELS if shared else OWN_MODELS
+    run.path.mkdir(parents=True, exist_ok=True)
+    stages = Stages(run.path, {name: seconds for name, (_, seconds) in (GATHER | models | CONCLUDE).items()})
+    for name, (work, _) in part.items():
+        stages.run(name, lambda work=work: work(run))  # type: ignore[misc]
+    return stages.wall_s
+
+
+def write_row(run: Run, wall_s: Mapping[str, float], model: Mapping[str, Any]) -> dict[str, Any]:
+    """Put the row together, write it to the run's folder and return it; `model` tells about a shared world model."""
+    row = compared(run) | {
+        "contract": run.contract.name,
+        "episode_steps": round(run.contract.max_episode_s * run.contract.control_rate_hz),
+        "world_model": dict(model),
+        "wall_s": dict(wall_s),
+    }
+    run.write(ROW, row)
+    return row

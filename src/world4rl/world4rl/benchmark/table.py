@@ -1,0 +1,118 @@
+"""Rows of the Meta-World benchmark as one result: means, paired differences, and a table next to the paper's column."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from world4rl_policy.statistics import clustered_interval
+from world4rl_sim.metaworld.names import short_name
+
+COLUMNS = {"bc": "BC", "filtered_bc": "filtered BC", "start": "start policy", "refined": "refined"}
+PAIRS = (("bc", "refined"), ("filtered_bc", "refined"), ("start", "refined"), ("bc", "filtered_bc"))
+PAPER_GAIN = {"coffee-pull": 0.21, "lever-pull": 0.21, "soccer": 0.13}
+PAPER_MEAN = {"bc": 0.515, "refined": 0.675}
+"""World4RL (arXiv 2509.19080) over six tasks and three seeds: what secondary summaries of the paper give."""
+PAPER_STEPS = 50
+
+Row = dict[str, Any]
+
+
+def result(rows: Sequence[Row]) -> dict[str, Any]:
+    """What goes into ``benchmarks/results/metaworld-*.json``.
+
+    Differences are paired on the same start states; their intervals resample training seeds, then episodes within them.
+    """
+    first = rows[0]
+    return {
+        "benchmark": "metaworld",
+        "preset": first["preset"],
+        "contract": first["contract"],
+        "paper_protocol": all(row["episode_steps"] == PAPER_STEPS for row in rows) and first["preset"] == "paper",
+        "means": {name: float(np.mean([row[f"{name}_success"] for row in rows])) for name in COLUMNS},
+        "differences": {f"{b}_minus_{a}": difference(rows, a, b) for a, b in PAIRS},
+        "worse_than_bc": [short_name(task) for task in _tasks(rows) if _lost(rows, task)],
+        "refined_rows": sum(not row["refinement"]["kept_start_policy"] for row in rows),
+        "hours": sum(sum(row["wall_s"].values()) for row in rows) / 3600,
+        "machine": first["machine"],
+        "versions": first["versions"],
+        "paper": {"mean": PAPER_MEAN, "gain": PAPER_GAIN, "source": "secondary summaries of arXiv 2509.19080"},
+        "tasks": list(rows),
+    }
+
+
+def _tasks(rows: Sequence[Row]) -> list[str]:
+    return sorted({row["task"] for row in rows})
+
+
+def _lost(rows: Sequence[Row], task: str) -> bool:
+    """Whether refinement made a task worse: a seed's paired interval, or that over its seeds, lies wholly below 0."""
+    own = [row for row in rows if row["task"] == task]
+    uppers = [row["paired"]["refined_vs_bc"]["ci95"][1] for row in own]
+    return min(*uppers, difference(own, "bc", "refined")["high"]) < 0
+
+
+def difference(rows: Sequence[Row], a: str, b: str) -> dict[str, float]:
+    """Mean of success of policy `b` minus that of `a`, with its 95 % interval, all as shares of 1."""
+    seeds = sorted({row["seed"] for row in rows})
+    parts = [np.concatenate([_gains(row, a, b) for row in rows if row["seed"] == seed]) for seed in seeds]
+    mean, low, high = clustered_interval(parts)
+    return {"mean": mean, "low": low, "high": high}
+
+
+def _gains(row: Row, a: str, b: str) -> np.ndarray:
+    """-1, 0 or 1 for each start state."""
+    told = [np.array([int(c) for c in row["outcomes"][name]], dtype=float) for name in (a, b)]
+    return told[1] - told[0]
+
+
+def table(found: Mapping[str, Any]) -> str:
+    """Markdown of a `result`: a row for each task and seed, then the mean, next to what the paper reports."""
+    head = ["task", "seed", *COLUMNS.values(), "refined - BC [95 %]", "replay check J", "kept", "paper: refined - BC"]
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    for row in sorted(found["tasks"], key=lambda row: (row["task"], row["seed"])):
+        pair, check = row["paired"]["refined_vs_bc"], row["replay_check"]
+        gain = PAPER_GAIN.get(short_name(row["task"]))
+        words = [short_name(row["task"]), row["seed"], *(f"{row[f'{name}_success']:.1%}" for name in COLUMNS)]
+        words += [
+            _points(pair["difference"], *pair["ci95"]),
+            "undecided" if check["j"] is None else f"{check['j']:.2f}",
+        ]
+        words += [
+            "start policy" if row["refinement"]["kept_start_policy"] else f"iteration {row['refinement']['iteration']}"
+        ]
+        words += ["" if gain is None else f"{100 * gain:+.0f}"]
+        lines.append("| " + " | ".join(map(str, words)) + " |")
+    gain = found["differences"]["refined_minus_bc"]
+    means = [f"**{found['means'][name]:.1%}**" for name in COLUMNS]
+    paper = f"{100 * (PAPER_MEAN['refined'] - PAPER_MEAN['bc']):+.0f} (six tasks: {PAPER_MEAN['bc']:.1%} to "
+    paper += f"{PAPER_MEAN['refined']:.1%})"
+    last = ["mean", "", *means, _points(gain["mean"], gain["low"], gain["high"]), "", "", paper]
+    return "\n".join([*lines, "| " + " | ".join(last) + " |"])
+
+
+def notes(found: Mapping[str, Any]) -> str:
+    """What must be said beside the table of a `result`."""
+    rows, first, said = found["tasks"], found["tasks"][0], []
+    for a, b in PAIRS:
+        told = found["differences"][f"{b}_minus_{a}"]
+        points = _points(told["mean"], told["low"], told["high"])
+        said.append(f"- {COLUMNS[b]} minus {COLUMNS[a]}: {points} points, 95 % interval over seeds, then episodes")
+    said.append(
+        f"- {len(rows)} rows, {first['episodes']} unseen start states each, {found['hours']:.1f} hours; refined in "
+        f"{found['refined_rows']}, in the others the start policy was kept"
+    )
+    worse = ", ".join(found["worse_than_bc"]) or "none"
+    said.append(f"- tasks where the refined policy is worse than BC beyond chance, in any seed or over seeds: {worse}")
+    if not found["paper_protocol"]:
+        said.append(
+            f"- preset {first['preset']}, {first['episode_steps']}-step episodes at the contract {first['contract']}: "
+            "not the paper's protocol, so its column is for orientation only"
+        )
+    return "\n".join(said)
+
+
+def _points(mean: float, low: float, high: float) -> str:
+    return f"{100 * mean:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"

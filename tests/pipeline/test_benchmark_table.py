@@ -1,0 +1,89 @@
+"""The Meta-World table: means, paired differences over seeds, the paper's column, and what must be said beside it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from world4rl.benchmark.metaworld import _held, rows_of
+from world4rl.benchmark.table import COLUMNS, difference, notes, result, table
+from world4rl_policy.statistics import compare
+
+
+def row(task: str, seed: int, rates: dict[str, float], steps: int = 30, kept: bool = False) -> dict[str, Any]:
+    """A finished row whose policies solve the first part of 200 start states."""
+    solved = {name: [i < 200 * rate for i in range(200)] for name, rate in rates.items()}
+    return {
+        "task": task,
+        "seed": seed,
+        "preset": "tiny" if steps == 30 else "paper",
+        "contract": "metaworld_32",
+        "episode_steps": steps,
+        "episodes": 200,
+        **{f"{name}_success": float(np.mean(found)) for name, found in solved.items()},
+        "outcomes": {name: "".join(str(int(x)) for x in found) for name, found in solved.items()},
+        "paired": {"refined_vs_bc": compare(solved["bc"], solved["refined"]).to_dict()},
+        "replay_check": {"j": None if kept else 0.84},
+        "refinement": {"kept_start_policy": kept, "iteration": 0 if kept else 48},
+        "wall_s": {"world models": 1800.0},
+        "machine": {},
+        "versions": {},
+    }
+
+
+GOOD = {"bc": 0.4, "filtered_bc": 0.5, "start": 0.45, "refined": 0.7}
+SAME = dict.fromkeys(COLUMNS, 0.3)
+ROWS = [row("lever-pull-v3", 0, GOOD), row("lever-pull-v3", 1, GOOD), row("door-lock-v3", 0, SAME, kept=True)]
+
+
+def test_means_and_paired_differences() -> None:
+    found = result(ROWS)
+    assert found["means"]["bc"] == pytest.approx((0.4 + 0.4 + 0.3) / 3)
+    assert found["refined_rows"] == 2 and found["hours"] == pytest.approx(1.5)
+    gain = found["differences"]["refined_minus_bc"]
+    assert gain["mean"] == pytest.approx(((0.3 + 0.0) / 2 + 0.3) / 2)  # of the seeds' means
+    assert gain["low"] <= gain["mean"] <= gain["high"]
+    assert difference(ROWS, "start", "start") == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    assert json.loads(json.dumps(found))["tasks"][0]["task"] == "lever-pull-v3"
+
+
+def test_the_table_stands_next_to_the_papers_column() -> None:
+    lines = table(result(ROWS)).splitlines()
+    assert lines[2].startswith("| door-lock | 0 | 30.0% |") and "undecided | start policy |  |" in lines[2]
+    assert lines[3].startswith("| lever-pull | 0 | 40.0% | 50.0% | 45.0% | 70.0% | +30.0 [")
+    assert lines[3].endswith("| 0.84 | iteration 48 | +21 |")
+    assert lines[-1].startswith("| mean |") and "51.5% to 67.5%" in lines[-1]
+    assert len({line.count("|") for line in lines}) == 1
+
+
+def test_what_is_not_the_papers_protocol_says_so() -> None:
+    tiny, paper = result(ROWS), result([row("soccer-v3", 0, GOOD, steps=50)])
+    assert not tiny["paper_protocol"] and "not the paper's protocol" in notes(tiny)
+    assert paper["paper_protocol"] and "not the paper's" not in notes(paper)
+
+
+def test_a_task_that_got_worse_is_named() -> None:
+    fine = result(ROWS[:1])
+    assert fine["worse_than_bc"] == [] and "in any seed or over seeds: none" in notes(fine)
+    lost = result([*ROWS, row("soccer-v3", 0, {"bc": 0.5, "filtered_bc": 0.5, "start": 0.5, "refined": 0.2})])
+    assert lost["worse_than_bc"] == ["soccer"] and "over seeds: soccer" in notes(lost)
+
+
+def test_rows_are_found_wherever_they_were_made(tmp_path: Path) -> None:
+    for number, made in enumerate(ROWS):
+        folder = tmp_path / f"seed-{made['seed']}" / f"{made['task']}{number}"
+        folder.mkdir(parents=True)
+        (folder / "row.json").write_text(json.dumps(made))
+    (tmp_path / "seed-0" / "shared").mkdir()
+    assert len(rows_of(tmp_path)) == 3
+
+
+def test_two_processes_do_not_do_the_same_row(tmp_path: Path) -> None:
+    with _held(tmp_path / "row") as first, _held(tmp_path / "row") as second, _held(tmp_path / "other") as other:
+        assert (first, second, other) == (True, False, True)
+    with _held(tmp_path / "row") as again:
+        assert again
