@@ -2,16 +2,43 @@
 
 from __future__ import annotations
 
+from importlib.metadata import entry_points
 from pathlib import Path
 
 from world4rl_data.contract import TaskContract
 from world4rl_policy.deploy import load_policy
 from world4rl_policy.policy_runner import PolicyRunner, RunnerConfig
+from world4rl_wm.protocols import Policy
+
+_OURS = "world4rl_policy.deploy:load_policy"
 
 
 def path_of(uri: str) -> Path:
     """The folder that a `file://` address or a path names."""
     return Path(uri.removeprefix("file://")).expanduser().resolve()
+
+
+def policy_of(path: str, device: str) -> Policy:
+    """The policy of a checkpoint folder: ours, else one that another package's ``world4rl.policies`` loads.
+
+    Raises:
+        RuntimeError, ValueError, OSError: as ours, where nobody else can read the folder either.
+    """
+    try:
+        return load_policy(path, device)
+    except (RuntimeError, ValueError, OSError) as error:
+        reasons = [f"{error}"]
+        for entry in entry_points(group="world4rl.policies"):
+            if entry.value == _OURS:
+                continue
+            try:
+                policy: Policy = entry.load()(path, device)
+                return policy
+            except (RuntimeError, ValueError, OSError) as theirs:
+                reasons.append(f"{entry.name}: {theirs}")
+        if len(reasons) == 1:
+            raise
+        raise RuntimeError("; ".join(reasons)) from error
 
 
 def load_runner(uri: str, device: str, required: TaskContract | None, config: RunnerConfig) -> PolicyRunner:
@@ -22,7 +49,7 @@ def load_runner(uri: str, device: str, required: TaskContract | None, config: Ru
         CheckpointError, PolicyFailure: the folder cannot be read, or what it holds cannot act.
     """
     path = path_of(uri)
-    policy = load_policy(str(path), device)
+    policy = policy_of(str(path), device)
     if required is not None:
         required.require_same(policy.contract, f"checkpoint {path}")
     runner = PolicyRunner(policy, config, path.name)

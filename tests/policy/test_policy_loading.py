@@ -1,0 +1,85 @@
+"""Checkpoint folders that are not ours are read by the packages that say they can: an installed one, made here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from small_policy import small_contract, small_policy
+
+from world4rl_policy.actor_critic import GaussianPolicy
+from world4rl_policy.policy_loading import load_runner, policy_of
+from world4rl_policy.policy_runner import RunnerConfig
+from world4rl_wm.checkpoint import CheckpointError
+
+LOADER = '''
+"""A policy that always does the same: its folder holds the contract and one number."""
+import torch
+from pathlib import Path
+from world4rl_data.contract import TaskContract
+
+
+class Same:
+    history = 1
+
+    def __init__(self, folder):
+        self.contract = TaskContract.load(folder / "contract.yaml")
+        self.action = float((folder / "number.txt").read_text())
+
+    def act(self, frames, deterministic=True):
+        return torch.full((len(frames), self.contract.action_dim), self.action)
+
+
+def load(path, device):
+    if not (Path(path) / "number.txt").is_file():
+        raise ValueError("no number.txt")
+    return Same(Path(path))
+'''
+
+
+@pytest.fixture()
+def other_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A distribution with an entry point, as pip would have installed it."""
+    site = tmp_path / "site"
+    info = site / "same_policy-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "same_policy.py").write_text(LOADER)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: same-policy\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[world4rl.policies]\nsame = same_policy:load\n")
+    monkeypatch.syspath_prepend(str(site))
+
+
+def folder_of_another_kind(path: Path) -> Path:
+    path.mkdir()
+    small_contract().save(path / "contract.yaml")
+    (path / "number.txt").write_text("0.25")
+    return path
+
+
+@pytest.mark.usefixtures("other_package")
+def test_another_package_s_policy_acts_in_the_node_s_runner(tmp_path: Path) -> None:
+    folder = folder_of_another_kind(tmp_path / "same")
+    runner = load_runner(str(folder), "cpu", small_contract(), RunnerConfig())
+    assert runner.name == "same"
+    assert policy_of(str(folder), "cpu").act(torch.zeros(2, 1, 6, 16, 16)).unique().tolist() == [0.25]
+
+
+@pytest.mark.usefixtures("other_package")
+def test_ours_stay_ours(tmp_path: Path) -> None:
+    folder = small_policy(small_contract()).save(tmp_path / "ours")
+    assert isinstance(policy_of(str(folder), "cpu"), GaussianPolicy)
+
+
+@pytest.mark.usefixtures("other_package")
+def test_what_nobody_can_read_is_refused_with_everyone_s_reason(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError, match="same: no number"):
+        policy_of(str(tmp_path), "cpu")
+
+
+def test_without_other_packages_the_reason_is_ours_alone(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError) as ours:
+        GaussianPolicy.load(tmp_path)
+    with pytest.raises(CheckpointError) as reason:
+        policy_of(str(tmp_path), "cpu")
+    assert str(reason.value) == str(ours.value)
