@@ -6,53 +6,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from small_policy import small_contract
-from torch import Tensor
+from reach import CONFIG, NETWORK, Reach, make_policy
 
-from world4rl_policy.actor_critic import GaussianPolicy, PolicyConfig, ValueFunction
-from world4rl_policy.ppo import Ppo, PpoConfig, RolloutBatch, collect, generalized_advantage, normalise, start_kl
+from world4rl_policy.actor_critic import GaussianPolicy, ValueFunction
+from world4rl_policy.advantage import generalized_advantage, normalise
+from world4rl_policy.ppo import Ppo, start_kl
+from world4rl_policy.rollouts import RolloutBatch, collect
 
-NETWORK = PolicyConfig(image_channels=1, image_size=8, action_dim=2, history=1, width=8, hidden=32)
-CONFIG = PpoConfig(
-    horizon=3,
-    epochs=4,
-    minibatch_size=96,
-    policy_learning_rate=3e-3,
-    value_learning_rate=3e-3,
-    std=0.3,
-    bc_coefficient=0.0,
-    target_kl=1.0,
-    value_warm_up=0,
-)
-
-
-def make_policy(seed: int = 0) -> GaussianPolicy:
-    torch.manual_seed(seed)
-    return GaussianPolicy(NETWORK, small_contract())
-
-
-class Reach:
-    """The picture's brightness is the goal; an action within 0.25 of it, in every dimension, ends the episode."""
-
-    def __init__(self, num_envs: int = 64, reachable: bool = True):
-        self.num_envs, self.reachable = num_envs, reachable
-        self.generator = torch.Generator().manual_seed(0)
-
-    def _observation(self) -> Tensor:
-        return self.goal.view(-1, 1, 1, 1, 1).expand(-1, 1, 1, 8, 8).clone()
-
-    def reset(self, *, seed: int | None = None) -> tuple[Tensor, dict[str, Tensor]]:
-        if seed is not None:
-            self.generator.manual_seed(seed)
-        self.goal = torch.rand(self.num_envs, generator=self.generator) * 1.6 - 0.8
-        self.alive = torch.ones(self.num_envs, dtype=torch.bool)
-        return self._observation(), {}
-
-    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]:
-        near = (actions - self.goal.unsqueeze(1)).abs().amax(1) < 0.25
-        terminated = self.alive & near & self.reachable
-        self.alive = self.alive & ~terminated
-        return self._observation(), terminated.float(), terminated, torch.zeros_like(terminated), {}
+STD = torch.full((2,), CONFIG.std)
 
 
 def made_batch(seed: int, steps: int = 6, envs: int = 5) -> RolloutBatch:
@@ -119,7 +80,7 @@ def test_what_comes_after_the_end_changes_nothing(seed: int) -> None:
 
 def test_collected_steps_are_valid_until_the_one_that_ends_the_episode() -> None:
     policy = make_policy()
-    batch = collect(Reach(), policy, ValueFunction(NETWORK), CONFIG, torch.Generator().manual_seed(1))
+    batch = collect(Reach(), policy, ValueFunction(NETWORK), 3, STD, torch.Generator().manual_seed(1))
     ended_before = torch.cat([torch.zeros(1, 64), batch.terminated.float().cumsum(0)[:-1]]) > 0
     assert torch.equal(batch.valid, ~ended_before)
     assert 0 < int(batch.terminated.sum()) < 64 and int(batch.terminated.sum(0).max()) == 1
@@ -134,7 +95,7 @@ def test_collected_steps_are_valid_until_the_one_that_ends_the_episode() -> None
 def test_the_same_generator_collects_the_same_batch() -> None:
     policy, value = make_policy(), ValueFunction(NETWORK)
     first, again, other = (
-        collect(Reach(), policy, value, CONFIG, torch.Generator().manual_seed(seed)).actions for seed in (1, 1, 2)
+        collect(Reach(), policy, value, 3, STD, torch.Generator().manual_seed(seed)).actions for seed in (1, 1, 2)
     )
     assert torch.equal(first, again) and not torch.equal(first, other)
 

@@ -191,6 +191,35 @@ def test_uncertainty_comes_with_each_step_where_others_dream_along(store: Episod
         assert not info["uncertainty"][:2].any() and bool((info["uncertainty"][2:] > 0).all())
 
 
+def test_dreams_that_ended_start_anew_alone(store: EpisodeStore, model: WorldModel) -> None:
+    """With their own horizon, from a start state, while the others dream on as if nothing had happened."""
+    config = ImaginationConfig(num_envs=ENVS, horizon=HORIZON, observed_frames=2)
+    starts = StartStates.of(store, [0, 1, 2])
+    script = ScriptedReward([[1.0, 0, 0, 0], [1.0, 0, 0, 0], *[[0.0] * ENVS] * HORIZON])
+    env = ImaginationEnv([model, other_model()], [script], starts, config, Ensemble((model,)))
+    untouched = make_env(store, [model, other_model()])
+    for each in (env, untouched):
+        each.reset(seed=1)
+    for step in range(2):
+        _, _, terminated, _, _ = env.step(some_actions(step))
+        untouched.step(some_actions(step))
+    assert terminated.tolist() == [True, False, False, False]
+
+    observation, info = env.reset(options={"reset_mask": terminated.numpy()})
+    assert info["start"].tolist()[1:] == [-1, -1, -1] and info["start"][0] >= 0
+    first = to_float(starts.frames)[info["start"][0]]
+    assert torch.equal(observation[0], first.unsqueeze(0).repeat(2, 1, 1, 1))
+    ends = []
+    for step in range(2, 2 + HORIZON):
+        observation, reward, terminated, truncated, info = env.step(some_actions(step))
+        expected = untouched.step(some_actions(step))[0]
+        assert torch.equal(observation[1:], expected[1:]) and not torch.equal(observation[0], expected[0])
+        assert not reward.any() and not info["uncertainty"][:2].any() and bool((info["uncertainty"][2:] > 0).all())
+        ends.append(truncated.tolist())
+    assert [row[0] for row in ends] == [False] * (HORIZON - 1) + [True]
+    assert [row[1] for row in ends] == [False] * (HORIZON - 3) + [True, False, False]
+
+
 def test_actions_beyond_the_range_are_clamped(store: EpisodeStore, model: WorldModel) -> None:
     env = make_env(store, [model])
     frames = []

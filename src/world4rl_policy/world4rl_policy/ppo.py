@@ -1,37 +1,34 @@
-"""Proximal policy optimisation on imagined roll-outs, with the BC term and the bounded exploration of World4RL."""
+"""Proximal policy optimisation (Schulman et al. 2017) on imagined roll-outs, and what holds it to the real data."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
-from torch import Tensor
-from torch.distributions import kl_divergence
+from torch import Tensor, nn
+from torch.distributions import Normal, kl_divergence
 
 from world4rl_policy.actor_critic import GaussianPolicy, ValueFunction
+from world4rl_policy.advantage import explained_variance, generalized_advantage, normalise
+from world4rl_policy.ppo_loss import clipped_objective
+from world4rl_policy.rollouts import VectorEnv, collect
+from world4rl_policy.value_normalisation import PopArt
 
 DemonstrationSampler = Callable[[int], tuple[Tensor, Tensor]]
 """Size to frames ``(size, history, C, H, W)`` and actions ``(size, A)``."""
-
-
-class VectorEnv(Protocol):
-    """The part of the vector-environment contract that PPO uses; dream and simulator both have it."""
-
-    num_envs: int
-
-    def reset(self, *, seed: int | None = None) -> tuple[Tensor, dict[str, Tensor]]: ...
-
-    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]: ...
 
 
 @dataclass(frozen=True)
 class PpoConfig:
     """PPO's textbook settings, and what keeps an imagined gain real.
 
-    `std` is the exploration's standard deviation (the paper's upper bound is e^0; tighter stays nearer the data).
-    `bc_coefficient` weighs the log-likelihood of real successful actions. `target_kl` ends an update early.
+    `std` is the exploration's standard deviation (the paper's upper bound is e^0; tighter stays nearer the data). It
+    is fixed unless `learn_std`, which starts there, learns the policy's own and keeps it within `min_std` and
+    `max_std`. `bc_coefficient` weighs the log-likelihood of real successful actions, `kl_coefficient` KL(pi || start
+    policy) on the dreamed states. `target_kl` ends an update early, `value_warm_up` iterations train the value function
+    alone. `normalise_value` has it learn normalised returns.
     """
 
     iterations: int = 60
@@ -44,90 +41,41 @@ class PpoConfig:
     gamma: float = 0.97
     gae_lambda: float = 0.95
     std: float = 0.15
+    learn_std: bool = False
+    min_std: float = 0.02
+    max_std: float = 1.0
     entropy_coefficient: float = 0.0
     bc_coefficient: float = 0.1
     bc_batch_size: int = 64
+    kl_coefficient: float = 0.0
     target_kl: float = 0.05
     value_warm_up: int = 4
+    normalise_value: bool = False
     max_grad_norm: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_std <= self.max_std:
+            raise ValueError(f"min_std {self.min_std} and max_std {self.max_std}: 0 < min_std <= max_std is needed")
+        if self.learn_std and not self.min_std <= self.std <= self.max_std:
+            raise ValueError(f"std {self.std} starts outside min_std {self.min_std} to max_std {self.max_std}")
 
 
 @dataclass(frozen=True)
-class RolloutBatch:
-    """One batch of roll-outs, time first: ``(T, N, ...)``. `valid` is False after an episode's end."""
+class _Steps:
+    """The valid steps of a batch, flat: ``(B, ...)``. Advantages are normalised."""
 
     observations: Tensor
     actions: Tensor
     log_prob: Tensor
-    rewards: Tensor
-    values: Tensor
-    terminated: Tensor
-    valid: Tensor
-    last_value: Tensor
-
-    @property
-    def success(self) -> float:
-        return float(self.rewards.sum(0).clamp(max=1).mean())
-
-
-def collect(
-    env: VectorEnv, policy: GaussianPolicy, value: ValueFunction, config: PpoConfig, generator: torch.Generator
-) -> RolloutBatch:
-    """Run the policy with exploration noise for one batch of episodes."""
-    std = torch.full_like(policy.std, config.std)
-    observation, _ = env.reset(seed=int(torch.randint(2**31, (), generator=generator)))
-    alive = torch.ones(env.num_envs, dtype=torch.bool)
-    steps = []
-    with torch.no_grad():
-        for _ in range(config.horizon):
-            distribution = policy.distribution(observation, std)
-            noise = torch.randn(distribution.mean.shape, generator=generator)
-            action = distribution.mean + std * noise
-            following, reward, terminated, _, _ = env.step(action)
-            steps.append(
-                (
-                    observation,
-                    action,
-                    distribution.log_prob(action).sum(-1),
-                    reward,
-                    value(observation),
-                    terminated,
-                    alive,
-                )
-            )
-            alive = alive & ~terminated
-            observation = following
-        last_value = value(observation)
-    columns = [torch.stack(column) for column in zip(*steps, strict=True)]
-    return RolloutBatch(*[*columns, last_value])
-
-
-def generalized_advantage(batch: RolloutBatch, gamma: float, gae_lambda: float) -> tuple[Tensor, Tensor]:
-    """GAE (Schulman et al. 2016): advantages and returns, ``(T, N)``.
-
-    The horizon is part of the task (an episode that runs out of time has failed), so nothing is bootstrapped there.
-    """
-    advantage = torch.zeros_like(batch.rewards)
-    running = torch.zeros_like(batch.last_value)
-    following = torch.zeros_like(batch.last_value)
-    for t in reversed(range(len(batch.rewards))):
-        going_on = 1.0 - batch.terminated[t].float()
-        delta = batch.rewards[t] + gamma * going_on * following - batch.values[t]
-        running = delta + gamma * gae_lambda * going_on * running
-        running = torch.where(batch.valid[t], running, torch.zeros_like(running))
-        advantage[t] = running
-        following = batch.values[t]
-    return advantage, advantage + batch.values
-
-
-def normalise(advantage: Tensor) -> Tensor:
-    """Zero mean, unit variance; all zeros where there is no variance to speak of."""
-    std = advantage.std(unbiased=False)
-    return (advantage - advantage.mean()) / (std + 1e-8) if std > 1e-6 else torch.zeros_like(advantage)
+    advantage: Tensor
+    returns: Tensor
 
 
 class Ppo:
-    """One refinement: policy and value function are trained in `env`, which stays frozen."""
+    """One refinement: policy and value function are trained in `env`, which stays frozen.
+
+    `value` has a linear `head`; by default it is a fresh `ValueFunction` of the policy's kind.
+    """
 
     def __init__(
         self,
@@ -136,90 +84,120 @@ class Ppo:
         config: PpoConfig,
         demonstrations: DemonstrationSampler | None = None,
         seed: int = 0,
+        value: ValueFunction | None = None,
     ):
         torch.manual_seed(seed)
         self.policy, self.env, self.config, self.demonstrations = policy, env, config, demonstrations
-        self.value = ValueFunction(policy.config)
-        parameters = [p for name, p in policy.named_parameters() if name != "log_std"]
+        self.value = ValueFunction(policy.config) if value is None else value
+        self.pop_art = PopArt(self.value.head) if config.normalise_value else None
+        self.start = copy.deepcopy(policy).eval().requires_grad_(False) if config.kl_coefficient else None
+        if config.learn_std:
+            nn.init.constant_(policy.log_std, float(torch.tensor(config.std).log()))
+        parameters = [p for name, p in policy.named_parameters() if name != "log_std" or config.learn_std]
         self.policy_optimizer = torch.optim.Adam(parameters, lr=config.policy_learning_rate, eps=1e-5)
         self.value_optimizer = torch.optim.Adam(self.value.parameters(), lr=config.value_learning_rate, eps=1e-5)
         self.generator = torch.Generator().manual_seed(seed)
-        self.std = torch.full_like(policy.std.detach(), config.std)
+        self._fixed_std = torch.full_like(policy.std.detach(), config.std)
         self.iteration = 0
+
+    @property
+    def std(self) -> Tensor:
+        """``(A,)`` standard deviation of the exploration."""
+        return self.policy.log_std.exp() if self.config.learn_std else self._fixed_std
+
+    def values(self, observations: Tensor) -> Tensor:
+        """``(B,)`` expected discounted rewards."""
+        output = self.value(observations)
+        return output if self.pop_art is None else self.pop_art.denormalise(output)
 
     def iterate(self) -> dict[str, float]:
         """Dream one batch and learn from it; returns what to log."""
-        config = self.config
-        batch = collect(self.env, self.policy, self.value, config, self.generator)
+        config, std = self.config, self.std.detach().clone()
+        batch = collect(self.env, self.policy, self.values, config.horizon, std, self.generator)
         advantage, returns = generalized_advantage(batch, config.gamma, config.gae_lambda)
         valid = batch.valid
-        data = (
-            batch.observations[valid],
-            batch.actions[valid],
-            batch.log_prob[valid],
-            advantage[valid],
-            returns[valid],
-        )
+        columns = (batch.observations, batch.actions, batch.log_prob, advantage, returns)
+        observations, actions, log_prob, advantage, returns = (column[valid] for column in columns)
+        explained = explained_variance(batch.values[valid], returns)
+        if self.pop_art is not None:
+            self.pop_art.update(returns)
+            returns = self.pop_art.normalise(returns)
         warming_up = self.iteration < config.value_warm_up
-        log = self._update(*data, policy_too=not warming_up)
-        explained = 1 - (returns[valid] - batch.values[valid]).var() / returns[valid].var().clamp(min=1e-8)
+        log = self._update(
+            _Steps(observations, actions, log_prob, normalise(advantage), returns), policy_too=not warming_up
+        )
         self.iteration += 1
         return {
             "iteration": self.iteration,
             "imagined_success": batch.success,
-            "explained_variance": float(explained),
+            "explained_variance": explained,
+            "entropy": float(Normal(torch.zeros_like(std), std).entropy().sum()),
+            "std": float(std.mean()),
             **log,
         }
 
-    def _update(
-        self,
-        observations: Tensor,
-        actions: Tensor,
-        log_prob: Tensor,
-        advantage: Tensor,
-        returns: Tensor,
-        policy_too: bool,
-    ) -> dict[str, float]:
-        config, size = self.config, len(actions)
-        totals = {"policy_loss": 0.0, "value_loss": 0.0, "approx_kl": 0.0, "clip_fraction": 0.0, "bc_loss": 0.0}
-        value_updates = policy_updates = 0
-        advantage = normalise(advantage)
-        stop = not policy_too
-        for _ in range(config.epochs):
-            for rows in torch.randperm(size, generator=self.generator).split(config.minibatch_size):
-                value_loss = 0.5 * (self.value(observations[rows]) - returns[rows]).square().mean()
-                self._descend(self.value_optimizer, value_loss, self.value)
-                totals["value_loss"] += float(value_loss.detach())
-                value_updates += 1
-                if stop:
-                    continue
-                distribution = self.policy.distribution(observations[rows], self.std)
-                log_ratio = distribution.log_prob(actions[rows]).sum(-1) - log_prob[rows]
-                ratio = log_ratio.exp()
-                kl = float(((ratio - 1) - log_ratio).mean().detach())
-                if kl > config.target_kl:
-                    stop = True
-                    continue
-                gain = torch.min(
-                    ratio * advantage[rows], ratio.clamp(1 - config.clip, 1 + config.clip) * advantage[rows]
-                )
-                bc_loss = self._bc_loss()
-                entropy = distribution.entropy().sum(-1).mean()
-                policy_loss = -gain.mean() + config.bc_coefficient * bc_loss - config.entropy_coefficient * entropy
-                self._descend(self.policy_optimizer, policy_loss, self.policy)
-                policy_updates += 1
-                totals["policy_loss"] += float(policy_loss.detach())
-                totals["bc_loss"] += float(bc_loss.detach())
-                totals["approx_kl"] = max(totals["approx_kl"], kl)
-                totals["clip_fraction"] += float(((ratio - 1).abs() > config.clip).float().mean())
-        counts = {"value_loss": value_updates, "approx_kl": 1}
-        return {name: total / max(counts.get(name, policy_updates), 1) for name, total in totals.items()}
+    def _update(self, steps: _Steps, policy_too: bool) -> dict[str, float]:
+        """Several epochs over the batch; the policy's part ends where it has gone too far, the value function's not."""
+        values: list[float] = []
+        taken: list[dict[str, float]] = []
+        for _ in range(self.config.epochs):
+            for rows in torch.randperm(len(steps.actions), generator=self.generator).split(self.config.minibatch_size):
+                values.append(self._value_step(steps, rows))
+                found = self._policy_step(steps, rows) if policy_too else None
+                policy_too = found is not None
+                taken += [found] if found else []
+        names = ("policy_loss", "clip_fraction", "bc_loss", "anchor_kl")
+        means = {name: sum(found[name] for found in taken) / max(len(taken), 1) for name in names}
+        largest_kl = max((found["approx_kl"] for found in taken), default=0.0)
+        return means | {
+            "value_loss": sum(values) / len(values),
+            "approx_kl": largest_kl,
+            "policy_updates": len(taken),
+        }
+
+    def _value_step(self, steps: _Steps, rows: Tensor) -> float:
+        """One step of the value function on `rows`; returns its loss."""
+        loss = 0.5 * (self.value(steps.observations[rows]) - steps.returns[rows]).square().mean()
+        self._descend(self.value_optimizer, loss, self.value)
+        return float(loss.detach())
+
+    def _policy_step(self, steps: _Steps, rows: Tensor) -> dict[str, float] | None:
+        """One step of the policy on `rows`; None, and no step, where the KL from the acting policy is too large."""
+        config = self.config
+        distribution = self.policy.distribution(steps.observations[rows], self.std)
+        log_ratio = distribution.log_prob(steps.actions[rows]).sum(-1) - steps.log_prob[rows]
+        objective = clipped_objective(log_ratio, steps.advantage[rows], config.clip)
+        if objective.approx_kl > config.target_kl:
+            return None
+        bc_loss, entropy = self._bc_loss(), distribution.entropy().sum(-1).mean()
+        loss = -objective.gain.mean() + config.bc_coefficient * bc_loss - config.entropy_coefficient * entropy
+        anchor_kl = torch.zeros(())
+        if self.start is not None:
+            start = self.start.distribution(steps.observations[rows], self.std)
+            anchor_kl = kl_divergence(distribution, start).sum(-1).mean()
+            loss = loss + config.kl_coefficient * anchor_kl
+        self._descend(self.policy_optimizer, loss, self.policy)
+        self._bound_std()
+        return {
+            "policy_loss": float(loss.detach()),
+            "approx_kl": objective.approx_kl,
+            "clip_fraction": objective.clip_fraction,
+            "bc_loss": float(bc_loss.detach()),
+            "anchor_kl": float(anchor_kl.detach()),
+        }
 
     def _bc_loss(self) -> Tensor:
         if self.demonstrations is None or self.config.bc_coefficient == 0:
             return torch.zeros(())
         frames, actions = self.demonstrations(self.config.bc_batch_size)
         return -self.policy.distribution(frames, self.std).log_prob(actions).sum(-1).mean()
+
+    @torch.no_grad()
+    def _bound_std(self) -> None:
+        """Project instead of clamping on the way: a standard deviation at its bound keeps its gradient."""
+        if self.config.learn_std:
+            low, high = torch.tensor([self.config.min_std, self.config.max_std]).log()
+            self.policy.log_std.clamp_(low, high)
 
     def _descend(self, optimizer: torch.optim.Optimizer, loss: Tensor, module: torch.nn.Module) -> None:
         optimizer.zero_grad(set_to_none=True)
