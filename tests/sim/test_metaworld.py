@@ -269,3 +269,22 @@ def test_experts_finish_their_tasks_in_an_episode(task: str, contract: str, fewe
             done = terminated or truncated
         successes += info["success"]
     assert successes >= fewest
+
+
+@needs_metaworld
+def test_coarse_meshes_draw_a_third_of_the_triangles_and_the_same_picture() -> None:
+    """Physics stays what it was to the last digit."""
+    from world4rl_sim.metaworld.env import MetaWorldEnv, MetaWorldEnvConfig
+
+    seen, drawn, proprio = [], [], []
+    for cell in (1e-9, 0.01):  # every vertex is a cell of its own; as shipped
+        env = MetaWorldEnv("coffee-pull", load_contract("metaworld_64"), MetaWorldEnvConfig(mesh_cell_m=cell))
+        env.reset(seed=3)
+        observation = move(env, [0.6, 0.9, -0.8, 1.0], 8)
+        seen.append(pictures(observation))
+        proprio.append(observation["proprio"])
+        drawn.append(int(env._env.model.mesh_facenum.sum()))
+        env.close()
+    assert drawn[1] < 0.3 * drawn[0]
+    assert np.abs(seen[0] - seen[1]).mean() < 1.0  # of 255
+    assert np.array_equal(proprio[0], proprio[1])

@@ -19,6 +19,7 @@ from ..episode_clock import EpisodeClock
 from ..pictures import ScenePictures, plain_quality
 from .cameras import camera
 from .expert import MetaWorldExpert, MetaWorldExpertConfig
+from .meshes import coarsen
 from .names import TASKS, environment_class, full_name
 
 STEP_RATE_HZ = 80.0  # of Meta-World: 5 substeps of 2.5 ms
@@ -35,11 +36,13 @@ class MetaWorldEnvConfig:
 
     `settle_steps` of Meta-World's steps pass between its reset and the first observation: right after the reset some
     pictures do not show the moved object, and the arm still swings, which would look like the first action's doing.
+    Fine meshes, the arm's above all, are drawn on a grid of `mesh_cell_m` [m], which is a third of a pixel at 32x32.
     """
 
     supersampling: int = 2
     settle_steps: int = 20
     periods_after_success: int = 3
+    mesh_cell_m: float = 0.01
 
 
 class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
@@ -63,6 +66,7 @@ class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         self._env = _all_seeing(environment_class(name)())
         self._env.max_path_length = 10**9  # episodes end by the contract
         plain_quality(self._env.model)
+        coarsen(self._env.model, config.mesh_cell_m)
         self._cameras = {stream.name: camera(stream.name, self._env.model) for stream in contract.images}
         self._pictures = {
             size: ScenePictures(self._env.model, *size) for size in {self._size(name) for name in self._cameras}
