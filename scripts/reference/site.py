@@ -9,25 +9,25 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), *(str(path) for path in sorted((ROOT / "src").glob("world4rl*")))]
-
-from scripts.reference.commands import commands_page  # noqa: E402
-from scripts.reference.contracts import contracts_page  # noqa: E402
-from scripts.reference.messages import messages_page  # noqa: E402
-from scripts.reference.presets import presets_page  # noqa: E402
-from scripts.reference.results import results_page  # noqa: E402
-
-PAGES = {
-    "messages.md": messages_page,
-    "contracts.md": contracts_page,
-    "presets.md": presets_page,
-    "commands.md": commands_page,
-    "results.md": results_page,
-}
+PACKAGES = [str(ROOT), *(str(path) for path in sorted((ROOT / "src").glob("world4rl*")))]
 
 
 def on_files(files: Files, *, config: Any) -> Files:
     """Add every page below reference/."""
-    for name, page in PAGES.items():
+    sys.path[:0] = PACKAGES  # here, for mkdocs puts the path back once it has loaded a hook
+    from scripts.reference.commands import commands_page
+    from scripts.reference.contracts import contracts_page
+    from scripts.reference.messages import messages_page
+    from scripts.reference.presets import presets_page
+    from scripts.reference.results import results_page
+
+    pages = {
+        "messages.md": messages_page,
+        "contracts.md": contracts_page,
+        "presets.md": presets_page,
+        "commands.md": commands_page,
+        "results.md": results_page,
+    }
+    for name, page in pages.items():
         files.append(File.generated(config, f"reference/{name}", content=page(ROOT)))
     return files
