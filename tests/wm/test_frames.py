@@ -9,7 +9,8 @@ from made_episodes import made_episode, made_store
 from small_models import small_contract
 
 from world4rl_data.store import EpisodeStore
-from world4rl_wm.model.frames import FrameWindows, StartStates, to_float, to_uint8
+from world4rl_wm.model.frames import IN_MEMORY, FrameWindows, StartStates, to_float, to_uint8
+from world4rl_wm.model.stored_frames import StoredFrames
 
 LENGTHS = (5, 1, 3)
 HISTORY = 4
@@ -31,9 +32,12 @@ def test_pixels_survive_the_way_there_and_back() -> None:
 
 
 @pytest.mark.parametrize("history", [2, 4])
-def test_windows_stay_in_their_episode_and_repeat_its_first_frame(store: EpisodeStore, history: int) -> None:
+@pytest.mark.parametrize("in_memory", [IN_MEMORY, 0])
+def test_windows_stay_in_their_episode_and_repeat_its_first_frame(
+    store: EpisodeStore, history: int, in_memory: int
+) -> None:
     """Pixel, action and proprioception name their episode and step, so any mix-up shows."""
-    windows = FrameWindows(store, range(len(LENGTHS)), history)
+    windows = FrameWindows(store, range(len(LENGTHS)), history, in_memory=in_memory)
     expected = [(n, step) for n, length in enumerate(LENGTHS) for step in range(length)]
     assert len(windows.current) == len(expected)
     batch = windows.window(windows.current)
@@ -59,12 +63,22 @@ def test_remaining_counts_the_successors_within_the_episode(store: EpisodeStore)
 
 def test_only_the_chosen_episodes_in_the_chosen_order(store: EpisodeStore) -> None:
     windows = FrameWindows(store, [2, 0], HISTORY)
-    assert windows.frames[windows.current, 0, 0, 0].tolist() == [100, 101, 102, 0, 1, 2, 3, 4]
+    assert windows.frames[windows.current][:, 0, 0, 0].tolist() == [100, 101, 102, 0, 1, 2, 3, 4]
 
 
 def test_cameras_are_stacked_in_contract_order(store: EpisodeStore) -> None:
     windows = FrameWindows(store, [1], HISTORY)
-    assert windows.frames[windows.current[0], :, 3, 3].tolist() == [50, 50, 50, 51, 51, 51]
+    assert windows.frames[windows.current[0]][:, 3, 3].tolist() == [50, 50, 50, 51, 51, 51]
+
+
+@pytest.mark.parametrize("episodes", [[0, 1, 2], [2, 0]])
+def test_frames_of_the_files_are_those_in_memory(store: EpisodeStore, episodes: list[int]) -> None:
+    held, stored = (FrameWindows(store, episodes, HISTORY, in_memory=size) for size in (IN_MEMORY, 0))
+    assert isinstance(held.frames, torch.Tensor) and isinstance(stored.frames, StoredFrames)
+    assert len(stored.frames) == len(held.frames) and stored.frames.shape == held.frames.shape
+    rows = torch.tensor([[0, 5], [3, len(held.frames) - 1]])
+    assert torch.equal(stored.frames[rows], held.frames[rows]) and torch.equal(stored.frames[2:7], held.frames[2:7])
+    assert stored.frames[rows].is_contiguous()
 
 
 def test_no_episodes_is_an_error_that_says_so(store: EpisodeStore) -> None:

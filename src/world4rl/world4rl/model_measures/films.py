@@ -8,6 +8,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from world4rl.model_measures.inputs import Group
@@ -54,7 +55,7 @@ def write_films(
         probability = None
         if judge is not None:
             device = next(judge.parameters()).device
-            frames = to_float(starts.windows.frames.new_tensor(dreamed).to(device))
+            frames = to_float(torch.from_numpy(dreamed).to(device))
             probability = judge.probability(frames).tolist()
         side_by_side(real, dreamed, out / "clips" / f"{name}.mp4", probability, group.store.contract.control_rate_hz)
         write_strip(real, dreamed, out / "strips" / f"{name}.png")

@@ -87,8 +87,7 @@ def training_batch(
     depth = 0
     if step >= config.steps * (1 - config.rollout_share):
         depth = draws.choose_one(config.rollout_steps + 1)
-    long_enough = windows.remaining > depth
-    eligible = windows.current[long_enough]
+    long_enough, eligible = windows.long_enough(depth)
     if not len(eligible):
         raise ValueError(f"no episode is longer than {depth} steps: lower rollout_steps")
     if weights is None:
