@@ -32,14 +32,16 @@ def reward_model() -> RewardModel:
     return RewardModel(RewardConfig(CONTRACT.image_channels, width=8), CONTRACT).eval()
 
 
-def policy() -> GaussianPolicy:
-    torch.manual_seed(2)
+def policy(seed: int = 2) -> GaussianPolicy:
+    torch.manual_seed(seed)
     config = PolicyConfig(CONTRACT.image_channels, SIZE, CONTRACT.action_dim, history=2, width=8, hidden=16)
     return GaussianPolicy(config, CONTRACT).eval()
 
 
-def press_store(path: Path, lengths: tuple[int, ...] = (5, 3, 4, 6)) -> EpisodeStore:
-    """Episodes of random pixels."""
+def press_store(
+    path: Path, lengths: tuple[int, ...] = (5, 3, 4, 6), won: tuple[int, ...] = (), source: str = "policy"
+) -> EpisodeStore:
+    """Episodes of random pixels; those of the numbers `won` succeed in their last frame."""
     with EpisodeStore.create(path, CONTRACT) as store:
         for number, length in enumerate(lengths):
             rng = np.random.default_rng(number)
@@ -52,11 +54,11 @@ def press_store(path: Path, lengths: tuple[int, ...] = (5, 3, 4, 6)) -> EpisodeS
                     action_sources=np.full(length, 3, np.uint8),
                     stamps=np.arange(length + 1, dtype=np.int64) * 100_000_000,
                     task="press_button",
-                    source="policy",
-                    outcome=Outcome.FAILURE,
-                    success_index=None,
+                    source=source,
+                    outcome=Outcome.SUCCESS if number in won else Outcome.FAILURE,
+                    success_index=length if number in won else None,
                     contract_hash=CONTRACT.hash,
-                    episode_id=f"policy-{number}",
+                    episode_id=f"{source}-{number}" if path.name != "check" else f"check-{number}",
                 )
             )
     return store

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from world4rl.run_folder import Run, training_store
 
 if TYPE_CHECKING:
-    from world4rl.refine import Dreamer
+    from world4rl.dreamed import Dreamer
 
 
 def train_dreamer(run: Run, name: str, seed: int) -> None:
@@ -64,7 +64,7 @@ def train_reader(run: Run, name: str, seed: int) -> None:
 
 def dreamer(run: Run, name: str) -> Dreamer:
     """World model and reward model `name`, loaded."""
-    from world4rl.refine import Dreamer
+    from world4rl.dreamed import Dreamer
     from world4rl_wm.model.world_model import WorldModel
     from world4rl_wm.reward.model import RewardModel
 

@@ -40,6 +40,20 @@ def load_preset(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Pres
     return _build(Preset, values, "")
 
 
+def preset_of(values: Mapping[str, Any], base: str | Path, overrides: Sequence[str] = ()) -> Preset:
+    """The preset of a run from its settings; those that came after the run was made are the preset `base`'s.
+
+    `overrides` come on top, as with `load_preset`.
+
+    Raises:
+        PresetError: as `load_preset`.
+    """
+    merged = _merge(_read(base, ()), values)
+    for text in overrides:
+        _override(merged, text)
+    return _build(Preset, merged, "")
+
+
 def preset_values(preset: Preset) -> dict[str, Any]:
     """Plain values for YAML or JSON; `load_preset` reads them back."""
 

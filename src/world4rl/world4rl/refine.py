@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
+from world4rl.dreamed import Dreamer, dreamed_success
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_policy.bc import Demonstrations
@@ -19,8 +21,6 @@ from world4rl_policy.ppo import Ppo, PpoConfig, start_kl
 from world4rl_wm.imagination.env import ImaginationConfig, ImaginationEnv
 from world4rl_wm.measures.replay_check import ReplayCheck
 from world4rl_wm.model.frames import StartStates
-from world4rl_wm.model.world_model import WorldModel
-from world4rl_wm.reward.model import RewardModel
 from world4rl_wm.training.memory import keep_freed_memory
 from world4rl_wm.training.metrics_log import MetricsLog
 
@@ -58,14 +58,6 @@ class RefineConfig:
 
 
 @dataclass(frozen=True)
-class Dreamer:
-    """A world model with the reward model that judges its dreams."""
-
-    world_model: WorldModel
-    reward_model: RewardModel
-
-
-@dataclass(frozen=True)
 class Refinement:
     """What came out: which iteration was kept (0: the start policy), and how it did in the judge's dreams."""
 
@@ -83,17 +75,14 @@ class Refinement:
         return values | {"kept_start_policy": self.iteration == 0}
 
 
-@torch.no_grad()
-def dreamed_success(policy: GaussianPolicy, dreamer: Dreamer, starts: StartStates, config: ImaginationConfig) -> float:
-    """Success of the policy's mean actions in dreams from every one of `starts`."""
-    config = replace(config, num_envs=len(starts))
-    env = ImaginationEnv([dreamer.world_model], [dreamer.reward_model], starts, config)
-    observation, _ = env.reset(seed=0, rows=torch.arange(len(starts)))
-    success = torch.zeros(len(starts), dtype=torch.bool)
-    for _ in range(config.horizon):
-        observation, _, terminated, _, _ = env.step(policy.act(observation))
-        success |= terminated
-    return float(success.float().mean())
+def kept_checkpoint(out: Path, iteration: int) -> Path:
+    """Where the refinement in `out` keeps the policy of an iteration that the judge has seen."""
+    return out / "checkpoints" / f"iteration-{iteration:04d}"
+
+
+def kept_checkpoints(out: Path) -> dict[int, Path]:
+    """All that the refinement in `out` has kept, by iteration."""
+    return {int(path.name.removeprefix("iteration-")): path for path in sorted(out.glob("checkpoints/iteration-????"))}
 
 
 def with_horizon(config: RefineConfig, steps: int) -> RefineConfig:
@@ -132,9 +121,10 @@ def refine(
         check: the replay check of `dream`; where it refuses, the start policy is kept.
         starts, judge_starts: where dreams begin; disjoint.
         successes: real successful episodes for the BC term.
-        out: folder for metrics.jsonl.
+        out: folder for metrics.jsonl, and for the policies that the judge has seen.
     """
     keep_freed_memory()
+    shutil.rmtree(out / "checkpoints", ignore_errors=True)  # of an interrupted attempt
     log = MetricsLog(out / "metrics.jsonl", step=-1)
     judge_starts = judge_starts[: config.selection.episodes]
     imagined_start = dreamed_success(start, dream, starts[: config.selection.episodes], config.imagination)
@@ -160,6 +150,7 @@ def refine(
         if (iteration + 1) % config.selection.every == 0:
             kl = start_kl(policy, start, reference, config.ppo.std)
             judged = dreamed_success(policy, judge, judge_starts, config.imagination)
+            policy.save(kept_checkpoint(out, iteration + 1), metrics={"judged_success": judged}, seed=seed)
             row |= {"judged_success": judged, "start_kl": kl}
             if kl > config.selection.max_start_kl:
                 log.write(**row)

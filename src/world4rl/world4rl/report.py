@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from world4rl.charts import Series, line_chart
 from world4rl.page import environment, write_page
+from world4rl.report_concordance import concordance_section
 from world4rl.report_data import Rate, RunData, read_run
 
 COLOURS = {
@@ -54,6 +55,7 @@ def view(data: RunData) -> dict[str, Any]:
         "colours": COLOURS,
         "paired": paired(summary),
         "dream": dream(summary),
+        "concordance": concordance_section(data.path),
         "curves": [curve for curve in curves if curve["svg"]],
         "missing_curves": [curve["title"] for curve in curves if not curve["svg"]],
         "kept": kept_start(data),

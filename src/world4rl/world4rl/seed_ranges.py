@@ -29,4 +29,15 @@ class SeedRanges:
         return {p: [self.first(p), self.first(p) + _PURPOSE - 1] for p in PURPOSES}
 
 
-PURPOSES = ("demonstrate", "train", "random", "start", "replay_check", "evaluate", "deploy", "measure")
+PURPOSES = (
+    "demonstrate",
+    "train",
+    "random",
+    "start",
+    "replay_check",
+    "evaluate",
+    "deploy",
+    "measure",
+    "concordance",
+    "loop",
+)

@@ -81,7 +81,7 @@ def _refine(
     seed: int,
 ) -> Refinement:
     """Load the models, do the replay check, refine."""
-    from world4rl.refine import Dreamer
+    from world4rl.dreamed import Dreamer
     from world4rl.refine import refine as refine_policy
     from world4rl_data.episode import Outcome
     from world4rl_policy.actor_critic import GaussianPolicy

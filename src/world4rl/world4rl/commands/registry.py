@@ -38,6 +38,9 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("evaluate", "world-model"): Command(
         "evaluate_world_model:evaluate_world_model", "how true a world model is: errors, action sensitivity, outcomes"
     ),
+    ("evaluate", "concordance"): Command(
+        "concordance:concordance", "a refinement's policies imagined and real: bias, order, regret, reliability"
+    ),
     ("benchmark", "metaworld"): Command(
         "benchmark:metaworld", "the paper's protocol on Meta-World's tasks: a resumable row for each task and seed"
     ),

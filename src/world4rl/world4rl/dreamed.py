@@ -1,0 +1,48 @@
+"""Policies in dreams, without learning: which start states they solve there, and how sure the dream is of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from world4rl_policy.actor_critic import GaussianPolicy
+from world4rl_wm.imagination.env import ImaginationConfig, ImaginationEnv
+from world4rl_wm.model.frames import StartStates
+from world4rl_wm.model.world_model import WorldModel
+from world4rl_wm.reward.model import RewardModel
+
+
+@dataclass(frozen=True)
+class Dreamer:
+    """A world model with the reward model that judges its dreams."""
+
+    world_model: WorldModel
+    reward_model: RewardModel
+
+
+@torch.no_grad()
+def dreamed_outcomes(
+    policy: GaussianPolicy, dreamer: Dreamer, starts: StartStates, config: ImaginationConfig
+) -> tuple[Tensor, Tensor]:
+    """Dreams of the policy's mean actions from every one of `starts`: success, bool ``(N,)``, and the belief in it.
+
+    The belief ``(N,)`` in [0, 1] is the success probability that `hits` frames in a row reach: a dream succeeds where
+    it is above the reward model's threshold.
+    """
+    config = replace(config, num_envs=len(starts))
+    env = ImaginationEnv([dreamer.world_model], [dreamer.reward_model], starts, config)
+    observation, _ = env.reset(seed=0, rows=torch.arange(len(starts)))
+    success = torch.zeros(len(starts), dtype=torch.bool)
+    probabilities = []
+    for _ in range(max(config.horizon, config.hits)):
+        observation, _, terminated, _, info = env.step(policy.act(observation))
+        success |= terminated
+        probabilities.append(info["probability"])
+    return success, torch.stack(probabilities).unfold(0, config.hits, 1).amin(-1).amax(0)
+
+
+def dreamed_success(policy: GaussianPolicy, dreamer: Dreamer, starts: StartStates, config: ImaginationConfig) -> float:
+    """Success of the policy's mean actions in dreams from every one of `starts`."""
+    return float(dreamed_outcomes(policy, dreamer, starts, config)[0].float().mean())

@@ -1,0 +1,143 @@
+"""Imagined against real: what policies did in dreams and in reality, from the same start states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from world4rl_wm.measures.intervals import Estimate, bootstrap, wilson_interval
+
+APART = 0.1  # real success of two policies must differ by this, or their order is not asked for
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A policy of a refinement tried both ways from the same N start states.
+
+    `real` and `imagined` success, bool ``(N,)``; `belief` ``(N,)`` in [0, 1], the dream's probability of success.
+    """
+
+    iteration: int
+    real: NDArray[np.bool_]
+    imagined: NDArray[np.bool_]
+    belief: NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a dream may be wrong by, as shares of success, and the least share of pairs in the right order."""
+
+    bias: float = 0.1
+    regret: float = 0.05
+    ordered: float = 0.75
+
+
+@dataclass(frozen=True)
+class Bin:
+    """Dreams whose belief lies between `low` and `high`: the mean belief and the real success with its interval."""
+
+    low: float
+    high: float
+    count: int
+    belief: float
+    real: float
+    ci95: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Concordance:
+    """How far dreams told the truth about a refinement's policies.
+
+    `bias`: mean of imagined minus real success, its interval over start states. `spearman`: rank correlation of the
+    policies' imagined and real success, None below 3 policies or where one of the two is the same for all. `ordered` of
+    `pairs` policies that are `APART` in reality have that order in the dream too; a tie there counts half. `regret`:
+    real success of the best policy minus that of the chosen one. `calibration_error`: mean distance of belief and real
+    success over the bins of `reliability`.
+    """
+
+    bias: Estimate
+    spearman: float | None
+    ordered: float
+    pairs: int
+    regret: float
+    calibration_error: float
+    reliability: list[Bin]
+
+    def trusted(self, limits: Limits = Limits()) -> bool:
+        """Whether bias, order and choice all keep the limits; without pairs to order, bias and choice decide."""
+        in_order = not self.pairs or self.ordered / self.pairs >= limits.ordered
+        bias, regret = round(abs(self.bias.mean), 9), round(self.regret, 9)  # 0.55 - 0.5 is 0.05 to the limits
+        return bias <= limits.bias and regret <= limits.regret and in_order
+
+    def sentence(self, limits: Limits = Limits()) -> str:
+        """One sentence for people: could the dream be trusted, and why."""
+        points, low, high = (100 * x for x in (abs(self.bias.mean), self.bias.low, self.bias.high))
+        more = "more" if self.bias.mean >= 0 else "less"
+        order = f"{self.ordered:g} of {self.pairs} pairs of policies are in the right order"
+        if not self.pairs:
+            order = "no two policies differ enough in reality to ask for their order"
+        told = f"it promised {points:.0f} points {more} than came true (95 % {low:+.0f} to {high:+.0f}), {order}"
+        choice = f"the chosen policy is {100 * self.regret:.0f} points below the best one in reality"
+        if self.regret <= 0:
+            choice = "the chosen policy is the best one in reality"
+        verdict = "could" if self.trusted(limits) else "could not"
+        return f"The dream {verdict} be trusted: {told}, and {choice}."
+
+    def to_dict(self, limits: Limits = Limits()) -> dict[str, Any]:
+        """For JSON, with the verdict on `limits`."""
+        verdict = {"trusted": self.trusted(limits), "sentence": self.sentence(limits), "limits": asdict(limits)}
+        return asdict(self) | verdict
+
+
+def concordance(tried: Sequence[Tried], chosen: int, bins: int = 10) -> Concordance:
+    """Compare dream and reality; `chosen` is the iteration that the refinement has kept.
+
+    Raises:
+        ValueError: nothing was tried, from no start states, or the chosen iteration is not among what was.
+    """
+    if not tried or not len(tried[0].real):
+        raise ValueError("nothing was tried: at least one policy and one start state are needed")
+    if chosen not in [one.iteration for one in tried]:
+        raise ValueError(f"iteration {chosen} was chosen, but it is not among those tried")
+    real, imagined = (np.stack([getattr(one, name) for one in tried]).astype(float) for name in ("real", "imagined"))
+    rates = real.mean(1)
+    bias = bootstrap((imagined - real).mean(0)[:, None])[0]
+    assert bias is not None  # every start state has a value
+    ordered, pairs = _order(imagined.mean(1), rates)
+    reliability = reliability_bins(np.concatenate([one.belief for one in tried]), real.ravel(), bins)
+    error = sum(one.count * abs(one.belief - one.real) for one in reliability) / real.size
+    best = float(rates.max() - next(rate for one, rate in zip(tried, rates, strict=True) if one.iteration == chosen))
+    return Concordance(bias, _spearman(imagined.mean(1), rates), ordered, pairs, best, float(error), reliability)
+
+
+def reliability_bins(belief: NDArray[np.floating], real: NDArray[np.floating], bins: int = 10) -> list[Bin]:
+    """Real success ``(M,)`` by belief ``(M,)``, in bins of equal width; empty ones are left out."""
+    edges = np.linspace(0, 1, bins + 1)
+    place = np.clip(np.digitize(belief, edges) - 1, 0, bins - 1)
+    found = []
+    for number in np.unique(place):
+        inside = place == number
+        successes, count = int(real[inside].sum()), int(inside.sum())
+        low, high = float(edges[number]), float(edges[number + 1])
+        interval = wilson_interval(successes, count)
+        found.append(Bin(low, high, count, float(belief[inside].mean()), successes / count, interval))
+    return found
+
+
+def _order(imagined: NDArray[np.float64], real: NDArray[np.float64]) -> tuple[float, int]:
+    pairs = [(i, j) for i, j in combinations(range(len(real)), 2) if abs(real[i] - real[j]) >= APART - 1e-9]
+    agree = [np.sign(imagined[i] - imagined[j]) * np.sign(real[i] - real[j]) for i, j in pairs]
+    return float(sum((sign + 1) / 2 for sign in agree)), len(pairs)
+
+
+def _spearman(imagined: NDArray[np.float64], real: NDArray[np.float64]) -> float | None:
+    from scipy.stats import spearmanr
+
+    if len(real) < 3 or np.ptp(imagined) == 0 or np.ptp(real) == 0:
+        return None
+    return float(spearmanr(imagined, real).statistic)

@@ -1,0 +1,92 @@
+"""`world4rl evaluate concordance`: untrained policies in untrained dreams and in the simulator, compared."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+from dream_rig import policy, press_run, press_store, reward_model
+
+from world4rl import concordance as module
+from world4rl.cli import main
+from world4rl.load_run import load_run
+from world4rl.presets import load_preset, preset_values
+from world4rl.refine import kept_checkpoint
+
+EPISODES = 2
+
+
+@pytest.fixture(scope="module")
+def refined(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a run leaves whose judge has seen two policies and chosen the second."""
+    run = press_run(tmp_path_factory.mktemp("refined"), store=False)
+    press_store(run / "stores" / "practice")
+    reward_model().save(run / "checkpoints" / "reward_b")
+    for iteration in (1, 2):
+        policy(seed=10 + iteration).save(kept_checkpoint(run / "refine", iteration))
+    shutil.copytree(kept_checkpoint(run / "refine", 2), run / "checkpoints" / "refined")
+    (run / "refinement.json").write_text(json.dumps({"iteration": 2}))
+    settings = preset_values(load_preset("tiny", ["collect.workers=1"]))
+    config = {"task": "press_button", "seed": 3, "preset": "tiny", "settings": settings}
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    return run
+
+
+def test_every_policy_is_tried_both_ways_once(
+    refined: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["evaluate", "concordance", str(refined), "--episodes", str(EPISODES)]
+    assert main(words) == 0
+    text = capsys.readouterr().out
+    found = json.loads((refined / "concordance.json").read_text())
+    assert [(row["iteration"], row["chosen"]) for row in found["policies"]] == [(0, False), (1, False), (2, True)]
+    assert found["sentence"] in text and f"regret {found['regret']:.1%}" in text
+    seeds = list(load_run(refined).seeds.take("concordance", EPISODES))
+    simulated = json.loads((refined / "concordance" / "iteration-0001.json").read_text())
+    assert simulated["seeds"] == seeds and len(simulated["success"]) == EPISODES
+    assert sorted(info.seed for info in load_run(refined).store("concordance").infos) == seeds
+    page = (refined / "report.html").read_text()
+    assert "Could the dream be trusted?" in page and found["sentence"].split(":")[0] in page
+    assert page.count("<circle") >= len(found["reliability"]), "the reliability plot has its points"
+
+    def simulated_again(*_: object) -> None:
+        raise AssertionError("these episodes are known")
+
+    monkeypatch.setattr(module, "evaluate", simulated_again)
+    assert main(words) == 0
+    assert json.loads((refined / "concordance.json").read_text()) == found
+    policy(seed=20).save(kept_checkpoint(refined / "refine", 1))
+    with pytest.raises(AssertionError, match="known"):
+        main(words)
+
+
+def test_a_run_of_an_earlier_version_has_two_policies(refined: Path, tmp_path: Path) -> None:
+    old = tmp_path / "old"
+    shutil.copytree(refined, old)
+    shutil.rmtree(old / "refine")
+    assert list(module.policies(load_run(old), 2)) == [0, 2]
+    assert list(module.policies(load_run(old), 0)) == [0]
+
+
+def test_settings_that_came_later_are_those_of_the_preset(refined: Path, tmp_path: Path) -> None:
+    config = yaml.safe_load((refined / "config.yaml").read_text())
+    del config["settings"]["ppo"]["learn_std"]
+    config["settings"]["ppo"]["iterations"] = 3
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    run = load_run(tmp_path)
+    assert run.preset.ppo.iterations == 3 and run.preset.ppo.learn_std is load_preset("tiny").ppo.learn_std
+    assert (run.task, run.seed, run.preset.collect.workers) == ("press_button", 3, 1)
+
+
+def test_what_cannot_be_compared_is_refused(refined: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.copy(refined / "config.yaml", tmp_path)
+    for words, message in (
+        ([str(tmp_path / "nowhere")], "holds no run"),
+        ([str(tmp_path)], "has not been refined"),
+        ([str(refined), "--episodes", "0"], "at least 1"),
+    ):
+        assert main(["evaluate", "concordance", *words]) == 2
+        assert message in capsys.readouterr().err

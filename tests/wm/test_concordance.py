@@ -1,0 +1,88 @@
+"""Imagined against real: every figure by hand, answers where there is nothing to compare, and the verdict's limits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from world4rl_wm.measures.concordance import Concordance, Tried, concordance, reliability_bins
+
+N = 20
+
+
+def tried(iteration: int, real: int, imagined: int, belief: float | None = None) -> Tried:
+    """The first `real` of N start states are solved in reality, the first `imagined` in the dream."""
+    won, dreamed = np.arange(N) < real, np.arange(N) < imagined
+    return Tried(iteration, won, dreamed, np.where(dreamed, 0.95, 0.05) if belief is None else np.full(N, belief))
+
+
+def test_a_true_dream() -> None:
+    found = concordance([tried(0, 8, 9), tried(10, 12, 12), tried(20, 18, 18)], chosen=20)
+    assert found.bias.mean == pytest.approx(1 / 60) and found.bias.low <= 1 / 60 <= found.bias.high
+    assert (found.spearman, found.ordered, found.pairs, found.regret) == (pytest.approx(1), 3.0, 3, 0.0)
+    # 38 of 39 believed at .95 came true, and 0 of 21 believed at .05: distances .95 - 38/39 and .05
+    assert found.calibration_error == pytest.approx((39 * abs(0.95 - 38 / 39) + 21 * 0.05) / 60)
+    assert found.trusted()
+    assert found.sentence().startswith("The dream could be trusted: it promised 2 points more than came true")
+    assert "3 of 3 pairs" in found.sentence() and found.sentence().endswith("the best one in reality.")
+
+
+def test_an_exploited_dream() -> None:
+    """Success rises in the dream while it falls in reality."""
+    found = concordance([tried(0, 10, 10), tried(10, 6, 14), tried(20, 0, 20)], chosen=20)
+    assert found.bias.mean == pytest.approx((0 + 8 + 20) / 60)
+    assert (found.spearman, found.ordered, found.pairs, found.regret) == (pytest.approx(-1), 0.0, 3, 0.5)
+    assert not found.trusted()
+    assert "could not be trusted: it promised 47 points more" in found.sentence()
+    assert "50 points below the best" in found.sentence()
+
+
+def test_ties_count_half_and_close_pairs_are_not_asked_for() -> None:
+    found = concordance([tried(0, 10, 12), tried(10, 11, 12), tried(20, 13, 12)], chosen=20)
+    # apart by 5, 15 and 10 points: two pairs to order, both tied in the dream
+    assert (found.ordered, found.pairs, found.spearman) == (1.0, 2, None)
+
+
+@pytest.mark.parametrize(
+    ("policies", "chosen", "trusted"),
+    [
+        ([(0, 10, 10)], 0, True),  # nothing to order: bias and choice decide
+        ([(0, 10, 13)], 0, False),  # 15 points of bias
+        ([(0, 10, 8)], 0, True),  # just within, to the other side
+        ([(0, 10, 10), (10, 11, 11)], 0, True),  # 5 points of regret
+        ([(0, 10, 10), (10, 12, 12)], 0, False),  # 10 points of regret
+        ([(0, 10, 12), (10, 12, 11)], 10, False),  # wrong order
+    ],
+)
+def test_limits(policies: list[tuple[int, int, int]], chosen: int, trusted: bool) -> None:
+    found = concordance([tried(*one) for one in policies], chosen)
+    assert found.trusted() is trusted is found.to_dict()["trusted"]
+    assert found.spearman is None
+
+
+def test_one_policy_has_no_order() -> None:
+    found = concordance([tried(0, 10, 10)], 0)
+    assert "no two policies differ enough" in found.sentence()
+
+
+def test_reliability_bins_by_hand() -> None:
+    belief = np.array([0.0, 0.04, 0.1, 0.55, 0.55, 1.0])
+    bins = reliability_bins(belief, np.array([0.0, 1, 0, 1, 0, 1]))
+    assert [(one.low, one.count) for one in bins] == [(0.0, 2), (pytest.approx(0.1), 1), (0.5, 2), (0.9, 1)]
+    assert [one.real for one in bins] == [0.5, 0.0, 0.5, 1.0]
+    assert [one.belief for one in bins] == pytest.approx([0.02, 0.1, 0.55, 1.0])
+    assert all(one.ci95[0] <= one.real <= one.ci95[1] for one in bins)
+
+
+def test_wrong_calls_are_refused() -> None:
+    with pytest.raises(ValueError, match="at least one policy"):
+        concordance([], 0)
+    with pytest.raises(ValueError, match="iteration 7 was chosen"):
+        concordance([tried(0, 1, 1)], 7)
+
+
+def test_figures_are_plain_for_json() -> None:
+    import json
+
+    found: Concordance = concordance([tried(0, 10, 10), tried(10, 12, 12)], 10)
+    assert json.loads(json.dumps(found.to_dict()))["limits"] == {"bias": 0.1, "regret": 0.05, "ordered": 0.75}
