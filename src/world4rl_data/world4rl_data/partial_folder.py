@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import shutil
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 SUFFIX = ".partial"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _LOCK = ".being-written"
 
 
@@ -39,8 +41,12 @@ def partial_folder(out: str | Path) -> Iterator[Path]:
         _empty(partial)
         try:
             yield partial
-        except BaseException:
+        except BaseException as error:
             shutil.rmtree(partial, ignore_errors=True)
+            if isinstance(error, OSError) and error.errno in FULL:
+                raise FolderError(
+                    f"{out} does not fit ({error}); nothing is left of it. Make room and run again"
+                ) from error
             raise
         (partial / _LOCK).unlink()
         if out.exists():

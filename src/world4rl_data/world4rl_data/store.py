@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import time
 from collections.abc import Iterable
+from io import FileIO
 from pathlib import Path
 from typing import IO
 
@@ -18,7 +19,7 @@ import numpy as np
 from .contract import TaskContract
 from .episode import Episode, Outcome
 from .store_index import INDEX, StoreError, content_hash, read_index, write_index
-from .store_rows import EpisodeInfo, arrays_of, info_of, layout, row_bytes
+from .store_rows import EpisodeInfo, arrays_of, info_of, layout, row_bytes, write_all
 
 __all__ = ["EpisodeInfo", "EpisodeStore", "StoreError"]
 
@@ -37,7 +38,7 @@ class EpisodeStore:
         self._ids = {i.episode_id for i in infos}
         self._rows = sum(i.length + 1 for i in infos)
         self._layout = layout(contract)
-        self._files: dict[str, IO[bytes]] = {}
+        self._files: dict[str, FileIO] = {}
         self._maps: dict[str, np.ndarray] = {}
         self._lock: IO[bytes] | None = None
         self._flush_at = 0.0
@@ -77,10 +78,19 @@ class EpisodeStore:
             raise StoreError(f"episode {episode.episode_id} is already in {self.path}; give each episode its own id")
         self._open_for_writing()
         digest = hashlib.sha256()
-        for name, rows in arrays_of(episode).items():
-            block = rows.astype(self._layout[name][0], copy=False).tobytes()
-            digest.update(name.encode() + block)
-            self._files[name].write(block)
+        try:
+            for name, rows in arrays_of(episode).items():
+                block = rows.astype(self._layout[name][0], copy=False).tobytes()
+                digest.update(name.encode() + block)
+                write_all(self._files[name], block)
+        except BaseException as error:
+            self._drop_tail()
+            if not isinstance(error, OSError):
+                raise
+            raise StoreError(
+                f"{self.path} cannot take episode {episode.episode_id} ({error.strerror or error}); all before it are "
+                "there. Make room and run the same again"
+            ) from error
         self.infos.append(info_of(episode, self._rows, uri, digest.hexdigest()))
         self._ids.add(episode.episode_id)
         self._rows += len(episode) + 1
@@ -89,12 +99,10 @@ class EpisodeStore:
             self.flush()
 
     def flush(self) -> None:
-        """Bring data, then index, to disk. Cheap when nothing is new."""
+        """Bring the index to the disk, where the data is already. Cheap when nothing is new."""
         if not self._dirty:
             return
         begin = time.monotonic()
-        for file in self._files.values():
-            file.flush()
         write_index(self.path, self.contract, self.infos)
         end = time.monotonic()
         self._flush_at = end + max(_FLUSH_S, _FLUSH_SHARE * (end - begin))
@@ -102,13 +110,15 @@ class EpisodeStore:
 
     def close(self) -> None:
         """Flush and give up the write lock. Reading goes on working."""
-        self.flush()
-        for file in self._files.values():
-            file.close()
-        self._files = {}
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        try:
+            self.flush()
+        finally:
+            for file in self._files.values():
+                file.close()
+            self._files = {}
+            if self._lock is not None:
+                self._lock.close()
+                self._lock = None
 
     def __enter__(self) -> EpisodeStore:
         return self
@@ -235,7 +245,11 @@ class EpisodeStore:
             lock.close()
             raise StoreError(f"{self.path} has grown since it was opened; open it again before appending")
         self._lock = lock
-        for name, (dtype, shape) in self._layout.items():
-            file = (self.path / f"{name}.bin").open("ab")
-            file.truncate(self._rows * row_bytes(dtype, shape))  # drops what a crash left beyond the index
-            self._files[name] = file
+        for name in self._layout:
+            self._files[name] = (self.path / f"{name}.bin").open("ab", buffering=0)
+        self._drop_tail()
+
+    def _drop_tail(self) -> None:
+        """Cut off what a crash or a full disk left behind the last whole episode."""
+        for name, file in self._files.items():
+            file.truncate(self._rows * self.row_bytes(name))

@@ -62,8 +62,15 @@ def write_index(path: Path, contract: TaskContract, infos: list[EpisodeInfo]) ->
         "episodes": [asdict(i) for i in infos],
     }
     temporary = path / f"{INDEX}.{os.getpid()}.tmp"
-    temporary.write_text(json.dumps(index))
-    os.replace(temporary, path / INDEX)
+    try:
+        temporary.write_text(json.dumps(index))
+        os.replace(temporary, path / INDEX)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise StoreError(
+            f"{path / INDEX} cannot be written ({error.strerror or error}) and stays as it was. Make room and run the "
+            "same again"
+        ) from error
 
 
 def content_hash(contract: TaskContract, infos: Iterable[EpisodeInfo]) -> str:

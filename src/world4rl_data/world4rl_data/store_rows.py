@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from io import FileIO
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,13 @@ def layout(contract: TaskContract) -> Layout:
 
 def row_bytes(dtype: np.dtype[Any], shape: tuple[int, ...]) -> int:
     return int(dtype.itemsize * np.prod(shape, dtype=int))
+
+
+def write_all(file: FileIO, block: bytes) -> None:
+    """Write the whole block to an unbuffered file, which may take it in pieces. Raises OSError, as on a full disk."""
+    left = memoryview(block)
+    while left:
+        left = left[file.write(left) :]
 
 
 def arrays_of(episode: Episode) -> dict[str, np.ndarray]:

@@ -1,0 +1,95 @@
+"""A disk that runs full: nothing is half written, nothing that was there is lost, and the same call goes on.
+
+The limit on a file's size (RLIMIT_FSIZE) stands for the disk: a write that goes beyond it fails as on a full one.
+"""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from data_fakes import messages, write_bag
+from store_made import SIM, made_episode, made_store
+
+from world4rl.cli import main
+from world4rl_data.build import build_store
+from world4rl_data.contract import TaskContract
+from world4rl_data.episode import Outcome
+from world4rl_data.lerobot.export import export_store
+from world4rl_data.partial_folder import FolderError
+from world4rl_data.store import EpisodeStore, StoreError
+from world4rl_data.store_index import write_index
+from world4rl_data.store_verify import verify_store
+
+PUSH = TaskContract.load("franka_sim_push")
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file of this process grows beyond `size` bytes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_an_episode_that_does_not_fit_leaves_the_store_whole(tmp_path: Path) -> None:
+    made_store(tmp_path / "s", 2)
+    before = EpisodeStore.open(tmp_path / "s").content_hash
+    size = (tmp_path / "s/images_wrist.bin").stat().st_size
+    with EpisodeStore.open(tmp_path / "s") as store:
+        with (
+            room_for(size + 5000),
+            pytest.raises(StoreError, match=r"cannot take episode made-2 .*too large.* Make room"),
+        ):
+            store.append(made_episode(2, 6, Outcome.SUCCESS))
+        assert {p.name: p.stat().st_size // store.row_bytes(p.stem) for p in (tmp_path / "s").glob("*.bin")} == {
+            f"{name}.bin": store.rows for name in store._layout
+        }
+        assert len(store) == 2 and store.content_hash == before
+        store.append(made_episode(2, 6, Outcome.SUCCESS))
+    found = verify_store(tmp_path / "s", progress=False)
+    assert (found.episodes, found.damaged) == (3, [])
+
+
+def test_an_index_that_does_not_fit_stays_as_it_was(tmp_path: Path) -> None:
+    store = made_store(tmp_path / "s", 3)
+    before = (tmp_path / "s/index.json").read_bytes()
+    with room_for(500), pytest.raises(StoreError, match=r"index\.json cannot be written .*stays as it was"):
+        write_index(tmp_path / "s", SIM, store.infos[:2])
+    assert (tmp_path / "s/index.json").read_bytes() == before and not list((tmp_path / "s").glob("*.tmp"))
+
+
+def test_a_build_goes_on_where_the_disk_was_full(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for n in range(4):
+        write_bag(tmp_path / f"bags/e{n}", PUSH, list(messages(PUSH, steps=3, seed=n)))
+    whole = build_store(tmp_path / "bags", tmp_path / "whole", progress=False)
+    words = ["dataset", "build", str(tmp_path / "bags"), "--out", str(tmp_path / "s"), "--workers", "1"]
+    size = (tmp_path / "whole/images_wrist.bin").stat().st_size
+    with room_for(size * 5 // 8):
+        assert main(words) == 2
+    assert "cannot take episode e2" in capsys.readouterr().err
+    assert len(EpisodeStore.open(tmp_path / "s")) == 2 and not verify_store(tmp_path / "s", progress=False).damaged
+    assert main(words) == 0
+    assert EpisodeStore.open(tmp_path / "s").content_hash == whole.content_hash
+
+
+def test_an_export_that_does_not_fit_leaves_nothing(tmp_path: Path) -> None:
+    made_store(tmp_path / "s", 2)
+    with room_for(3000), pytest.raises(FolderError, match=r"does not fit .* Make room"):
+        export_store(tmp_path / "s", tmp_path / "set", progress=False)
+    assert not (tmp_path / "set").exists() and not (tmp_path / "set.partial").exists()
+
+
+def test_a_store_that_was_cut_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    made_store(tmp_path / "s", 2)
+    with (tmp_path / "s/stamps.bin").open("r+b") as file:
+        file.truncate(20)
+    for command in ("info", "verify", "validate"):
+        assert main(["dataset", command, str(tmp_path / "s")]) == 2
+        assert "stamps.bin has 20 bytes" in capsys.readouterr().err
