@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from world4rl.run_folder import Run, training_store
 
 if TYPE_CHECKING:
     from world4rl.dreamed import Dreamer
+    from world4rl_data.store import EpisodeStore
+    from world4rl_wm.reward.batches import RewardTraining
 
 
 def train_dreamer(run: Run, name: str, seed: int) -> None:
@@ -31,18 +35,49 @@ def train_dreamer(run: Run, name: str, seed: int) -> None:
 
 
 def train_reader(run: Run, name: str, seed: int) -> None:
-    """The reward model of world model `name`: it learns from real frames and, where most is to be learned, from real
-    episodes dreamed again with what really came of them."""
+    """The reward model of world model `name`."""
     import torch
 
+    torch.set_num_threads(1)
+    _read(run, name, seed, training_store(run, "demonstrations", "practice"), run.preset.reward.training)
+
+
+def update_dreamer(run: Run, name: str, seed: int, store: Path, before: Path) -> None:
+    """World model and reward model `name` of a later round: those among the checkpoints `before` learn further, from
+    the episodes in `store`."""
+    import torch
+
+    from world4rl_data.store import EpisodeStore
+    from world4rl_wm.training.train_world_model import train_world_model
+
+    torch.set_num_threads(1)
+    settings, enlarged = run.preset.loop, EpisodeStore.open(store)
+    train_world_model(
+        enlarged,
+        list(range(len(enlarged))),
+        run.preset.world_model_config(run.contract),
+        run.checkpoint(f"world_model_{name}"),
+        replace(run.preset.world_model.training, steps=settings.world_model_steps),
+        seed,
+        run.progress,
+        before / f"world_model_{name}",
+    )
+    training = replace(run.preset.reward.training, steps=settings.reward_steps)
+    _read(run, name, seed, enlarged, training, before / f"reward_{name}")
+
+
+def _read(
+    run: Run, name: str, seed: int, store: EpisodeStore, training: RewardTraining, before: Path | None = None
+) -> None:
+    """It learns from real frames and, where most is to be learned, from real episodes dreamed again with what really
+    came of them."""
     from world4rl_wm.measures.replay import real_and_dreamed
     from world4rl_wm.model.world_model import WorldModel
     from world4rl_wm.reward.data import RewardData, labelled_frames, set_aside
     from world4rl_wm.reward.train_reward import train_and_save
 
-    torch.set_num_threads(1)
-    store, preset = training_store(run, "demonstrations", "practice"), run.preset
-    model, held_out = WorldModel.load(run.checkpoint(f"world_model_{name}")), run.store("check")
+    preset, held_out = run.preset, run.store("check")
+    model = WorldModel.load(run.checkpoint(f"world_model_{name}"))
     learned, calibrating = set_aside(list(range(len(store))), preset.reward.calibration.episodes, seed)
     data = RewardData(
         real_and_dreamed(store, learned, model, seed),
@@ -54,11 +89,12 @@ def train_reader(run: Run, name: str, seed: int) -> None:
         run.contract,
         run.checkpoint(f"reward_{name}"),
         preset.reward_config(run.contract),
-        preset.reward.training,
+        training,
         preset.reward.calibration,
         seed,
         run.progress,
         {"store": store.content_hash},
+        before,
     )
 
 

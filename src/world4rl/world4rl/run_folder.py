@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
@@ -83,14 +84,17 @@ def collect_into(run: Run, store_name: str, behaviour: Behaviour, seeds: range, 
 
 def training_store(run: Run, *names: str) -> EpisodeStore:
     """One store with the episodes of several: a join is written once and then opened."""
-    path = run.path / "stores" / "+".join(names)
-    parts = [run.store(name) for name in names]
+    return joined_store(run.path / "stores" / "+".join(names), [run.store(name) for name in names])
+
+
+def joined_store(path: Path, parts: Sequence[EpisodeStore]) -> EpisodeStore:
+    """The store at `path` with the episodes of all `parts`, in their order; what it lacks is added."""
     if (path / "index.json").is_file():
         joined = EpisodeStore.open(path)
         if len(joined) == sum(len(part) for part in parts):
             return joined
     else:
-        joined = EpisodeStore.create(path, run.contract)
+        joined = EpisodeStore.create(path, parts[0].contract)
     have = {i.episode_id for i in joined.infos}
     with joined:
         for part in parts:

@@ -89,6 +89,20 @@ class EvaluationSettings:
 
 
 @dataclass(frozen=True)
+class LoopSettings:
+    """A later round: roll-outs with `noise`, of which `check_share` is kept from training for the replay check.
+
+    World model and reward model go on from where they are for so many steps, and PPO has `iterations`.
+    """
+
+    noise: float
+    check_share: float
+    world_model_steps: int
+    reward_steps: int
+    iterations: int
+
+
+@dataclass(frozen=True)
 class Preset:
     """All settings of a run. The values live in ``presets/*.yaml``, nowhere else."""
 
@@ -103,6 +117,7 @@ class Preset:
     caution: Caution
     replay_check: ReplaySettings
     evaluation: EvaluationSettings
+    loop: LoopSettings
 
     def world_model_config(self, contract: TaskContract) -> WorldModelConfig:
         """The world model's network and noise levels for the contract's frames and actions."""

@@ -44,6 +44,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ("benchmark", "metaworld"): Command(
         "benchmark:metaworld", "the paper's protocol on Meta-World's tasks: a resumable row for each task and seed"
     ),
+    ("loop",): Command("loop:loop", "rounds of work, learning and refinement after a finished run"),
     ("imagine",): Command("imagine:imagine", "a film of real next to imagined frames, and where they differ"),
     ("play",): Command("play:play", "steer a dream by keyboard, joystick or a file of actions"),
     ("calibrate-uncertainty",): Command(

@@ -114,10 +114,12 @@ def train_and_save(
     seed: int = 0,
     progress: bool = True,
     data_hashes: dict[str, str] | None = None,
+    start_from: Path | None = None,
 ) -> Path:
-    """Train a fresh model, calibrate and measure it on episodes it has not learned from, write a checkpoint folder.
+    """Train a model, calibrate and measure it on episodes it has not learned from, write a checkpoint folder.
 
-    State, metrics and pictures go to the folder `<out>.training` beside it; the same call goes on there.
+    It starts fresh, or from the checkpoint `start_from` of the same network. State, metrics and pictures go to the
+    folder `<out>.training` beside it; the same call goes on there.
 
     Raises:
         CheckpointError: `config.pretrained` cannot be taken.
@@ -125,7 +127,10 @@ def train_and_save(
     """
     torch.manual_seed(seed)
     model = RewardModel(network or RewardConfig(contract.image_channels), contract)
-    _start_from_pretrained(model, config.pretrained)
+    if start_from is None:
+        _start_from_pretrained(model, config.pretrained)
+    else:
+        model.load_state_dict(RewardModel.load(start_from, contract=contract).state_dict())
     model.to(process_state().device)
     work = out.with_name(out.name + ".training")
     train_reward(data.learned, model, config, seed, progress, work)

@@ -1,0 +1,63 @@
+"""`world4rl loop`: deploy, record, learn from it, refine again."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import tyro
+
+from world4rl.commands.common import CommandError, Overrides
+
+
+def loop(
+    run: Annotated[Path, tyro.conf.Positional],
+    rounds: int = 2,
+    real_episodes: int = 100,
+    settings: Overrides = (),
+) -> None:
+    """Go on with a finished run: its refined policy works in the simulator, the models learn from that, PPO again.
+
+    In each round the newest policy acts from fresh start states, with noise. Most of these episodes enlarge the store
+    that both world models and reward models then learn further from; the others are kept back for the replay check,
+    together with earlier ones. A round's policy replaces the one before it only where the check passes and the judge
+    sees a gain. RUN/loop/round-NN has each round's stores, checkpoints and metrics, RUN/loop.json the table.
+    Interrupted, the same command goes on; with more --rounds and as many episodes for each, it adds rounds.
+
+    Args:
+        run: Folder of a finished `world4rl demo`.
+        rounds: Rounds after the run itself.
+        real_episodes: Real episodes of all rounds together. The measurement on held-out start states comes on top.
+    """
+    from world4rl.commands.demo import require_config
+    from world4rl.load_run import load_run
+    from world4rl.loop import FOLDER, RESULT, require_possible, run_loop
+    from world4rl.presets import preset_values
+
+    if rounds < 1 or real_episodes < rounds:
+        raise CommandError("--rounds must be at least 1, --real-episodes at least --rounds")
+    loaded = load_run(run, settings=settings)
+    each = real_episodes // rounds
+    require_possible(loaded, each)
+    require_config(run / FOLDER, {"episodes_per_round": each, "settings": preset_values(loaded.preset)})
+    found = run_loop(loaded, rounds, each)
+    print("\n".join(table(found["rounds"])))
+    print(f"success by the mean action on {found['evaluation_episodes']} held-out start states; {run / RESULT}")
+
+
+def table(rows: list[dict[str, Any]]) -> list[str]:
+    """Lines for people, one for each round."""
+    lines = ["round  real episodes  J     kept       judged         success (95 %)           against the round before"]
+    for row in rows:
+        low, high = row["ci95"]
+        success = f"{row['success']:6.1%} ({low:.1%} to {high:.1%})"
+        if row["round"] == 0:
+            lines.append(f"{0:5d}  {0:13d}  {'':5s} {'':10s} {'':14s} {success}")
+            continue
+        check, pair = row["replay_check"], row["against_before"]
+        kept = f"iter. {row['iteration']}" if row["iteration"] else "as before"
+        judged = f"{row['judged_before']:.2f} -> {row['judged_after']:.2f}"
+        difference = f"{100 * pair['difference']:+.1f} points, p {pair['mcnemar_p']:.2f}" if row["iteration"] else ""
+        columns = f"{row['real_episodes']:13d}  {check['j']:5.2f} {kept:10s} {judged:14s} {success}"
+        lines.append(f"{row['round']:5d}  {columns}  {difference}")
+    return lines

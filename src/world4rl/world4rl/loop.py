@@ -1,0 +1,183 @@
+"""The loop closed: the refined policy works in the simulator, the models learn from what it did, it is refined again.
+
+A round has a folder of its own below the run, `RUN/loop/round-NN`, with stores and checkpoints as the run has them. Its
+stages are done once each, so that an interrupted loop goes on where it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from world4rl.collect import Behaviour, evaluate
+from world4rl.dreamers import dreamer, update_dreamer
+from world4rl.parallel import in_parallel
+from world4rl.run_folder import Run, collect_into, joined_store, successes, training_store
+from world4rl.stages import Stages
+from world4rl_data.store import EpisodeStore
+from world4rl_policy.statistics import compare, wilson_interval
+
+FOLDER, RESULT = "loop", "loop.json"
+
+
+class Round:
+    """Round `number`, from 1 on; `before` is the round before it, None: the run itself."""
+
+    def __init__(self, first: Run, number: int, episodes: int, before: Round | None):
+        self.first, self.number, self.episodes, self.before = first, number, episodes, before
+        preset = replace(first.preset, ppo=replace(first.preset.ppo, iterations=first.preset.loop.iterations))
+        self.run = replace(first, path=first.path / FOLDER / f"round-{number:02d}", preset=preset)
+        self.held_back = round(preset.loop.check_share * episodes)
+
+    @property
+    def start(self) -> Path:
+        """The policy that this round deploys and refines."""
+        return (self.before.run if self.before else self.first).checkpoint("refined")
+
+    @property
+    def start_success(self) -> list[bool]:
+        """Success of that policy on the run's held-out start states."""
+        file = self.before.run.read("evaluation.json") if self.before else self.first.read("evaluation/refined.json")
+        return list(file["success"])
+
+    def training(self) -> EpisodeStore:
+        """All episodes that world model and reward model learn from."""
+        earlier = self.before.training() if self.before else training_store(self.first, "demonstrations", "practice")
+        return joined_store(self.run.path / "stores" / "training", [earlier, self.run.store("rollouts")])
+
+    def check(self) -> EpisodeStore:
+        """Episodes that no world model has learned from, the newest policy's first."""
+        earlier = self.before.check() if self.before else self.first.store("check")
+        return joined_store(self.run.path / "stores" / "check", [self.run.store("fresh"), earlier])
+
+    def rollouts(self) -> None:
+        """The policy at work, within the budget of real episodes."""
+        seeds = self.first.seeds.take("loop", self.number * self.episodes)[-self.episodes :]
+        behaviour = Behaviour("policy", self.first.preset.loop.noise, self.start)
+        collect_into(self.run, "fresh", behaviour, seeds[: self.held_back], f"round {self.number}, held back")
+        collect_into(self.run, "rollouts", behaviour, seeds[self.held_back :], f"round {self.number}, roll-outs")
+
+    def models(self) -> None:
+        """Both pairs of world model and reward model learn further on the enlarged store."""
+        before = (self.before.run if self.before else self.first).path / "checkpoints"
+        self.training(), self.check()  # written before two processes read them
+        store, seed = self.run.path / "stores" / "training", 10 * self.number + self.first.seed
+        in_parallel(update_dreamer, [(self.run, name, seed + i, store, before) for i, name in enumerate("ab", 1)])
+
+    def refinement(self) -> None:
+        """Replay check, PPO in the updated dream, choice by the updated judge; else the policy stays as it was."""
+        from world4rl.refine import refine, save_refinement, with_horizon
+        from world4rl_policy.actor_critic import GaussianPolicy
+        from world4rl_wm.measures.replay import replay, verdicts
+        from world4rl_wm.measures.replay_check import judge
+        from world4rl_wm.model.frames import StartStates
+
+        training, check, dream = self.training(), self.check(), dreamer(self.run, "a")
+        preset, seed = self.run.preset, self.first.seed + self.number
+        dreamed = replay(dream.world_model, check, range(len(check)), seed)
+        _, success = verdicts(dreamed, dream.reward_model, preset.imagination.hits)
+        verdict = judge(dreamed.real_success, success, preset.replay_check.limits)
+        newest = judge(dreamed.real_success[: self.held_back], success[: self.held_back], preset.replay_check.limits)
+        self.run.write("replay_check.json", verdict.to_dict() | {"newest_policy": newest.to_dict()})
+        print(f"replay check: {verdict.reason}; on the newest policy's {self.held_back} episodes J = {newest.j:.2f}")
+        config = with_horizon(preset.refine_config(), max(info.length for info in training.infos))
+        result = refine(
+            GaussianPolicy.load(self.start),
+            verdict,
+            dream,
+            dreamer(self.run, "b"),
+            StartStates.of(training, range(len(training))),
+            StartStates.of(check, range(len(check))),
+            (training, successes(training)),
+            self.run.path / "refine",
+            config,
+            seed,
+            self.run.progress,
+        )
+        save_refinement(result, self.run.checkpoint("refined"), config, seed)
+        self.run.write("refinement.json", result.to_dict())
+        print(f"round {self.number}: iteration {result.iteration} kept ({result.reason})")
+
+    def evaluation(self) -> None:
+        """The round's policy on the run's held-out start states; one that stayed is not measured twice."""
+        if self.run.read("refinement.json")["kept_start_policy"]:
+            self.run.write("evaluation.json", {"success": self.start_success})
+            return
+        run, policy = self.run, self.run.checkpoint("refined")
+        seeds, workers = run.seeds.take("evaluate", run.preset.evaluation.episodes), run.preset.collect.workers
+        run.write(
+            "evaluation.json", evaluate(run.task, run.contract, policy, seeds, 0.0, workers, run.progress).to_dict()
+        )
+
+    def stages(self) -> dict[str, tuple[Callable[[], None], float]]:
+        """Stage, what it does, and its usual seconds with the preset `tiny` on 2 cores."""
+        return {
+            "roll-outs": (self.rollouts, 10),
+            "models": (self.models, 200),
+            "refinement": (self.refinement, 60),
+            "evaluation": (self.evaluation, 25),
+        }
+
+    def do(self) -> dict[str, Any]:
+        """All stages that are left; returns the round's row of the table."""
+        self.run.path.mkdir(parents=True, exist_ok=True)
+        stages = Stages(self.run.path, {name: seconds for name, (_, seconds) in self.stages().items()})
+        for name, (work, _) in self.stages().items():
+            stages.run(name, work)
+        return self._row() | {"wall_s": stages.wall_s}
+
+    def _row(self) -> dict[str, Any]:
+        refinement, check = self.run.read("refinement.json"), self.run.read("replay_check.json")
+        success = self.run.read("evaluation.json")["success"]
+        return {
+            "round": self.number,
+            "real_episodes": self.number * self.episodes,
+            "training_episodes": len(self.training()),
+            "replay_check": check,
+            "iteration": refinement["iteration"],
+            "reason": refinement["reason"],
+            "judged_before": refinement["judged_start"],
+            "judged_after": refinement["judged_refined"],
+            "success": sum(success) / len(success),
+            "ci95": wilson_interval(sum(success), len(success)),
+            "against_before": compare(self.start_success, success).to_dict(),
+            "against_first": compare(self.first.read("evaluation/refined.json")["success"], success).to_dict(),
+        }
+
+
+def require_possible(first: Run, episodes: int) -> None:
+    """Refuse what could not be finished.
+
+    Raises:
+        ValueError: the run is not finished or was measured otherwise, or `episodes` cannot be divided.
+    """
+    if not (first.path / "evaluation" / "refined.json").is_file():
+        raise ValueError(f"{first.path} is not finished: go on with `world4rl demo --run {first.path}`")
+    measured, wanted = len(first.read("evaluation/refined.json")["success"]), first.preset.evaluation.episodes
+    if measured != wanted:
+        raise ValueError(
+            f"evaluation.episodes is {wanted}, the run was measured on {measured}: the table needs the same"
+        )
+    if not 0 < round(first.preset.loop.check_share * episodes) < episodes:
+        raise ValueError(f"{episodes} real episodes for a round: too few to learn from some and check on others")
+
+
+def run_loop(first: Run, rounds: int, episodes: int) -> dict[str, Any]:
+    """Do `rounds` rounds of `episodes` real episodes each after the run `first`; writes loop.json.
+
+    Raises:
+        ValueError: as `require_possible`.
+    """
+    require_possible(first, episodes)
+    success = first.read("evaluation/refined.json")["success"]
+    rows = [{"round": 0, "real_episodes": 0, "success": sum(success) / len(success)}]
+    rows[0]["ci95"] = wilson_interval(sum(success), len(success))
+    before: Round | None = None
+    for number in range(1, rounds + 1):
+        before = Round(first, number, episodes, before)
+        rows.append(before.do())
+        table = {"rounds": rows, "episodes_per_round": episodes, "evaluation_episodes": len(success)}
+        first.write(RESULT, table)
+    return table

@@ -1,0 +1,153 @@
+"""`world4rl loop`: rounds of real work, further training and refinement, everything of the smallest size."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from dream_rig import CONTRACT, press_store
+
+from world4rl import loop as module
+from world4rl.cli import main
+from world4rl.load_run import load_run
+from world4rl.presets import load_preset, preset_values
+from world4rl_data.store import EpisodeStore
+from world4rl_policy.actor_critic import GaussianPolicy
+from world4rl_wm.checkpoint import PROVENANCE
+from world4rl_wm.model.world_model import WorldModel
+from world4rl_wm.reward.model import RewardModel
+
+SMALL = """
+extends: tiny
+description: for tests
+collect: {workers: 1}
+bc: {network: {width: 4, hidden: 16}}
+world_model:
+  denoiser: {widths: [8, 16], layers: 1, groups: 4}
+  training: {batch_size: 4, warm_up: 1, state: {steps: 4, batch_size: 4}}
+reward: {network: {width: 8}, training: {positives: 4, negatives: 4, progress_batch: 4}}
+imagination: {num_envs: 4}
+ppo: {epochs: 1, minibatch_size: 16, value_warm_up: 0}
+selection: {every: 1, episodes: 4, margin: -1.0}
+replay_check: {limits: {min_episodes: 0, refine_from: -2.0, cautious_from: -2.0}}
+loop: {check_share: 0.5, world_model_steps: 2, reward_steps: 4, iterations: 1}
+evaluation: {episodes: 2}
+"""
+EACH = 4  # real episodes of a round
+
+
+@pytest.fixture
+def finished(tmp_path: Path) -> Path:
+    """What the loop needs of a finished run: stores of random pixels, untrained models, one evaluation."""
+    run = tmp_path / "run"
+    press_store(run / "stores" / "demonstrations", (5,), won=(0,), source="expert")
+    press_store(run / "stores" / "practice", (4, 6), won=(1,))
+    press_store(run / "stores" / "check", (7, 3), won=(0,))
+    (tmp_path / "small.yaml").write_text(SMALL)
+    preset = load_preset(tmp_path / "small.yaml")
+    checkpoints = run / "checkpoints"
+    for seed, name in enumerate("ab"):
+        torch.manual_seed(seed)
+        WorldModel(preset.world_model_config(CONTRACT), CONTRACT).save(checkpoints / f"world_model_{name}")
+        RewardModel(preset.reward_config(CONTRACT), CONTRACT).save(checkpoints / f"reward_{name}")
+    GaussianPolicy(preset.policy_config(CONTRACT), CONTRACT).save(checkpoints / "refined")
+    (run / "evaluation").mkdir()
+    (run / "evaluation" / "refined.json").write_text(json.dumps({"success": [True, False]}))
+    config = {"task": "press_button", "seed": 3, "preset": "tiny", "settings": preset_values(preset)}
+    (run / "config.yaml").write_text(yaml.safe_dump(config))
+    return run
+
+
+@pytest.fixture(autouse=True)
+def trained_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other in this process: a process of their own takes longer to start than to train here."""
+
+    def one_by_one(work: Callable[..., None], jobs: Sequence[tuple[Any, ...]]) -> None:
+        for job in jobs:
+            work(*job)
+
+    monkeypatch.setattr(module, "in_parallel", one_by_one)
+
+
+def words(run: Path, rounds: int, *more: str) -> list[str]:
+    return ["loop", str(run), "--rounds", str(rounds), "--real-episodes", str(EACH * rounds), *more]
+
+
+def weights(checkpoint: Path) -> bytes:
+    return (checkpoint / "model.safetensors").read_bytes()
+
+
+def test_rounds_learn_from_their_own_work_within_the_budget(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words(finished, 1)) == 0
+    text = capsys.readouterr().out
+    assert "iteration 1 kept" in text and "iter. 1" in text
+    first = finished / "loop" / "round-01"
+    held_back, learned = EpisodeStore.open(first / "stores/fresh"), EpisodeStore.open(first / "stores/rollouts")
+    seeds = load_run(finished).seeds.take("loop", 2 * EACH)
+    assert [i.seed for i in held_back.infos] == list(seeds[:2]) and [i.seed for i in learned.infos] == list(seeds[2:4])
+    training, check = EpisodeStore.open(first / "stores/training"), EpisodeStore.open(first / "stores/check")
+    assert (len(training), len(check)) == (3 + 2, 2 + 2)
+    assert [i.digest for i in check.infos[:2]] == [i.digest for i in held_back.infos], "the newest first"
+    assert not {i.digest for i in training.infos} & {i.digest for i in check.infos}
+    for name in ("world_model_a", "world_model_b", "reward_a", "reward_b"):
+        made = json.loads((first / "checkpoints" / name / PROVENANCE).read_text())
+        assert made["data"]["store"] == training.content_hash
+        assert weights(first / "checkpoints" / name) != weights(finished / "checkpoints" / name)
+
+    kept = weights(first / "checkpoints" / "world_model_a")
+    assert main(words(finished, 2)) == 0
+    assert weights(first / "checkpoints" / "world_model_a") == kept, "what is done is not done again"
+    rows = json.loads((finished / "loop.json").read_text())["rounds"]
+    assert [row["round"] for row in rows] == [0, 1, 2] and [row["real_episodes"] for row in rows] == [0, EACH, 2 * EACH]
+    assert rows[0]["success"] == 0.5 and rows[2]["training_episodes"] == 7 and rows[2]["iteration"] == 1
+    assert rows[2]["against_before"]["episodes"] == 2
+    second = EpisodeStore.open(finished / "loop" / "round-02" / "stores" / "check")
+    assert [i.seed for i in second.infos[:4]] == [*seeds[4:6], *seeds[:2]]
+
+    assert main(words(finished, 2, "--set", "ppo.clip=0.1")) == 2
+    assert "ppo.clip" in capsys.readouterr().err
+
+
+def test_a_round_that_is_not_believed_changes_nothing(
+    finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check refuses: the policy stays, and what is known of it is not measured again."""
+
+    def measured(*_: object) -> None:
+        raise AssertionError("this policy was measured before")
+
+    monkeypatch.setattr(module, "evaluate", measured)
+    assert main(words(finished, 1, "--set", "replay_check.limits.min_episodes=10")) == 0
+    text = capsys.readouterr().out
+    assert "undecided" in text and "as before" in text
+    round_1 = finished / "loop" / "round-01" / "checkpoints" / "refined"
+    assert weights(round_1) == weights(finished / "checkpoints" / "refined")
+    row = json.loads((finished / "loop.json").read_text())["rounds"][1]
+    assert (row["iteration"], row["success"], row["against_before"]["difference"]) == (0, 0.5, 0.0)
+
+
+def test_what_cannot_be_is_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for more, message in (
+        (["--rounds", "0"], "--rounds must be at least 1"),
+        (["--rounds", "5", "--real-episodes", "4"], "at least --rounds"),
+        (["--rounds", "1", "--real-episodes", "1"], "too few"),
+    ):
+        assert main(["loop", str(finished), *more]) == 2
+        assert message in capsys.readouterr().err
+    (finished / "evaluation" / "refined.json").unlink()
+    assert main(words(finished, 1)) == 2
+    assert "not finished" in capsys.readouterr().err
+
+
+def test_a_round_goes_on_from_the_one_before(finished: Path) -> None:
+    run = load_run(finished)
+    first = module.Round(run, 1, 10, None)
+    second = module.Round(run, 2, 10, first)
+    assert first.start == run.checkpoint("refined") and second.start == first.run.checkpoint("refined")
+    assert first.held_back == 5 and second.run.preset.ppo == replace(run.preset.ppo, iterations=1)
