@@ -69,8 +69,18 @@ def test_a_batch_in_two_pieces_is_the_same_step(store: Path, alone: dict[str, Te
     assert_close(weights(train(store, tmp_path / "wm", accumulation=2)), alone)
 
 
-def test_two_processes_train_as_one(store: Path, alone: dict[str, Tensor], tmp_path: Path) -> None:
-    """Over gloo on the CPU, as `torchrun --nproc-per-node 2` starts them."""
+LAUNCHERS = {
+    "torchrun": ["torch.distributed.run", "--standalone", "--nproc-per-node", "2"],
+    "accelerate": [
+        *("accelerate.commands.launch", "--multi_gpu", "--num_processes", "2", "--num_machines", "1"),
+        *("--main_process_port", "0", "--mixed_precision", "no", "--dynamo_backend", "no"),
+    ],
+}
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
+def test_two_processes_train_as_one(store: Path, alone: dict[str, Tensor], tmp_path: Path, launcher: str) -> None:
+    """Over gloo on the CPU, as `torchrun --nproc-per-node 2` or `accelerate launch --multi_gpu` starts them."""
     folder = Path(__file__).parent
     paths = [str(folder), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     environment = os.environ | {
@@ -78,9 +88,9 @@ def test_two_processes_train_as_one(store: Path, alone: dict[str, Tensor], tmp_p
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join(paths),
     }
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     program = [str(Path(__file__)), str(store), str(tmp_path / "wm")]
-    done = subprocess.run([*launcher, *program], env=environment, capture_output=True, text=True, timeout=300)
+    words = [sys.executable, "-m", *LAUNCHERS[launcher], *program]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     assert sorted(re.findall(r"process (\d) of 2", done.stdout)) == ["0", "1"]
     assert_close(weights(tmp_path / "wm"), alone)
