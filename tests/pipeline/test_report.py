@@ -214,6 +214,54 @@ def test_uncertainty_has_its_interval_and_says_what_was_not_measured(html: str, 
         assert said in page.text and page.open == [] and page.links == []
 
 
+def test_the_loop_carries_the_runs_figures(html: str, tmp_path: Path) -> None:
+    drawn = html[html.index('<ol class="loop">') : html.index("</ol>")] + "</ol>"
+    text = " ".join(Page(drawn).text.split())
+    said = ("Record 20 demonstrations", "Clone 52 %", "Work and fail 620", "J 0.78", "work 71.5 %", "graph 70 % of 50")
+    for figure in said:
+        assert figure in text, figure
+    assert drawn.count('<li class="done">') == 7 and "Practise in it – not done yet" in text
+    kept = SUMMARY | {"refinement": {"kept_start_policy": True}, "replay_check": {"passed": False, "j": 0.2}}
+    (tmp_path / "summary.json").write_text(json.dumps(kept))
+    page = build_report(tmp_path).read_text()
+    assert page.count('<li class="refused">') == 2 and "the start policy was kept" in page
+
+
+def curve(values: list[float]) -> list[dict[str, float] | None]:
+    return [{"mean": v, "low": v - 0.01, "high": v + 0.01, "episodes": 20} for v in values]
+
+
+MEASURES = {
+    "horizons": [1, 2, 30],
+    "groups": [
+        {
+            "name": "push_cube, policy episodes of check",
+            "episodes": 20,
+            "seen_in_training": False,
+            "longest": 2,
+            "open_loop": {
+                "ssim": {"title": "SSIM", "unit": "", "ours": curve([0.951, 0.884]), "rival": curve([0.9, 0.707])},
+                "psnr": {"title": "PSNR", "unit": "dB", "ours": curve([30.5, 25.25]), "rival": curve([24.0, 16.0])},
+            },
+            "following": {"moving": {"advantage": curve([0.02, 0.0412])}},
+            "outcomes": {"honest_failure": {"count": 7, "of": 9, "share": 7 / 9, "low": 0.45, "high": 0.94}},
+        }
+    ],
+}
+
+
+def test_measures_of_the_world_model_stand_where_they_were_taken(html: str, tmp_path: Path) -> None:
+    assert "world4rl evaluate world-model RUN" in Page(html).text
+    (tmp_path / "summary.json").write_text(json.dumps(SUMMARY))
+    (tmp_path / "measures").mkdir()
+    (tmp_path / "measures" / "measures.json").write_text(json.dumps(MEASURES))
+    page = Page(build_report(tmp_path).read_text())
+    text = " ".join(page.text.split())
+    assert "0.884 0.874 to 0.894 0.707" in text and "PSNR [dB]" in text and page.open == []
+    assert "0.0412 larger after 2 steps" in text and "Of 9 real failures, 7 are dreamed as such: 77.8 %" in text
+    assert "world4rl evaluate world-model RUN" not in text
+
+
 def test_verdict_follows_the_interval_not_the_difference(html: str) -> None:
     text = Page(html).text
     order = [

@@ -12,6 +12,8 @@ from world4rl.charts import Series, line_chart
 from world4rl.page import environment, write_page
 from world4rl.report_concordance import concordance_section
 from world4rl.report_data import Rate, RunData, read_run
+from world4rl.report_loop import loop_steps
+from world4rl.report_measures import measured_groups
 
 COLOURS = {
     "bc": "var(--c1)",
@@ -51,6 +53,8 @@ def view(data: RunData) -> dict[str, Any]:
         "title": " · ".join(str(summary[k]) for k in ("task", "preset") if k in summary) or data.path.name,
         "headline": headline(data),
         "facts": facts(data),
+        "loop_steps": loop_steps(data),
+        "measured": measured_groups(data.measures),
         "rates": [rename_kept(rate) for rate in data.rates] if kept_start(data) else data.rates,
         "colours": COLOURS,
         "paired": paired(summary),

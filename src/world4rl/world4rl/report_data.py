@@ -55,6 +55,7 @@ class RunData:
     world_model_loss: dict[str, list[tuple[float, float]]]
     refinement: list[dict[str, Any]]
     replay_check: dict[str, Any]
+    measures: dict[str, Any]
     uncertainty: dict[str, Any]
     uncertainty_picture: str
     clips: list[Clip]
@@ -81,6 +82,7 @@ def read_run(run: Path | str) -> RunData:
         world_model_loss=_losses(run),
         refinement=read_metrics(run / "refine" / "metrics.jsonl"),
         replay_check=summary.get("replay_check") or _json(run / "replay_check.json"),
+        measures=_json(run / "measures" / "measures.json"),
         uncertainty=summary.get("uncertainty") or _json(run / "uncertainty.json"),
         uncertainty_picture=_picture(run / "uncertainty.png"),
         clips=clips,
