@@ -31,7 +31,9 @@ def dreamed_outcomes(
     The belief ``(N,)`` in [0, 1] is the success probability that `hits` frames in a row reach: a dream succeeds where
     it is above the reward model's threshold.
     """
-    config = replace(config, num_envs=len(starts))
+    config = replace(  # success alone counts here
+        config, num_envs=len(starts), max_uncertainty=None, uncertainty_penalty=0.0, progress_reward=0.0
+    )
     env = ImaginationEnv([dreamer.world_model], [dreamer.reward_model], starts, config)
     observation, _ = env.reset(seed=0, rows=torch.arange(len(starts)))
     success = torch.zeros(len(starts), dtype=torch.bool)

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from tqdm import tqdm
@@ -23,6 +23,7 @@ from world4rl_wm.measures.replay_check import ReplayCheck
 from world4rl_wm.model.frames import StartStates
 from world4rl_wm.training.memory import keep_freed_memory
 from world4rl_wm.training.metrics_log import MetricsLog
+from world4rl_wm.uncertainty.ensemble import Ensemble
 
 
 @dataclass(frozen=True)
@@ -30,9 +31,11 @@ class Selection:
     """How the checkpoint is chosen: every `every` iterations `episodes` dreams of the judge, from its own start frames.
 
     A checkpoint must beat the start policy there by `margin` and stay within `max_start_kl` of it; otherwise the start
-    policy is kept.
+    policy is kept. `by` the `dream` that it practises in instead, or the `last` one whatever anybody says, is for
+    finding out what the judge is good for.
     """
 
+    by: Literal["judge", "dream", "last"] = "judge"
     every: int = 10
     episodes: int = 128
     margin: float = 0.02
@@ -49,12 +52,13 @@ class Caution:
 
 @dataclass(frozen=True)
 class RefineConfig:
-    """All settings of a refinement."""
+    """All settings of a refinement. `verified_success`: the judge's reward model must agree in the dream."""
 
     ppo: PpoConfig = field(default_factory=PpoConfig)
     imagination: ImaginationConfig = field(default_factory=ImaginationConfig)
     selection: Selection = field(default_factory=Selection)
     caution: Caution = field(default_factory=Caution)
+    verified_success: bool = False
 
 
 @dataclass(frozen=True)
@@ -102,6 +106,13 @@ def cautious(config: RefineConfig) -> RefineConfig:
     return replace(config, ppo=ppo)
 
 
+def practice_env(dream: Dreamer, judge: Dreamer, starts: StartStates, config: RefineConfig) -> ImaginationEnv:
+    """The dream to practise in. Where its settings ask for a second opinion, the judge's models give it."""
+    readers = [dream.reward_model, judge.reward_model] if config.verified_success else [dream.reward_model]
+    beside = Ensemble((judge.world_model,)) if config.imagination.needs_uncertainty else None
+    return ImaginationEnv([dream.world_model], readers, starts, config.imagination, beside)
+
+
 def refine(
     start: GaussianPolicy,
     check: ReplayCheck,
@@ -136,31 +147,35 @@ def refine(
     if check.verdict == "refine_cautiously":
         config = cautious(config)
     policy = copy.deepcopy(start).requires_grad_(True)
-    env = ImaginationEnv([dream.world_model], [dream.reward_model], starts, config.imagination)
+    env = practice_env(dream, judge, starts, config)
     generator = torch.Generator().manual_seed(seed + 1)
     demonstrations = Demonstrations(*successes, policy.history)
     ppo = Ppo(policy, env, config.ppo, lambda size: demonstrations.sample(size, generator), seed)
     reference, _ = demonstrations.sample(256, torch.Generator().manual_seed(seed))
     best = kept
-    threshold = judged_start + config.selection.margin
-    reason = "no checkpoint was better than the start policy in the judge's dreams"
+    choice = config.selection
+    threshold = (imagined_start if choice.by == "dream" else judged_start) + choice.margin
+    reason = f"no checkpoint was better than the start policy in the {choice.by}'s dreams"
     bar = tqdm(range(config.ppo.iterations), desc="PPO in imagination", unit="iteration", disable=not progress)
     for iteration in bar:
         row = ppo.iterate()
-        if (iteration + 1) % config.selection.every == 0:
+        if (iteration + 1) % choice.every == 0:
             kl = start_kl(policy, start, reference, config.ppo.std)
             judged = dreamed_success(policy, judge, judge_starts, config.imagination)
             policy.save(kept_checkpoint(out, iteration + 1), metrics={"judged_success": judged}, seed=seed)
             row |= {"judged_success": judged, "start_kl": kl}
-            if kl > config.selection.max_start_kl:
+            if kl > choice.max_start_kl:
                 log.write(**row)
                 reason = f"stopped: the policy has gone too far from the start (KL {kl:.2f})"
                 break
-            if judged >= threshold:
-                threshold = judged + 1e-9
-                imagined = dreamed_success(policy, dream, starts[: config.selection.episodes], config.imagination)
+            seen = judged
+            if choice.by == "dream":
+                seen = dreamed_success(policy, dream, starts[: choice.episodes], config.imagination)
+            if seen >= threshold or choice.by == "last":
+                threshold = seen + 1e-9
+                imagined = dreamed_success(policy, dream, starts[: choice.episodes], config.imagination)
                 chosen = copy.deepcopy(policy).eval().requires_grad_(False)
-                chosen_reason = "best in the judge's dreams"
+                chosen_reason = "the last one" if choice.by == "last" else f"best in the {choice.by}'s dreams"
                 best = Refinement(
                     chosen, iteration + 1, imagined_start, imagined, judged_start, judged, kl, chosen_reason
                 )

@@ -114,6 +114,7 @@ class Preset:
     imagination: ImaginationConfig
     ppo: PpoConfig
     selection: Selection
+    verified_success: bool
     caution: Caution
     replay_check: ReplaySettings
     evaluation: EvaluationSettings
@@ -127,7 +128,7 @@ class Preset:
 
     def refine_config(self) -> RefineConfig:
         """PPO, the dreams it practises in, and how its checkpoint is chosen."""
-        return RefineConfig(self.ppo, self.imagination, self.selection, self.caution)
+        return RefineConfig(self.ppo, self.imagination, self.selection, self.caution, self.verified_success)
 
     def policy_config(self, contract: TaskContract) -> PolicyConfig:
         """The policy's network for the contract's frames and actions."""

@@ -24,7 +24,10 @@ class VectorEnv(Protocol):
 
 @dataclass(frozen=True)
 class RolloutBatch:
-    """One batch of roll-outs, time first: ``(T, N, ...)``. `valid` is False after an episode's end."""
+    """One batch of roll-outs, time first: ``(T, N, ...)``. `valid` is False after an episode's end.
+
+    `won` says where success was reached; without it, a reward above 0 is one.
+    """
 
     observations: Tensor
     actions: Tensor
@@ -34,11 +37,13 @@ class RolloutBatch:
     terminated: Tensor
     valid: Tensor
     last_value: Tensor
+    won: Tensor | None = None
 
     @property
     def success(self) -> float:
-        """Share of the episodes with a reward."""
-        return float(self.rewards.sum(0).clamp(max=1).mean())
+        """Share of the episodes that reached success."""
+        won = self.rewards > 0 if self.won is None else self.won
+        return float((won & self.valid).any(0).float().mean())
 
 
 def collect(
@@ -58,11 +63,12 @@ def collect(
             distribution = policy.distribution(observation, std)
             noise = torch.randn(distribution.mean.shape, generator=generator)
             action = distribution.mean + std * noise
-            following, reward, terminated, _, _ = env.step(action)
+            following, reward, terminated, _, info = env.step(action)
             log_prob = distribution.log_prob(action).sum(-1)
-            steps.append((observation, action, log_prob, reward, value(observation), terminated, alive))
+            won = info.get("success", reward > 0)
+            steps.append((observation, action, log_prob, reward, value(observation), terminated, alive, won))
             alive = alive & ~terminated
             observation = following
         last_value = value(observation)
-    columns = [torch.stack(column) for column in zip(*steps, strict=True)]
-    return RolloutBatch(*[*columns, last_value])
+    *columns, won = [torch.stack(column) for column in zip(*steps, strict=True)]
+    return RolloutBatch(*[*columns, last_value, won])

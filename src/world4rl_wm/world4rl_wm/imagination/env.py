@@ -21,19 +21,38 @@ from world4rl_wm.uncertainty.ensemble import Companions, Ensemble
 
 @dataclass(frozen=True)
 class ImaginationConfig:
-    """`num_envs` dreams of at most `horizon` steps; success means `hits` frames in a row above the threshold."""
+    """`num_envs` dreams of at most `horizon` steps; success means `hits` frames in a row above the threshold.
+
+    What keeps a dream from being exploited: a dream ends without success where its uncertainty is above
+    `max_uncertainty` (None: never), and every step costs `uncertainty_penalty` times the uncertainty. Both in the
+    ensemble's units, which is needed for them. `progress_reward` times the gain in the first reward model's progress
+    is a dense reward besides that of success.
+    """
 
     num_envs: int = 64
     horizon: int = 15
     hits: int = 2
     observed_frames: int = 2
+    max_uncertainty: float | None = None
+    uncertainty_penalty: float = 0.0
+    progress_reward: float = 0.0
+
+    @property
+    def needs_uncertainty(self) -> bool:
+        """Whether an ensemble has to dream along."""
+        return self.max_uncertainty is not None or self.uncertainty_penalty != 0
+
+
+def _limit(value: float | None) -> float:
+    return float("inf") if value is None else value
 
 
 class ImaginationEnv:
     """Frozen world model plus frozen reward models.
 
-    The reward is 1 in the step in which success is reached, else 0; the episode then terminates. With several world
-    models the dreams are dealt out evenly among them; with several reward models *all* must agree on a success.
+    The reward is 1 in the step in which success is reached, else 0, unless the configuration adds to it; the episode
+    then terminates. With several world models the dreams are dealt out evenly among them; with several reward models
+    *all* must agree on a success.
 
     Observations are float ``(num_envs, observed_frames, C, H, W)`` in [-1, 1]. Episodes start at random rows of
     `starts`: beginnings of real episodes. There is no autoreset: all dreams of a batch
@@ -55,6 +74,10 @@ class ImaginationEnv:
     ):
         if config.num_envs % len(world_models):
             raise ValueError(f"num_envs {config.num_envs} must be a multiple of the {len(world_models)} world models")
+        if config.needs_uncertainty and (ensemble is None or not (ensemble.models or ensemble.noise_dreams)):
+            raise ValueError("max_uncertainty and uncertainty_penalty need an ensemble that dreams along")
+        if config.progress_reward and reward_models[0].progress_net is None:
+            raise ValueError("progress_reward needs a reward model that has learned progress (reward.network.progress)")
         self.config = config
         self.num_envs = config.num_envs
         self.world_models, self.reward_models = world_models, reward_models
@@ -94,6 +117,7 @@ class ImaginationEnv:
         self._streak = torch.zeros(self.num_envs, dtype=torch.long, device=device)
         self._alive = torch.ones(self.num_envs, dtype=torch.bool, device=device)
         self._steps = torch.zeros_like(self._streak)
+        self._progress = self._progress_of(torch.cat([dream.context[:, -1] for dream in self._dreams]))
         return self._observation(), {"start": rows}
 
     def _restart(self, mask: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -107,6 +131,8 @@ class ImaginationEnv:
                 beside.restart(which, fresh)
         ended = mask.to(self._streak.device)
         self._streak[ended], self._steps[ended], self._alive[ended] = 0, 0, True
+        fresh = self._progress_of(torch.cat([dream.context[:, -1] for dream in self._dreams]))
+        self._progress = torch.where(ended, fresh, self._progress)
         return self._observation(), {"start": rows}
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]:
@@ -118,14 +144,29 @@ class ImaginationEnv:
         thresholds = torch.tensor([[model.threshold] for model in self.reward_models], device=frames.device)
         hit = (probability > thresholds).all(0)
         self._streak = torch.where(hit, self._streak + 1, torch.zeros_like(self._streak))
-        terminated = self._alive & (self._streak >= self.config.hits)
+        done = zip(self._beside, parts, imagined, strict=True)
+        uncertainty = torch.cat([beside.step(part, frame) for beside, part, frame in done])
+        believed = self._alive & (uncertainty <= _limit(self.config.max_uncertainty))
+        success = believed & (self._streak >= self.config.hits)
+        terminated = success | (self._alive & ~believed)
         self._steps = self._steps + 1
         truncated = self._alive & ~terminated & (self._steps >= self.config.horizon)
+        reward = success.float() + self._alive * self._dense_reward(frames, uncertainty)
         self._alive = self._alive & ~(terminated | truncated)
-        done = zip(self._beside, parts, imagined, strict=True)
-        unsure = [beside.step(part, frame) for beside, part, frame in done]
-        info = {"success": terminated, "probability": probability.min(0).values, "uncertainty": torch.cat(unsure)}
-        return self._observation(), terminated.float(), terminated, truncated, info
+        info = {"success": success, "probability": probability.min(0).values, "uncertainty": uncertainty}
+        return self._observation(), reward, terminated, truncated, info
+
+    def _dense_reward(self, frames: Tensor, uncertainty: Tensor) -> Tensor:
+        """``(num_envs,)`` for progress made and against uncertainty; nothing unless configured."""
+        before, self._progress = self._progress, self._progress_of(frames)
+        gained = self.config.progress_reward * (self._progress - before)
+        return gained - self.config.uncertainty_penalty * uncertainty
+
+    def _progress_of(self, frames: Tensor) -> Tensor:
+        """``(num_envs,)``; zeros where it earns nothing, so that its network need not run."""
+        if not self.config.progress_reward:
+            return torch.zeros(len(frames), device=frames.device)
+        return self.reward_models[0].progress(frames)
 
     def _observation(self) -> Tensor:
         return torch.cat([dream.context[:, -self.config.observed_frames :] for dream in self._dreams])

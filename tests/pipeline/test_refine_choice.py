@@ -1,0 +1,76 @@
+"""Who chooses the checkpoint, and who dreams along: the refinement's switches, on untrained models."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from dream_rig import policy, press_store, reward_model, world_model
+
+from world4rl.dreamed import Dreamer, dreamed_outcomes
+from world4rl.refine import RefineConfig, Refinement, Selection, kept_checkpoints, practice_env, refine
+from world4rl_policy.ppo import PpoConfig
+from world4rl_wm.imagination.env import ImaginationConfig
+from world4rl_wm.measures.replay_check import ReplayCheck
+from world4rl_wm.model.frames import StartStates
+
+CHECK = ReplayCheck(1.0, 0.0, 0.9, 0.1, 1.0, 10, 10, "refine", "J = 1.00")
+DREAM, JUDGE = Dreamer(world_model(0), reward_model()), Dreamer(world_model(5), reward_model())
+CONFIG = RefineConfig(
+    PpoConfig(iterations=2, horizon=2, epochs=1, minibatch_size=8, value_warm_up=0),
+    ImaginationConfig(num_envs=4, horizon=2, hits=1),
+    Selection(every=1, episodes=2),
+)
+
+
+def refined(tmp_path: Path, **selection: object) -> Refinement:
+    store = press_store(tmp_path / "store", (3, 4), won=(0, 1))
+    config = replace(CONFIG, selection=replace(CONFIG.selection, **selection))
+    starts = StartStates.of(store, [0, 1])
+    return refine(policy(), CHECK, DREAM, JUDGE, starts, starts, (store, [0, 1]), tmp_path / "refine", config, 0, False)
+
+
+@pytest.mark.parametrize(
+    ("by", "margin", "iteration", "reason"),
+    [
+        ("judge", 2.0, 0, "no checkpoint was better than the start policy in the judge's dreams"),
+        ("dream", 2.0, 0, "no checkpoint was better than the start policy in the dream's dreams"),
+        ("last", 2.0, 2, "the last one"),
+        ("judge", -2.0, 1, "best in the judge's dreams"),
+        ("dream", -2.0, 1, "best in the dream's dreams"),
+    ],
+)
+def test_who_chooses(tmp_path: Path, by: str, margin: float, iteration: int, reason: str) -> None:
+    """Success is a share: 2 more than the start policy's nobody reaches, 2 less everybody does, the first one first."""
+    result = refined(tmp_path, by=by, margin=margin)
+    assert (result.iteration, result.reason) == (iteration, reason)
+    assert list(kept_checkpoints(tmp_path / "refine")) == [1, 2], "whatever was chosen, what the judge saw is kept"
+
+
+def test_a_policy_that_went_too_far_ends_it(tmp_path: Path) -> None:
+    result = refined(tmp_path, by="last", max_start_kl=-1.0)
+    assert result.iteration == 0 and "gone too far" in result.reason
+
+
+def test_a_second_opinion_comes_from_the_judge_and_only_where_asked_for(tmp_path: Path) -> None:
+    starts = StartStates.of(press_store(tmp_path / "store"), [0, 1])
+    plain = practice_env(DREAM, JUDGE, starts, CONFIG)
+    assert plain.reward_models == [DREAM.reward_model] and not plain.ensemble.models
+    verified = practice_env(DREAM, JUDGE, starts, replace(CONFIG, verified_success=True))
+    assert verified.reward_models == [DREAM.reward_model, JUDGE.reward_model]
+    for setting in ({"max_uncertainty": 0.1}, {"uncertainty_penalty": 1.0}):
+        limited = practice_env(
+            DREAM, JUDGE, starts, replace(CONFIG, imagination=replace(CONFIG.imagination, **setting))
+        )
+        assert limited.ensemble.models == (JUDGE.world_model,) and limited.world_models == [DREAM.world_model]
+
+
+def test_measured_dreams_know_success_alone(tmp_path: Path) -> None:
+    """What is paid for in practice must not change what is measured."""
+    starts = StartStates.of(press_store(tmp_path / "store"), [0, 1])
+    paid = replace(CONFIG.imagination, max_uncertainty=0.0, uncertainty_penalty=1.0, hits=1)
+    for found, expected in zip(
+        dreamed_outcomes(policy(), DREAM, starts, paid), dreamed_outcomes(policy(), DREAM, starts, CONFIG.imagination)
+    ):
+        assert found.tolist() == expected.tolist()
