@@ -21,6 +21,7 @@ class Bright(torch.nn.Module):
     """Calls it a success where the left half is bright."""
 
     threshold = 0.5
+    device = torch.device("cpu")
 
     def __init__(self) -> None:
         super().__init__()
