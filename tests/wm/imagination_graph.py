@@ -73,7 +73,12 @@ class Client:
     def send_goal(self, **fields: Any) -> tuple[Any, list[ImagineRollouts.Feedback]]:
         feedback: list[ImagineRollouts.Feedback] = []
         goal = ImagineRollouts.Goal(**fields)
-        sent = self.action.send_goal_async(goal, lambda message: feedback.append(message.feedback))
+
+        def send() -> Any:
+            return self.action.send_goal_async(goal, lambda message: feedback.append(message.feedback))
+
+        # In the executor's thread: rclpy registers the goal's future twice, and an answer taken in between is lost.
+        sent = self.wait(self.executor.create_task(send))
         return self.wait(sent), feedback
 
     def publish_robot(self, value: int) -> None:
