@@ -17,6 +17,7 @@ from .arm import SimArm
 from .episode_clock import EpisodeClock
 from .experts import ExpertConfig, ToolState, make_expert
 from .sensors import read_proprio
+from .spaces import action_space, observation_space
 from .tasks import Task
 
 
@@ -83,11 +84,7 @@ class SimEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
                 f"contract '{contract.name}' runs at {contract.control_rate_hz} Hz, the simulated arm at "
                 f"{1 / self.arm.config.control_period_s:g} Hz: set control_rate_hz to that"
             )
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (contract.action_dim,), np.float32)
-        images: dict[str, gymnasium.Space[Any]]
-        images = {s.name: gymnasium.spaces.Box(0, 255, (s.height, s.width, 3), np.uint8) for s in contract.images}
-        proprio = gymnasium.spaces.Box(-np.inf, np.inf, (contract.proprio_dim,), np.float32)
-        self.observation_space = gymnasium.spaces.Dict({"images": gymnasium.spaces.Dict(images), "proprio": proprio})
+        self.action_space, self.observation_space = action_space(contract), observation_space(contract)
         self._clock = EpisodeClock(self.arm.task.horizon, config.periods_after_success)
 
     @property

@@ -24,7 +24,7 @@ from world4rl.benchmark.row import (
     write_row,
 )
 from world4rl.parallel import in_parallel
-from world4rl.run_folder import Run, training_store
+from world4rl.run_folder import Run, joined_store, training_store
 from world4rl.settings import Preset
 from world4rl.stages import Stages
 from world4rl_data.store import EpisodeStore
@@ -184,17 +184,7 @@ def train_shared_world_model(runs: tuple[Run, ...], name: str, seed: int, steps:
 def _all_episodes(runs: Sequence[Run]) -> EpisodeStore:
     """One store with the training episodes of all tasks, written once."""
     parts = [training_store(run, "demonstrations", "practice") for run in runs]
-    path = _shared_folder(runs[0]) / "stores" / "all"
-    known = (path / "index.json").is_file()
-    joined = EpisodeStore.open(path) if known else EpisodeStore.create(path, runs[0].contract)
-    have = {info.episode_id for info in joined.infos}
-    if len(have) < sum(map(len, parts)):
-        with joined:
-            for part in parts:
-                for number, info in enumerate(part.infos):
-                    if info.episode_id not in have:
-                        joined.append(part.episode(number))
-    return joined
+    return joined_store(_shared_folder(runs[0]) / "stores" / "all", parts)
 
 
 def _shared_folder(run: Run) -> Path:

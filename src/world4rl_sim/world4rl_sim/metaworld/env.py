@@ -17,6 +17,7 @@ from world4rl_data.observation import read_field, stack_proprio
 
 from ..episode_clock import EpisodeClock
 from ..pictures import ScenePictures, plain_quality
+from ..spaces import action_space, observation_space
 from .cameras import camera
 from .expert import MetaWorldExpert, MetaWorldExpertConfig
 from .meshes import coarsen
@@ -72,11 +73,7 @@ class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             size: ScenePictures(self._env.model, *size) for size in {self._size(name) for name in self._cameras}
         }
         self._state = np.zeros(39)
-        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (contract.action_dim,), np.float32)
-        images: dict[str, gymnasium.Space[Any]]
-        images = {s.name: gymnasium.spaces.Box(0, 255, (s.height, s.width, 3), np.uint8) for s in contract.images}
-        proprio = gymnasium.spaces.Box(-np.inf, np.inf, (contract.proprio_dim,), np.float32)
-        self.observation_space = gymnasium.spaces.Dict({"images": gymnasium.spaces.Dict(images), "proprio": proprio})
+        self.action_space, self.observation_space = action_space(contract), observation_space(contract)
 
     @property
     def horizon(self) -> int:
