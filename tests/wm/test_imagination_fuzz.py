@@ -1,7 +1,7 @@
 """10 000 wrong requests in a row: every one is answered, none leaves anything behind, the next good one is dreamt.
 
 The same code as in the node, from message to message, without DDS between; over DDS: test_imagination_live_node.py and
-benchmarks/imagination_fuzz.py.
+benchmarks/imagination_service.py --fuzz.
 """
 
 from __future__ import annotations

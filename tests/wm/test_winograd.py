@@ -9,7 +9,8 @@ from small_models import small_contract, world_model
 from torch import nn
 
 from world4rl_wm.model import winograd
-from world4rl_wm.model.winograd import WinogradConv2d, direct_convolutions, use_winograd
+from world4rl_wm.model.plain_layers import plain_layers
+from world4rl_wm.model.winograd import WinogradConv2d, use_winograd
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +70,7 @@ def test_the_direct_way_where_the_other_is_not_quicker(monkeypatch: pytest.Monke
     monkeypatch.setattr(winograd._Winograd, "apply", forbidden)
     with pytest.raises(AssertionError):
         quick(plenty)
-    with direct_convolutions():
+    with plain_layers():
         assert torch.equal(quick(plenty), expected)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert quick(plenty).dtype == torch.bfloat16
@@ -92,7 +93,7 @@ def test_a_world_model_learns_the_same_either_way() -> None:
         model.denoiser(x, c_noise, context, actions, proprio).square().mean().backward()
         return {name: p.grad.clone() for name, p in model.denoiser.named_parameters() if p.grad is not None}
 
-    with direct_convolutions():
+    with plain_layers():
         expected = gradient()
     found = gradient()
     assert found.keys() == expected.keys()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from world4rl_wm.model.action_encoding import action_encoding
 from world4rl_wm.model.backbones import condition_dim, make_backbone
+from world4rl_wm.model.packed import use_packed
 
 FREQUENCIES = (0.5, 1.0, 2.0, 4.0)
 """Of `fourier_features`, in cycles per 2 pi of a normalised value."""
@@ -48,6 +49,16 @@ class DenoiserConfig:
     task_dim: int = 0
 
 
+def space_to_depth(frames: Tensor, size: int) -> Tensor:
+    """``F.pixel_unshuffle`` of ``(B, C, H, W)`` in channels-last memory, with one copy where that takes two."""
+    if torch.is_autocast_enabled(frames.device.type):
+        frames = frames.to(torch.get_autocast_dtype(frames.device.type))  # the first layer would: less to copy before
+    b, c, h, w = frames.shape
+    patches = frames.reshape(b, c, h // size, size, w // size, size).permute(0, 2, 4, 1, 3, 5)
+    packed = patches.reshape(b, h // size, w // size, c * size**2).permute(0, 3, 1, 2)
+    return packed.contiguous(memory_format=torch.channels_last)  # it is, where `size` is above 1
+
+
 class Denoiser(nn.Module):
     """F(c_in x; c_noise, context frames, actions): the raw network that `edm` preconditions."""
 
@@ -68,6 +79,7 @@ class Denoiser(nn.Module):
         self.add_module(config.backbone, make_backbone(config, per_frame * (config.history + 1), per_frame))
         if config.task_dim:
             self.task_embedding = nn.Linear(config.task_dim, embedding, bias=False)
+        use_packed(self)
 
     @property
     def backbone(self) -> nn.Module:
@@ -91,8 +103,7 @@ class Denoiser(nn.Module):
             task: ``(B, task_dim)``, which task; None or zeros: not told.
         """
         stem = self.config.stem
-        frames = torch.cat([x, context.flatten(1, 2)], dim=1)
-        frames = F.pixel_unshuffle(frames, stem).contiguous(memory_format=torch.channels_last)
+        frames = space_to_depth(torch.cat([x, context.flatten(1, 2)], dim=1), stem)
         condition = self.action_embedding(self.actions.encode(actions).flatten(1))
         if proprio is not None:
             condition = condition + self.proprio_embedding(fourier_features(proprio).flatten(1))

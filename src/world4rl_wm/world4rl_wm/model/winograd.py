@@ -7,13 +7,13 @@ of `F.conv2d` by rounding, about 1e-6 of their size.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+from world4rl_wm.model.plain_layers import plain_layers_asked
 
 TILE, TAPS = 4, 6
 """Results and inputs along a side of a tile."""
@@ -40,18 +40,6 @@ def _both_sides(matrix: list[list[int]], scale: float = 1.0) -> Tensor:
 
 
 _B, _G, _A = _both_sides(_INPUT), _both_sides(_WEIGHT, 24), _both_sides(_RESULT)
-_direct = False
-
-
-@contextmanager
-def direct_convolutions() -> Iterator[None]:
-    """Within it, `WinogradConv2d` computes as `nn.Conv2d` does: to count its operations, and to compare."""
-    global _direct
-    before, _direct = _direct, True
-    try:
-        yield
-    finally:
-        _direct = before
 
 
 class WinogradConv2d(nn.Conv2d):
@@ -85,7 +73,7 @@ def _worthwhile(x: Tensor) -> bool:
         and height % TILE == 0
         and width % TILE == 0
         and batch * height * width >= LEAST_TILES * TILE**2
-        and not (_direct or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling())
+        and not (plain_layers_asked() or torch.is_autocast_enabled("cpu") or torch.compiler.is_compiling())
     )
 
 

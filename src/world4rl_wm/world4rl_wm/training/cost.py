@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.model.denoiser import Denoiser
 from world4rl_wm.model.frames import FrameWindows
-from world4rl_wm.model.winograd import direct_convolutions
+from world4rl_wm.model.plain_layers import plain_layers
 from world4rl_wm.model.world_model import WorldModel, WorldModelConfig
 from world4rl_wm.precision import mixed_precision
 from world4rl_wm.training.step import TrainingStep, WorldModelTraining
@@ -56,7 +56,7 @@ def denoiser_gflops(denoiser: Denoiser) -> float:
     context = frame.unsqueeze(1).expand(-1, config.history, -1, -1, -1)
     actions = torch.zeros(1, config.history, config.action_dim, device=device)
     proprio = torch.zeros(1, 2, config.proprio_dim, device=device) if config.proprio_dim else None
-    with direct_convolutions(), FlopCounterMode(display=False) as counter:
+    with plain_layers(), FlopCounterMode(display=False) as counter:
         denoiser(frame, torch.zeros(1, device=device), context, actions, proprio)
     return counter.get_total_flops() / 1e9
 

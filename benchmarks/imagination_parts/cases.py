@@ -1,4 +1,4 @@
-"""What `throughput.py` measures: dreams and training steps of a preset, of its alternatives and of DIAMOND's shape."""
+"""What `imagination.py` measures: dreams and training steps of a preset, of its alternatives and of DIAMOND's shape."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -18,8 +19,9 @@ from world4rl_data.episode import ActionSource, Episode, Outcome
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.imagination.dream import Dream
 from world4rl_wm.model.frames import FrameWindows
-from world4rl_wm.model.winograd import direct_convolutions
+from world4rl_wm.model.plain_layers import plain_layers
 from world4rl_wm.model.world_model import WorldModel, WorldModelConfig
+from world4rl_wm.precision import native_bfloat16
 from world4rl_wm.training.cost import denoiser_gflops
 from world4rl_wm.training.step import TrainingStep, WorldModelTraining
 
@@ -42,6 +44,17 @@ class Case:
 def bfloat16(device: torch.device) -> Iterator[None]:
     with torch.autocast(device.type, dtype=torch.bfloat16):
         yield
+
+
+@contextmanager
+def float32(device: torch.device) -> Iterator[None]:
+    with mock.patch("world4rl_wm.precision.native_bfloat16", lambda device_type: False):
+        yield
+
+
+def number_formats(device: torch.device) -> tuple[str, str]:
+    """The one that the networks compute in on this device, and the other."""
+    return ("bfloat16", "float32") if native_bfloat16(device.type) else ("float32", "bfloat16")
 
 
 def random_store(folder: Path, contract: TaskContract, episodes: int = 8, steps: int = 15) -> EpisodeStore:
@@ -102,27 +115,37 @@ def training(
     return Case(name, TRAINING_BATCH, forward_and_backward, lambda: step.take(0), **options)
 
 
+def matrix_product(number_format: str, device: torch.device) -> Case:
+    """The processor's own pace."""
+    a, b = torch.rand(2, MATRIX, MATRIX, device=device, dtype=getattr(torch, number_format))
+    return Case(f"matrix product, {number_format}", 1, 2 * MATRIX**3 / 1e9, lambda: a @ b)
+
+
 def make_cases(preset: Preset, store: EpisodeStore, device: torch.device, compiled: bool) -> list[Case]:
-    """All that is measured; the first is the processor's own pace."""
+    """All that is measured; the first is a matrix product in the number format of those that follow."""
     contract = store.contract
     config, settings = preset.world_model_config(contract), preset.world_model.training
     diamond = diamond_shape(config)
-    a, b = torch.rand(2, MATRIX, MATRIX, device=device)
-    found = [Case("matrix product", 1, 2 * MATRIX**3 / 1e9, lambda: a @ b)]
+    usual, other = number_formats(device)
+    found = [matrix_product(usual, device), matrix_product(other, device)]
     for steps in STEPS:
         setting = replace(config, edm=replace(config.edm, steps=steps))
         found += [dreaming(f"dream, steps {steps}, batch {n}", setting, contract, device, n) for n in BATCHES]
-    found += [dreaming(f"dream, DIAMOND's shape, steps 3, batch {n}", diamond, contract, device, n) for n in (1, 16)]
+    found += [dreaming(f"dream, DIAMOND's shape, batch {n}", diamond, contract, device, n) for n in (1, 16, 64)]
+    found.append(training("train", config, settings, store))
+    found.append(training("train, DIAMOND's shape", diamond, settings, store))
+
+    other_format = {"context": lambda: (bfloat16 if other == "bfloat16" else float32)(device)}
     alternatives: dict[str, dict[str, Any]] = {
-        "direct convolutions": {"context": direct_convolutions},
-        "not channels_last": {"context": direct_convolutions, "contiguous": True},
-        "bfloat16": {"context": lambda: bfloat16(device)},
+        "torch's own layers": {"context": plain_layers},
+        "not channels_last": {"context": plain_layers, "contiguous": True},
     }
     if compiled:
         alternatives["torch.compile"] = {"compile": True}
-    found.append(training("train", config, settings, store))
-    found.append(training("train, DIAMOND's shape", diamond, settings, store))
     for name, how in alternatives.items():
         found.append(dreaming(f"dream, {name}, steps 1, batch 64", config, contract, device, 64, **how))
         found.append(training(f"train, {name}", config, settings, store, **how))
+    found.append(dreaming(f"dream, {other}, steps 1, batch 64", config, contract, device, 64, **other_format))
+    if other == "bfloat16":  # accelerate keeps to the format that it began with
+        found.append(training(f"train, {other}", config, settings, store, **other_format))
     return found
