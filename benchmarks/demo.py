@@ -20,8 +20,8 @@ from world4rl_policy.statistics import clustered_interval
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
-COLUMNS = {"bc": "BC", "filtered_bc": "filtered BC", "start": "start policy", "refined": "refined"}
-PAIRS = (("bc", "refined"), ("filtered_bc", "refined"), ("start", "refined"), ("bc", "filtered_bc"))
+COLUMNS = {"bc": "BC", "filtered_bc": "filtered BC", "refined": "refined"}
+PAIRS = (("bc", "refined"), ("filtered_bc", "refined"), ("bc", "filtered_bc"))
 
 
 def outcomes(summary: dict, name: str) -> np.ndarray:

@@ -71,5 +71,5 @@ def press_run(path: Path, store: bool = True) -> Path:
     world_model().save(path / "checkpoints" / "world_model_a")
     world_model(5).save(path / "checkpoints" / "world_model_b")
     reward_model().save(path / "checkpoints" / "reward_a")
-    policy().save(path / "checkpoints" / "start")
+    policy().save(path / "checkpoints" / "filtered_bc")
     return path

@@ -21,7 +21,7 @@ needs_metaworld = pytest.mark.skipif(
     importlib.util.find_spec("metaworld") is None, reason=f"needs the optional library: pip install {REQUIREMENT}"
 )
 TOY = """collect.demonstrations=3 collect.demonstration_noise=0.0 collect.policy_episodes=3 collect.random_episodes=2
-collect.start_episodes=2 collect.workers=1 bc.training.steps=20 bc.filtered_training.steps=20
+collect.scout_episodes=2 collect.workers=1 bc.training.steps=20 bc.filtered_training.steps=20
 world_model.denoiser.widths=[16,16] world_model.training.steps=4 world_model.training.batch_size=4
 world_model.training.state.steps=4 reward.training.steps=4 imagination.num_envs=4 ppo.iterations=2 ppo.value_warm_up=1
 ppo.minibatch_size=32 selection.every=1 selection.episodes=4 selection.margin=-1.0 replay_check.max_episodes=4
@@ -85,7 +85,7 @@ def test_rows_of_two_tasks_share_a_world_model(tmp_path: Path, capsys: pytest.Ca
 
 @needs_metaworld
 @pytest.mark.timeout(600)
-def test_a_row_that_cannot_be_decided_keeps_its_start_policy(tmp_path: Path) -> None:
+def test_a_row_that_cannot_be_decided_keeps_filtered_bc(tmp_path: Path) -> None:
     """Four fresh episodes cannot give ten of each outcome: no dream is trained, and the row says why."""
     words = ("--tasks", "drawer-close", "--seeds", "1", "--world-model", "per-task")
     out = tmp_path / "result.json"
@@ -93,7 +93,7 @@ def test_a_row_that_cannot_be_decided_keeps_its_start_policy(tmp_path: Path) -> 
     (row,) = json.loads(out.read_text())["tasks"]
     assert row["refinement"]["kept_start_policy"] and "undecided" in row["refinement"]["reason"]
     assert row["replay_check"]["verdict"] == "keep" and row["replay_check"]["j"] is None
-    assert row["outcomes"]["refined"] == row["outcomes"]["start"]
+    assert row["outcomes"]["refined"] == row["outcomes"]["filtered_bc"]
     folder = tmp_path / "run" / "seed-1" / "drawer-close-v3"
     assert not (folder / "checkpoints" / "world_model_a").exists() and (folder / "checkpoints" / "refined").is_dir()
 

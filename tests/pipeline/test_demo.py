@@ -17,7 +17,7 @@ import pytest
 
 pytestmark = [pytest.mark.ros, pytest.mark.timeout(900)]
 
-TOY = """collect.demonstrations=3 collect.policy_episodes=12 collect.random_episodes=4 collect.start_episodes=6
+TOY = """collect.demonstrations=3 collect.policy_episodes=12 collect.random_episodes=4 collect.scout_episodes=6
 bc.training.steps=200
 bc.filtered_training.steps=50 world_model.training.steps=30 world_model.training.state.steps=30
 reward.training.steps=30 ppo.iterations=4 ppo.value_warm_up=1 selection.every=2

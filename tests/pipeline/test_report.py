@@ -23,11 +23,10 @@ SUMMARY = {
     "seed": 0,
     "preset": "tiny",
     "bc_success": 0.52,
-    "start_success": 0.61,
     "filtered_bc_success": 0.63,
     "refined_success": 0.715,
     "episodes": 200,
-    "ci95": {"bc": [0.451, 0.588], "start": [0.541, 0.675], "filtered_bc": [0.561, 0.694], "refined": [0.649, 0.773]},
+    "ci95": {"bc": [0.451, 0.588], "filtered_bc": [0.561, 0.694], "refined": [0.649, 0.773]},
     "paired": {
         "refined_vs_bc": {
             "difference": 0.195,
@@ -224,7 +223,7 @@ def test_the_loop_carries_the_runs_figures(html: str, tmp_path: Path) -> None:
     kept = SUMMARY | {"refinement": {"kept_start_policy": True}, "replay_check": {"passed": False, "j": 0.2}}
     (tmp_path / "summary.json").write_text(json.dumps(kept))
     page = build_report(tmp_path).read_text()
-    assert page.count('<li class="refused">') == 2 and "the start policy was kept" in page
+    assert page.count('<li class="refused">') == 2 and "filtered BC was kept" in page
 
 
 def curve(values: list[float]) -> list[dict[str, float] | None]:
@@ -307,14 +306,14 @@ def test_failed_replay_check_is_not_dressed_up(tmp_path: Path) -> None:
     check = SUMMARY["replay_check"] | {"verdict": "keep", "passed": False, "reason": "J = 0.20 is below 0.5"}
     kept = {"refined_success": 0.5, "refinement": {"kept_start_policy": True}, "conclusion": "Kept."}
     same = {"difference": 0.0, "ci95": [0.0, 0.0], "gained": 0, "lost": 0, "episodes": 20, "mcnemar_p": 1.0}
-    kept |= {"replay_check": check, "paired": {"refined_vs_start": same}}
+    kept |= {"replay_check": check, "paired": {"refined_vs_filtered_bc": same}}
     (tmp_path / "summary.json").write_text(json.dumps(kept))
     (tmp_path / "refine").mkdir()
     _rows(tmp_path / "refine" / "metrics.jsonl", [{"iteration": 0, "judged_success": 0.8, "start_kl": 0.0}])
     text = Page(build_report(tmp_path).read_text()).text
-    assert "Result: the start policy, kept" in text and "Refined in imagination" not in text
-    assert "refined − start identical" in text and "no curve to show" in text
-    assert "not passed: the start policy is kept" in text and "J = 0.20" in text
+    assert "Result: filtered BC, kept" in text and "Refined in imagination" not in text
+    assert "refined − filtered BC identical" in text and "no curve to show" in text
+    assert "not passed: filtered BC is kept" in text and "J = 0.20" in text
 
 
 def test_folders_that_are_no_run_are_refused(tmp_path: Path) -> None:

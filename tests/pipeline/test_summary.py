@@ -72,8 +72,8 @@ def test_the_numbers_are_those_of_the_run() -> None:
 def test_a_kept_start_policy_is_no_refinement() -> None:
     """Distrust in the dream is claimed only where the replay check refused it."""
     nothing, refused = sentence(0, 0, KEPT, TRUSTED), sentence(0, 0, KEPT, REFUSED)
-    assert nothing.startswith("Refinement found nothing better, so the start policy was kept (no checkpoint")
-    assert refused.startswith("The dream was not trusted, so the start policy was kept (no checkpoint")
+    assert nothing.startswith("Refinement found nothing better, so filtered BC was kept (no checkpoint")
+    assert refused.startswith("The dream was not trusted, so filtered BC was kept (no checkpoint")
     assert "Refined in imagination" not in nothing + refused
 
 
@@ -89,7 +89,7 @@ class MadeRun(SimpleNamespace):
 
 def test_summary_puts_the_parts_together(monkeypatch: pytest.MonkeyPatch) -> None:
     filtered, refined = outcomes(40, 10)
-    success = {"bc": outcomes(60, 0)[0], "filtered_bc": filtered, "start": filtered, "refined": refined}
+    success = {"bc": outcomes(60, 0)[0], "filtered_bc": filtered, "refined": refined}
     files: dict[str, Any] = {f"evaluation/{name}.json": {"success": found} for name, found in success.items()}
     files["evaluation/graph.json"] = {"success": [True] * 4 + [False]}
     imagined = {"imagined_start": 0.4, "imagined_refined": 0.9, "judged_start": 0.3, "judged_refined": 0.6}

@@ -63,7 +63,7 @@ def policies(run: Run, chosen: int) -> dict[int, Path]:
     """
     from world4rl.refine import kept_checkpoints
 
-    found = {0: run.checkpoint("start")} | kept_checkpoints(run.path / "refine")
+    found = {0: run.checkpoint("filtered_bc")} | kept_checkpoints(run.path / "refine")
     found.setdefault(chosen, run.checkpoint("refined"))
     return dict(sorted(found.items()))
 
@@ -75,7 +75,7 @@ def real_success(run: Run, iteration: int, checkpoint: Path, episodes: int) -> N
     """
     seeds = run.seeds.take("concordance", episodes)
     if iteration == 0:
-        collect_into(run, STORE, Behaviour("policy", 0.0, checkpoint), seeds, "start policy, real")
+        collect_into(run, STORE, Behaviour("policy", 0.0, checkpoint), seeds, "filtered BC, real")
         store = run.store(STORE)
         won = {store.infos[row].seed for row in successes(store)}
         return np.array([seed in won for seed in seeds])

@@ -58,27 +58,27 @@ def practice(run: Run) -> None:
     collect_into(run, "practice", Behaviour("random"), random, "random motion")
 
 
-def start_policy(run: Run) -> None:
-    """The policy that is refined: BC on the demonstrations and on the BC policy's own successes."""
+def scout_policy(run: Run) -> None:
+    """BC on the demonstrations and on the BC policy's own successes: it goes ahead where the refined policy will go."""
     from world4rl_policy.bc import train_and_save
 
     store = training_store(run, "demonstrations", "practice")
     network, config = run.preset.policy_config(run.contract), run.preset.bc.filtered_training
-    out = run.checkpoint("start")
-    train_and_save(store, successes(store), out, network, config, run.seed, run.progress, "start policy")
+    out = run.checkpoint("scout")
+    train_and_save(store, successes(store), out, network, config, run.seed, run.progress, "scout policy")
 
 
-def start_practice(run: Run) -> None:
-    """Roll-outs of the start policy: the world model is to be true where that policy goes."""
+def scout_practice(run: Run) -> None:
+    """Roll-outs of the scout policy: the world model is to be true where that policy goes."""
     settings = run.preset.collect
-    behaviour = Behaviour("policy", settings.start_noise, run.checkpoint("start"))
-    collect_into(run, "practice", behaviour, run.seeds.take("start", settings.start_episodes), "start policy")
+    behaviour = Behaviour("policy", settings.scout_noise, run.checkpoint("scout"))
+    collect_into(run, "practice", behaviour, run.seeds.take("scout", settings.scout_episodes), "scout policy")
 
 
 def check_episodes(run: Run) -> None:
-    """Fresh episodes of the start policy at the exploration noise of PPO, until there are enough of both outcomes."""
+    """Fresh episodes of the scout policy at the exploration noise of PPO, until there are enough of both outcomes."""
     settings = run.preset.replay_check
-    behaviour = Behaviour("policy", run.preset.ppo.std, run.checkpoint("start"))
+    behaviour = Behaviour("policy", run.preset.ppo.std, run.checkpoint("scout"))
     seeds = run.seeds.take("replay_check", settings.max_episodes)
     for first in range(0, len(seeds), CHECK_BATCH):
         collect_into(run, "check", behaviour, seeds[first : first + CHECK_BATCH], "fresh episodes")
@@ -89,7 +89,7 @@ def check_episodes(run: Run) -> None:
 
 
 def filtered_bc(run: Run) -> None:
-    """The rival: BC on every successful real episode that any part of this run has seen."""
+    """BC on every real success that any part of this run has seen: where refinement begins, and what it must beat."""
     from world4rl_policy.bc import train_and_save
 
     store = training_store(run, "demonstrations", "practice", "check")
@@ -105,7 +105,7 @@ def world_models(run: Run) -> None:
 
 
 def replay_check(run: Run) -> None:
-    """Does the dream tell success from failure on the start policy's fresh episodes?"""
+    """Does the dream tell success from failure on the scout policy's fresh episodes?"""
     from world4rl_wm.measures.replay import replay, verdicts
     from world4rl_wm.measures.replay_check import judge
 
@@ -142,7 +142,7 @@ def _clips(run: Run, store: EpisodeStore, replayed: Any, probability: Any, dream
 
 
 def uncertainty(run: Run) -> None:
-    """What the disagreement of the two world models means in real error, on the start policy's fresh episodes."""
+    """What the disagreement of the two world models means in real error, on the scout policy's fresh episodes."""
     from world4rl.calibrated_uncertainty import PICTURE, calibrate_checkpoint, run_figures
     from world4rl_wm.uncertainty.calibration import CalibrationConfig, UncertaintyError
 
@@ -164,7 +164,7 @@ def uncertainty(run: Run) -> None:
 
 
 def refinement(run: Run) -> None:
-    """PPO in the dream, the checkpoint chosen by the judge."""
+    """PPO in the dream, from filtered BC; the checkpoint is chosen by the judge."""
     from world4rl.refine import refine, save_refinement, with_horizon
     from world4rl_policy.actor_critic import GaussianPolicy
     from world4rl_wm.measures.replay_check import ReplayCheck
@@ -176,7 +176,7 @@ def refinement(run: Run) -> None:
     real = training_store(run, "demonstrations", "practice", "check")
     config = with_horizon(run.preset.refine_config(), max(info.length for info in practice_store.infos))
     result = refine(
-        GaussianPolicy.load(run.checkpoint("start")),
+        GaussianPolicy.load(run.checkpoint("filtered_bc")),
         check,
         dreamer(run, "a"),
         dreamer(run, "b"),
@@ -229,8 +229,8 @@ STAGES: dict[str, tuple[Callable[[Run], None], float]] = {
     "demonstrations": (demonstrations, 25),
     "behaviour cloning": (behaviour_cloning, 10),
     "practice": (practice, 50),
-    "start policy": (start_policy, 20),
-    "start practice": (start_practice, 20),
+    "scout policy": (scout_policy, 20),
+    "scout practice": (scout_practice, 20),
     "fresh episodes": (check_episodes, 35),
     "filtered BC": (filtered_bc, 20),
     "world models": (world_models, 480),

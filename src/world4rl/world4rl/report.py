@@ -18,14 +18,13 @@ from world4rl.report_measures import measured_groups
 COLOURS = {
     "bc": "var(--c1)",
     "filtered_bc": "var(--c2)",
-    "start": "var(--c1)",
     "refined": "var(--c3)",
     "graph": "var(--c4)",
 }
 VERDICTS = {
     "refine": "passed: refine",
     "refine_cautiously": "passed: refine with caution",
-    "keep": "not passed: the start policy is kept",
+    "keep": "not passed: filtered BC is kept",
 }
 
 
@@ -79,13 +78,13 @@ def view(data: RunData) -> dict[str, Any]:
 
 
 def kept_start(data: RunData) -> bool:
-    """Whether the run ended with the start policy, unrefined."""
+    """Whether the run ended with the policy that refinement began with."""
     return bool((data.summary.get("refinement") or {}).get("kept_start_policy"))
 
 
 def rename_kept(rate: Rate) -> Rate:
-    """What is called refined is the start policy where nothing was refined."""
-    return replace(rate, name="Result: the start policy, kept") if rate.key == "refined" else rate
+    """What is called refined is filtered BC where nothing was refined."""
+    return replace(rate, name="Result: filtered BC, kept") if rate.key == "refined" else rate
 
 
 def headline(data: RunData) -> str:
@@ -134,11 +133,11 @@ def _words(name: object) -> str:
 
 
 def dream(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """Imagined, judged and real success of start policy and refined policy, side by side."""
+    """Imagined, judged and real success before the refinement (of filtered BC) and after, side by side."""
     imagined, judged = summary.get("imagined_success") or {}, summary.get("judged_success") or {}
     rows = []
-    for key, name in (("start", "start policy"), ("refined", "refined policy")):
-        real = summary.get(f"{key}_success")
+    for key, policy, name in (("start", "filtered_bc", "before: filtered BC"), ("refined", "refined", "refined")):
+        real = summary.get(f"{policy}_success")
         row = {"name": name, "imagined": imagined.get(key), "judged": judged.get(key), "real": real}
         if row["imagined"] is not None or row["judged"] is not None:
             rows.append(row)
@@ -175,7 +174,7 @@ def success_curve(data: RunData) -> dict[str, Any]:
 def kl_curve(data: RunData) -> dict[str, Any]:
     series = [
         Series("per update", _column(data, "approx_kl"), "var(--c2)"),
-        Series("from the start policy", _column(data, "start_kl"), "var(--c4)", dots=True),
+        Series("from filtered BC", _column(data, "start_kl"), "var(--c4)", dots=True),
     ]
     return _figure("Refinement: KL divergence", series, "PPO iteration", "KL", log=True)
 

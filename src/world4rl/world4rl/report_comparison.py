@@ -17,7 +17,6 @@ from world4rl_policy.statistics import clustered_interval, compare
 PAIRS = {
     "refined − BC": ("bc", "refined"),
     "refined − filtered BC": ("filtered_bc", "refined"),
-    "refined − start": ("start", "refined"),
     "filtered BC − BC": ("bc", "filtered_bc"),
 }
 COLOURS = ("var(--c3)", "var(--c2)", "var(--c4)", "var(--c1)")

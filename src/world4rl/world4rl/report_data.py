@@ -15,7 +15,6 @@ from world4rl_wm.training.metrics_log import read_metrics
 POLICIES = {
     "bc": "Behaviour cloning",
     "filtered_bc": "Filtered BC",
-    "start": "Start of the refinement",
     "refined": "Refined in imagination",
 }
 LARGEST_CLIP = 4_000_000  # bytes; a report stays something to mail

@@ -74,7 +74,7 @@ def _refine(summary: dict[str, Any]) -> Step:
     if not refinement:
         return _missing("Practise in it")
     if refinement.get("kept_start_policy"):
-        return Step("Practise in it", "no", "the start policy was kept", "refused")
+        return Step("Practise in it", "no", "filtered BC was kept", "refused")
     before, after = refinement.get("judged_start"), refinement.get("judged_refined")
     return Step("Practise in it", f"{percent(before)} → {percent(after)}", "in the independent judge's dreams")
 

@@ -33,7 +33,7 @@ PURPOSES = (
     "demonstrate",
     "train",
     "random",
-    "start",
+    "scout",
     "replay_check",
     "evaluate",
     "deploy",

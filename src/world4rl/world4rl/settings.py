@@ -27,16 +27,16 @@ class CollectSettings:
     """Real episodes. Noise is the standard deviation added to each action, in action units (1 = a full step).
 
     `demonstrations` of the scripted operator are recorded over DDS; `policy_episodes` of the BC policy are dealt out
-    evenly over the noise levels `policy_noise`; `start_episodes` are of the policy that is then refined, with
-    `start_noise`; `random_episodes` explore.
+    evenly over the noise levels `policy_noise`; `scout_episodes` are of the scout policy (BC on the
+    demonstrations and on the successes among those), with `scout_noise`; `random_episodes` explore.
     """
 
     demonstrations: int
     demonstration_noise: float
     policy_episodes: int
     policy_noise: tuple[float, ...]
-    start_episodes: int
-    start_noise: float
+    scout_episodes: int
+    scout_noise: float
     random_episodes: int
     workers: int
 
@@ -72,7 +72,7 @@ class BcSettings:
 
 @dataclass(frozen=True)
 class ReplaySettings:
-    """Episodes of the start policy at PPO's noise, until there are enough of both outcomes or `max_episodes`."""
+    """Episodes of the scout policy at PPO's noise, until there are enough of both outcomes or `max_episodes`."""
 
     successes: int
     failures: int

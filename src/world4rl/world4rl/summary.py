@@ -14,9 +14,9 @@ from world4rl_policy.statistics import compare, wilson_interval
 if TYPE_CHECKING:
     from world4rl.run_folder import Run
 
-POLICIES = ("bc", "filtered_bc", "start", "refined")
+POLICIES = ("bc", "filtered_bc", "refined")
 PAIRS = {"refined_vs_bc": ("bc", "refined"), "refined_vs_filtered_bc": ("filtered_bc", "refined")}
-PAIRS |= {"refined_vs_start": ("start", "refined"), "filtered_bc_vs_bc": ("bc", "filtered_bc")}
+PAIRS |= {"filtered_bc_vs_bc": ("bc", "filtered_bc")}
 PACKAGES = ("torch", "diffusers", "numpy", "mujoco", "gym-hil", "metaworld", "ros-rclpy")
 
 
@@ -82,7 +82,7 @@ def conclusion(
     """One sentence: refined against BC and filtered BC, and whether the dream added anything."""
     if refinement["kept_start_policy"]:
         done = "Refinement found nothing better" if check["passed"] else "The dream was not trusted"
-        done += ", so the start policy was kept"
+        done += ", so filtered BC was kept"
         why = f" ({refinement['reason']})"
     else:
         done, why = "Refined in imagination", ""

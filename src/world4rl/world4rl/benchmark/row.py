@@ -85,11 +85,11 @@ def replay_check(run: Run) -> None:
 
 
 def refinement(run: Run) -> None:
-    """PPO in the dream where the check allows it; else the start policy is kept."""
+    """PPO in the dream where the check allows it; else filtered BC is kept."""
     if not undecidable(run):
         pipeline.refinement(run)
         return
-    shutil.copytree(run.checkpoint("start"), run.checkpoint("refined"), dirs_exist_ok=True)
+    shutil.copytree(run.checkpoint("filtered_bc"), run.checkpoint("refined"), dirs_exist_ok=True)
     values: dict[str, Any] = dict.fromkeys(
         ("imagined_start", "imagined_refined", "judged_start", "judged_refined", "start_kl")
     )
@@ -98,10 +98,10 @@ def refinement(run: Run) -> None:
 
 
 def evaluation(run: Run) -> None:
-    """Every policy on the same unseen start states; a kept start policy is not measured twice."""
+    """Every policy on the same unseen start states; a policy that was kept is not measured twice."""
     if run.read("refinement.json")["kept_start_policy"]:
-        pipeline.evaluation(run, ("bc", "filtered_bc", "start"))
-        run.write("evaluation/refined.json", run.read("evaluation/start.json"))
+        pipeline.evaluation(run, ("bc", "filtered_bc"))
+        run.write("evaluation/refined.json", run.read("evaluation/filtered_bc.json"))
     else:
         pipeline.evaluation(run)
 
@@ -111,8 +111,8 @@ GATHER: dict[str, Work] = {
     "demonstrations": (expert_demonstrations, 15),
     "behaviour cloning": (pipeline.behaviour_cloning, 15),
     "practice": (pipeline.practice, 45),
-    "start policy": (pipeline.start_policy, 30),
-    "start practice": (pipeline.start_practice, 30),
+    "scout policy": (pipeline.scout_policy, 30),
+    "scout practice": (pipeline.scout_practice, 30),
     "fresh episodes": (pipeline.check_episodes, 50),
     "filtered BC": (pipeline.filtered_bc, 30),
 }
