@@ -302,6 +302,24 @@ def test_unfinished_run_says_what_is_missing(tmp_path: Path) -> None:
     assert page.open == []
 
 
+def test_rounds_of_the_loop_are_shown_where_there_are_any(tmp_path: Path) -> None:
+    run = made_run(tmp_path / "run")
+    assert "round by round" not in Page(build_report(run).read_text()).text
+    first = {"round": 0, "real_episodes": 0, "success": 0.715, "ci95": [0.649, 0.773]}
+    pair = {"difference": 0.045, "ci95": [0.01, 0.08], "gained": 12, "lost": 3, "episodes": 200, "mcnemar_p": 0.035}
+    later = {"real_episodes": 50, "training_episodes": 640, "replay_check": {"j": 0.62}, "iteration": 24}
+    later |= {"judged_before": 0.7, "judged_after": 0.81, "against_before": pair, "reason": "best"}
+    rows = [first, first | later | {"round": 1, "success": 0.76, "ci95": [0.696, 0.814]}]
+    rows.append(rows[1] | {"round": 2, "real_episodes": 100, "iteration": 0, "reason": "J = 0.31 is below 0.5"})
+    (run / "loop.json").write_text(
+        json.dumps({"rounds": rows, "episodes_per_round": 50, "evaluation_episodes": 200}, indent=1)
+    )
+    page = Page(build_report(run).read_text())
+    for told in ("round by round", "76 %", "+4.5", "0.62", "iteration 24", "the policy before: J = 0.31 is below 0.5"):
+        assert told in page.text, told
+    assert page.open == []
+
+
 def test_failed_replay_check_is_not_dressed_up(tmp_path: Path) -> None:
     check = SUMMARY["replay_check"] | {"verdict": "keep", "passed": False, "reason": "J = 0.20 is below 0.5"}
     kept = {"refined_success": 0.5, "refinement": {"kept_start_policy": True}, "conclusion": "Kept."}

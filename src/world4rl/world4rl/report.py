@@ -14,6 +14,7 @@ from world4rl.report_concordance import concordance_section
 from world4rl.report_data import Rate, RunData, read_run
 from world4rl.report_loop import loop_steps
 from world4rl.report_measures import measured_groups
+from world4rl.report_rounds import rounds_section
 
 COLOURS = {
     "bc": "var(--c1)",
@@ -58,6 +59,7 @@ def view(data: RunData) -> dict[str, Any]:
         "colours": COLOURS,
         "paired": paired(summary),
         "dream": dream(summary),
+        "rounds": rounds_section(data.loop),
         "concordance": concordance_section(data.path),
         "curves": [curve for curve in curves if curve["svg"]],
         "missing_curves": [curve["title"] for curve in curves if not curve["svg"]],

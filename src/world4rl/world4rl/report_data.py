@@ -55,6 +55,7 @@ class RunData:
     refinement: list[dict[str, Any]]
     replay_check: dict[str, Any]
     measures: dict[str, Any]
+    loop: dict[str, Any]
     uncertainty: dict[str, Any]
     uncertainty_picture: str
     clips: list[Clip]
@@ -82,6 +83,7 @@ def read_run(run: Path | str) -> RunData:
         refinement=read_metrics(run / "refine" / "metrics.jsonl"),
         replay_check=summary.get("replay_check") or _json(run / "replay_check.json"),
         measures=_json(run / "measures" / "measures.json"),
+        loop=_json(run / "loop.json"),
         uncertainty=summary.get("uncertainty") or _json(run / "uncertainty.json"),
         uncertainty_picture=_picture(run / "uncertainty.png"),
         clips=clips,

@@ -21,7 +21,8 @@ def loop(
     In each round the newest policy acts from fresh start states, with noise. Most of these episodes enlarge the store
     that both world models and reward models then learn further from; the others are kept back for the replay check,
     together with earlier ones. A round's policy replaces the one before it only where the check passes and the judge
-    sees a gain. RUN/loop/round-NN has each round's stores, checkpoints and metrics, RUN/loop.json the table.
+    sees a gain. RUN/loop/round-NN has each round's stores, checkpoints and metrics, RUN/loop.json the table, which
+    the run's report shows as well.
     Interrupted, the same command goes on; with more --rounds and as many episodes for each, it adds rounds.
 
     Args:
@@ -33,6 +34,7 @@ def loop(
     from world4rl.load_run import load_run
     from world4rl.loop import FOLDER, RESULT, require_possible, run_loop
     from world4rl.presets import preset_values
+    from world4rl.report import build_report
 
     if rounds < 1 or real_episodes < rounds:
         raise CommandError("--rounds must be at least 1, --real-episodes at least --rounds")
@@ -43,6 +45,7 @@ def loop(
     found = run_loop(loaded, rounds, each)
     print("\n".join(table(found["rounds"])))
     print(f"success by the mean action on {found['evaluation_episodes']} held-out start states; {run / RESULT}")
+    print(f"report: {build_report(run)}")
 
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
