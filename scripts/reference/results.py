@@ -25,7 +25,7 @@ def demo_section(summaries: list[dict[str, Any]]) -> str:
     ]
     pairs = sorted({pair for s in summaries for pair in s["paired"]})
     differences = [(f"{s['seed']}", *(_difference(s["paired"].get(pair)) for pair in pairs)) for s in summaries]
-    names = [" minus ".join(POLICIES.get(name, name) for name in pair.split("_vs_")) for pair in pairs]
+    names = [" minus ".join(POLICIES[name] for name in pair.split("_vs_")) for pair in pairs]
     lines = [
         "## world4rl demo",
         f"Task `{summaries[0]['task']}`, {summaries[0]['episodes']} held-out start states for each seed. The means "
