@@ -7,7 +7,7 @@ from small_policy import small_contract
 from torch import Tensor
 
 from world4rl_policy.actor_critic import GaussianPolicy, PolicyConfig
-from world4rl_policy.ppo import PpoConfig
+from world4rl_policy.ppo_config import PpoConfig
 
 NETWORK = PolicyConfig(image_channels=1, image_size=8, action_dim=2, history=1, width=8, hidden=32)
 CONFIG = PpoConfig(

@@ -124,6 +124,7 @@ def test_learns_to_reach() -> None:
     assert rows[-1]["iteration"] == 40
     assert sum(row["imagined_success"] for row in rows[-5:]) > sum(row["imagined_success"] for row in rows[:5]) + 0.5
     assert rows[-1]["explained_variance"] > rows[0]["explained_variance"]
+    assert all(row["dream_s"] > 0 and row["learn_s"] > 0 for row in rows)
 
 
 def count_steps(optimizer: torch.optim.Optimizer) -> list[int]:

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from world4rl_policy.actor_critic import ValueFunction
 from world4rl_policy.advantage import explained_variance
-from world4rl_policy.ppo import Ppo, PpoConfig, start_kl
+from world4rl_policy.ppo import Ppo, start_kl
+from world4rl_policy.ppo_config import PpoConfig
 from world4rl_policy.value_normalisation import PopArt
 
 

@@ -13,6 +13,8 @@ from world4rl_wm.imagination.env import ImaginationConfig, ImaginationEnv
 from world4rl_wm.measures.replay import replay
 from world4rl_wm.model.frames import StartStates, to_float, to_uint8
 from world4rl_wm.model.world_model import WorldModel
+from world4rl_wm.precision import native_bfloat16
+from world4rl_wm.training.share import Share
 from world4rl_wm.uncertainty.ensemble import Ensemble
 
 CONTRACT = small_contract()
@@ -172,6 +174,34 @@ def test_dreams_are_dealt_out_evenly_among_world_models(store: EpisodeStore, mod
     assert torch.equal(frames, torch.cat(expected))
     with pytest.raises(ValueError, match="num_envs 4 must be a multiple of the 3 world models"):
         make_env(store, [model, other, other])
+
+
+def test_shares_of_a_batch_dream_its_rows(store: EpisodeStore, model: WorldModel) -> None:
+    """From the same starts with the same noise, whether the rows were drawn or given; others dream along."""
+    starts, along = StartStates.of(store, [0, 1, 2]), Ensemble((other_model(),))
+    config = ImaginationConfig(num_envs=ENVS, horizon=HORIZON, observed_frames=2)
+
+    def dreamed(share: Share, rows: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        reward = ScriptedReward([[0.0] * (ENVS // share.count)] * 2)
+        env = ImaginationEnv([model], [reward], starts, config, along, share)  # type: ignore[list-item]
+        assert env.num_envs == ENVS // share.count == env.observation_space.shape[0]
+        begun = env.reset(seed=9, rows=rows)[1]["start"]
+        for step in range(2):
+            observation, _, _, _, info = env.step(share.keep(some_actions(step)))
+        return begun, observation, info["uncertainty"]
+
+    for rows in (None, torch.tensor([2, 0, 1, 1])):
+        whole, parts = dreamed(Share(), rows), [dreamed(Share(index, 2), rows) for index in range(2)]
+        begun, observations, uncertainty = (torch.cat(column) for column in zip(*parts))
+        assert torch.equal(begun, whole[0])
+        most = 2e-2 if native_bfloat16("cpu") else 1e-5
+        torch.testing.assert_close(observations, whole[1], atol=most, rtol=0)
+        torch.testing.assert_close(uncertainty, whole[2], atol=most, rtol=0)
+    with pytest.raises(ValueError, match=r"imagination.num_envs 4 cannot be dealt out to 3 processes"):
+        ImaginationEnv([model], [never()], starts, config, share=Share(0, 3))  # type: ignore[list-item]
+    env = ImaginationEnv([model], [never()], starts, config, share=Share(0, 2))  # type: ignore[list-item]
+    with pytest.raises(ValueError, match="reset without reset_mask"):
+        env.reset(options={"reset_mask": torch.ones(2, dtype=torch.bool)})
 
 
 def test_uncertainty_comes_with_each_step_where_others_dream_along(store: EpisodeStore, model: WorldModel) -> None:

@@ -34,7 +34,7 @@ class Demonstrations:
     def __init__(self, store: EpisodeStore, episodes: Sequence[int], history: int):
         self.windows = FrameWindows(store, episodes, history)
         self.rows = self.windows.current
-        keep = torch.ones(len(self.rows), dtype=torch.bool)
+        keep = torch.ones_like(self.rows, dtype=torch.bool)
         start = 0
         for episode in episodes:
             info = store.infos[episode]
@@ -43,11 +43,13 @@ class Demonstrations:
             start += info.length
         self.rows = self.rows[keep]
 
-    def sample(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Frames ``(size, history, C, H, W)`` in [-1, 1] and actions ``(size, A)``."""
-        rows = self.rows[torch.randint(len(self.rows), (size,), generator=generator)]
+    def sample(
+        self, size: int, generator: torch.Generator, device: torch.device | str = "cpu"
+    ) -> tuple[Tensor, Tensor]:
+        """Frames ``(size, history, C, H, W)`` in [-1, 1] and actions ``(size, A)``; pixels travel as bytes."""
+        rows = self.rows[torch.randint(len(self.rows), (size,), generator=generator, device="cpu")]
         windows = self.windows
-        return to_float(windows.frames[windows.past(rows)]), windows.actions[rows]
+        return to_float(windows.frames[windows.past(rows)].to(device)), windows.actions[rows].to(device)
 
 
 def random_shift(frames: Tensor, pixels: int, generator: torch.Generator) -> Tensor:

@@ -10,11 +10,12 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class ClippedObjective:
-    """`gain` ``(B,)`` is to be maximised on average. `approx_kl` and `clip_fraction` are for the log."""
+    """Of every action, ``(B,)``: `gain` is to be maximised on average; the means of `kl` and of `clipped` (0 or 1) tell
+    how far the policy has gone."""
 
     gain: Tensor
-    approx_kl: float
-    clip_fraction: float
+    kl: Tensor
+    clipped: Tensor
 
 
 def clipped_objective(log_ratio: Tensor, advantage: Tensor, clip: float) -> ClippedObjective:
@@ -29,5 +30,5 @@ def clipped_objective(log_ratio: Tensor, advantage: Tensor, clip: float) -> Clip
     """
     ratio = log_ratio.exp()
     gain = torch.min(ratio * advantage, ratio.clamp(1 - clip, 1 + clip) * advantage)
-    kl = float(((ratio - 1) - log_ratio).mean().detach())
-    return ClippedObjective(gain, kl, float(((ratio - 1).abs() > clip).float().mean()))
+    kl = ((ratio - 1) - log_ratio).detach()
+    return ClippedObjective(gain, kl, ((ratio.detach() - 1).abs() > clip).float())

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from world4rl_policy.actor_critic import GaussianPolicy
+from world4rl_wm.training.share import Share
 
 
 class VectorEnv(Protocol):
-    """The part of the vector-environment contract that PPO uses; dream and simulator both have it."""
+    """The part of the vector-environment contract that PPO uses; dream and simulator both have it.
+
+    Its tensors are on the policy's device. Where several processes share a batch, `num_envs` are those of this process,
+    and all reset by the same seed.
+    """
 
     num_envs: int
 
@@ -45,6 +50,12 @@ class RolloutBatch:
         won = self.rewards > 0 if self.won is None else self.won
         return float((won & self.valid).any(0).float().mean())
 
+    def of_all(self, share: Share) -> RolloutBatch:
+        """With what all processes know of their episodes; observations, actions and `log_prob` stay this one's."""
+        columns = {name: share.gather(getattr(self, name), 1) for name in ("rewards", "values", "terminated", "valid")}
+        won = None if self.won is None else share.gather(self.won, 1)
+        return replace(self, **columns, last_value=share.gather(self.last_value), won=won)
+
 
 def collect(
     env: VectorEnv,
@@ -53,15 +64,20 @@ def collect(
     horizon: int,
     std: Tensor,
     generator: torch.Generator,
+    share: Share = Share(),  # noqa: B008 (frozen)
 ) -> RolloutBatch:
-    """Run the policy with exploration noise `std` ``(A,)`` for one batch of episodes of at most `horizon` steps."""
-    observation, _ = env.reset(seed=int(torch.randint(2**31, (), generator=generator)))
-    alive = torch.ones(env.num_envs, dtype=torch.bool)
+    """Run the policy with exploration noise `std` ``(A,)`` for one batch of episodes of at most `horizon` steps.
+
+    The noise comes from the CPU's `generator`: the same on every device.
+    """
+    observation, _ = env.reset(seed=int(torch.randint(2**31, (), generator=generator, device="cpu")))
+    alive = torch.ones(env.num_envs, dtype=torch.bool, device=observation.device)
+    whole = (env.num_envs * share.count, len(std))
     steps = []
     with torch.no_grad():
         for _ in range(horizon):
             distribution = policy.distribution(observation, std)
-            noise = torch.randn(distribution.mean.shape, generator=generator)
+            noise = share.keep(torch.randn(whole, generator=generator, device="cpu")).to(std.device)
             action = distribution.mean + std * noise
             following, reward, terminated, _, info = env.step(action)
             log_prob = distribution.log_prob(action).sum(-1)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -21,6 +23,13 @@ class PopArt:
     def std(self) -> float:
         variance = self._squares / self.count if self.count else 0.0
         return float(variance**0.5) if variance > 1e-8 else 1.0
+
+    def state_dict(self) -> dict[str, Any]:
+        """The moments, as JSON; the head belongs to the value function."""
+        return {"count": self.count, "mean": self.mean, "squares": self._squares}
+
+    def load_state_dict(self, values: dict[str, Any]) -> None:
+        self.count, self.mean, self._squares = values["count"], values["mean"], values["squares"]
 
     def normalise(self, returns: Tensor) -> Tensor:
         return (returns - self.mean) / self.std

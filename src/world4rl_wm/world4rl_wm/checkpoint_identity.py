@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
+
+from torch import nn
 
 from world4rl_wm.checkpoint import PROVENANCE, WEIGHTS
 
@@ -12,6 +15,14 @@ from world4rl_wm.checkpoint import PROVENANCE, WEIGHTS
 def weights_digest(checkpoint: Path) -> str:
     """16 hex digits that change with a checkpoint's weights."""
     return hashlib.sha256((checkpoint / WEIGHTS).read_bytes()).hexdigest()[:16]
+
+
+def module_digest(module: nn.Module) -> str:
+    """As `weights_digest`, of a model in memory, with its `config`."""
+    digest = hashlib.sha256(json.dumps(asdict(module.config)).encode())
+    for name, value in module.state_dict().items():
+        digest.update(name.encode() + value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
 
 
 def learned_from(checkpoint: Path, content_hash: str) -> bool:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from world4rl_wm.model.frames import StartStates, to_float
 from world4rl_wm.model.world_model import WorldModel
+from world4rl_wm.training.share import Share
 
 
 class Dream:
@@ -19,6 +20,7 @@ class Dream:
         actions: the actions between them, ``(B, T - 1, A)``.
         proprio: proprioception in the last two frames, ``(B, 2, P)``; estimated from the frames when it is not given.
         tasks: names of the dreams' tasks, B of them; None: the world model is not told.
+        share: of the batch that several processes dream together, with the noise that one process would see.
     """
 
     def __init__(
@@ -29,8 +31,10 @@ class Dream:
         seed: int | None = None,
         proprio: Tensor | None = None,
         tasks: Sequence[str] | None = None,
+        share: Share = Share(),  # noqa: B008 (frozen)
     ):
         self.world_model = world_model
+        self.share = share
         self.context = context
         self.tasks = tasks
         self._task = None if tasks is None else world_model.task_vectors(tasks)
@@ -42,24 +46,37 @@ class Dream:
         self.generator = None if seed is None else torch.Generator(context.device).manual_seed(seed)
 
     @classmethod
-    def from_start(cls, world_model: WorldModel, start: StartStates, seed: int | None = None) -> Dream:
+    def from_start(
+        cls,
+        world_model: WorldModel,
+        start: StartStates,
+        seed: int | None = None,
+        share: Share = Share(),  # noqa: B008 (frozen)
+    ) -> Dream:
         """Start where episodes begin: the first frame is repeated, and nothing has been done yet."""
         device = world_model.device
         context = to_float(start.frames).to(device).unsqueeze(1).repeat(1, world_model.history, 1, 1, 1)
         proprio = None
         if world_model.state_model is not None:
             proprio = start.proprio.to(device).unsqueeze(1).repeat(1, 2, 1)
-        return cls(world_model, context, seed=seed, proprio=proprio, tasks=start.tasks.tolist())
+        return cls(world_model, context, seed=seed, proprio=proprio, tasks=start.tasks.tolist(), share=share)
 
     def step(self, action: Tensor) -> Tensor:
         """Do `action` ``(B, A)``; returns the next frame ``(B, C, H, W)``."""
         actions = torch.cat([self.actions, action.unsqueeze(1)], dim=1)
         frame, self.proprio = self.world_model.step(
-            self.context, actions, self.proprio, self.generator, task=self._task
+            self.context, actions, self.proprio, noise=self._noise(), task=self._task
         )
         self.context = torch.cat([self.context[:, 1:], frame.unsqueeze(1)], dim=1)
         self.actions = actions[:, 1:]
         return frame
+
+    def _noise(self) -> Tensor | None:
+        """What diffusion starts from, ``(B, C, H, W)``; None: the world model draws it."""
+        if self.generator is None:
+            return None
+        shape = (len(self.context) * self.share.count, *self.context.shape[2:])
+        return self.share.keep(torch.randn(shape, device=self.context.device, generator=self.generator))
 
     def restart(self, which: Tensor, fresh: Dream) -> None:
         """Put the dreams of `fresh` in the places `which`, bool ``(B,)``; the noise goes on."""

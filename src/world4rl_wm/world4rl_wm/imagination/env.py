@@ -16,6 +16,7 @@ from world4rl_wm.imagination.dream import Dream
 from world4rl_wm.model.frames import StartStates
 from world4rl_wm.model.world_model import WorldModel
 from world4rl_wm.reward.model import RewardModel
+from world4rl_wm.training.share import Share
 from world4rl_wm.uncertainty.ensemble import Companions, Ensemble
 
 
@@ -60,6 +61,9 @@ class ImaginationEnv:
     every dream to start anew as soon as it ends resets those alone, gymnasium's way: ``options={"reset_mask": ended}``.
 
     With an `ensemble`, ``info["uncertainty"]`` ``(num_envs,)`` says how unsure each new frame is: what its kind means.
+
+    Several processes dream the batch of the configuration together, each its `share`; `num_envs` is what this one has.
+    Tensors are on the world model's device, but for ``info["start"]``, which counts rows in memory.
     """
 
     metadata: ClassVar[dict[str, Any]] = {"autoreset_mode": AutoresetMode.DISABLED}
@@ -71,15 +75,17 @@ class ImaginationEnv:
         starts: StartStates,
         config: ImaginationConfig,
         ensemble: Ensemble | None = None,
+        share: Share = Share(),  # noqa: B008 (frozen)
     ):
-        if config.num_envs % len(world_models):
-            raise ValueError(f"num_envs {config.num_envs} must be a multiple of the {len(world_models)} world models")
+        self.share = share
+        self.num_envs = share.size(config.num_envs, "imagination.num_envs")
+        if self.num_envs % len(world_models):
+            raise ValueError(f"num_envs {self.num_envs} must be a multiple of the {len(world_models)} world models")
         if config.needs_uncertainty and (ensemble is None or not (ensemble.models or ensemble.noise_dreams)):
             raise ValueError("max_uncertainty and uncertainty_penalty need an ensemble that dreams along")
         if config.progress_reward and reward_models[0].progress_net is None:
             raise ValueError("progress_reward needs a reward model that has learned progress (reward.network.progress)")
         self.config = config
-        self.num_envs = config.num_envs
         self.world_models, self.reward_models = world_models, reward_models
         self.ensemble = ensemble or Ensemble()
         self.starts = starts
@@ -87,8 +93,8 @@ class ImaginationEnv:
         pixels = (config.observed_frames, denoiser.image_channels, denoiser.image_size, denoiser.image_size)
         self.single_observation_space = spaces.Box(-1.0, 1.0, pixels, np.float32)
         self.single_action_space = spaces.Box(-1.0, 1.0, (denoiser.action_dim,), np.float32)
-        self.observation_space = batch_space(self.single_observation_space, config.num_envs)
-        self.action_space = batch_space(self.single_action_space, config.num_envs)
+        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
+        self.action_space = batch_space(self.single_action_space, self.num_envs)
         self._generator = torch.Generator()
         self._dreams: list[Dream] = []
         self._beside: list[Companions] = []
@@ -96,20 +102,21 @@ class ImaginationEnv:
     def reset(
         self, *, seed: int | None = None, rows: Tensor | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Start a batch of dreams, at `rows` of the start states or at random ones.
+        """Start a batch of dreams, at `rows` of the start states, those of all processes, or at random ones.
 
         With ``options["reset_mask"]``, bool ``(num_envs,)``, only those start anew; ``info["start"]`` of others is -1.
         """
         if seed is not None:
             self._generator.manual_seed(seed)
         if options and "reset_mask" in options:
-            return self._restart(torch.as_tensor(options["reset_mask"], dtype=torch.bool))
+            return self._restart(torch.as_tensor(options["reset_mask"], dtype=torch.bool, device="cpu"))
         if rows is None:
-            rows = torch.randint(len(self.starts), (self.num_envs,), generator=self._generator)
+            rows = torch.randint(len(self.starts), (self.config.num_envs,), generator=self._generator, device="cpu")
+        rows = self.share.keep(rows)
         parts = self.starts[rows].split(self.num_envs // len(self.world_models))
-        noise_seed = int(torch.randint(2**31, (), generator=self._generator))
+        noise_seed = int(torch.randint(2**31, (), generator=self._generator, device="cpu"))
         self._dreams = [
-            Dream.from_start(model, part, noise_seed + i)
+            Dream.from_start(model, part, noise_seed + i, self.share)
             for i, (model, part) in enumerate(zip(self.world_models, parts, strict=True))
         ]
         self._beside = [self.ensemble.along(dream) for dream in self._dreams]
@@ -121,8 +128,10 @@ class ImaginationEnv:
         return self._observation(), {"start": rows}
 
     def _restart(self, mask: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-        rows = torch.full((self.num_envs,), -1)
-        rows[mask] = torch.randint(len(self.starts), (int(mask.sum()),), generator=self._generator)
+        if self.share.count > 1:
+            raise ValueError("a batch that several processes share starts as a whole: reset without reset_mask")
+        rows = torch.full((self.num_envs,), -1, device="cpu")
+        rows[mask] = torch.randint(len(self.starts), (int(mask.sum()),), generator=self._generator, device="cpu")
         pieces = [piece.chunk(len(self._dreams)) for piece in (mask, rows)]
         for dream, beside, which, starts in zip(self._dreams, self._beside, *pieces, strict=True):
             if which.any():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
@@ -160,6 +162,14 @@ class StartStates:
 
     def __len__(self) -> int:
         return len(self.frames)
+
+    @property
+    def digest(self) -> str:
+        """Changes with any pixel, number or task."""
+        digest = hashlib.sha256(json.dumps(self.tasks.tolist()).encode())
+        for values in (self.frames, self.proprio):
+            digest.update(values.contiguous().numpy().data)
+        return digest.hexdigest()
 
     def __getitem__(self, rows: Tensor | slice) -> StartStates:
         return StartStates(self.frames[rows], self.proprio[rows], self.tasks[rows])

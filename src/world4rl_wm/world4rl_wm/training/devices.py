@@ -7,10 +7,24 @@ from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env
 
 
-def process_state() -> PartialState:
-    """accelerate's view of this process, joined to the others: over NCCL on GPUs, over gloo on CPUs.
+def process_state(cpu: bool = False) -> PartialState:
+    """accelerate's view of this process, joined to the others: over NCCL on GPUs, over gloo on CPUs (or with `cpu`).
 
     Called before anything else of accelerate: a bare PartialState() forgets `ACCELERATE_USE_CPU`, and takes each of
-    several processes without a GPU for the only one.
+    several processes without a GPU for the only one. Later calls find what the first one has made.
     """
-    return PartialState(cpu=parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available())
+    return PartialState(cpu=cpu or parse_flag_from_env("ACCELERATE_USE_CPU") or not torch.accelerator.is_available())
+
+
+def process_device(name: str = "auto") -> torch.device:
+    """Where this process computes. `auto`: on a GPU where there is one, each of several processes on its own.
+
+    Raises:
+        ValueError: several processes were sent to one GPU.
+    """
+    state = process_state(cpu=name == "cpu")
+    if name == "auto":
+        return state.device
+    if name != "cpu" and state.num_processes > 1:
+        raise ValueError(f"{state.num_processes} processes find their GPUs by themselves: leave the device at auto")
+    return torch.device(name)

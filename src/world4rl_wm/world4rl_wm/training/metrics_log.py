@@ -10,11 +10,14 @@ from typing import Any
 
 
 class MetricsLog:
-    """Append-only log; rows beyond `step` are dropped first, so that a resumed run does not repeat itself."""
+    """Append-only log; rows beyond `step` are dropped first, so that a resumed run does not repeat itself.
 
-    def __init__(self, path: Path, step: int = 0):
+    `counted` is the column that counts the steps.
+    """
+
+    def __init__(self, path: Path, step: int = 0, counted: str = "step"):
         self.path = path
-        self._rows = [row for row in read_metrics(path) if row.get("step", 0) <= step]
+        self._rows = [row for row in read_metrics(path) if row.get(counted, 0) <= step]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(json.dumps(row) + "\n" for row in self._rows))
 
@@ -28,6 +31,10 @@ class MetricsLog:
     def last(self, key: str) -> float:
         """The newest value of `key`, NaN when there is none."""
         return next((row[key] for row in reversed(self._rows) if key in row), math.nan)
+
+    def total(self, key: str) -> float:
+        """The sum of all values of `key`."""
+        return float(sum(row[key] for row in self._rows if key in row))
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -15,11 +16,20 @@ STATE = "state.safetensors"
 """The state's file in the folder of a training."""
 
 
+class Remembers(Protocol):
+    """Something that a loop keeps beside weights; what it remembers fits into JSON."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, values: dict[str, Any]) -> None: ...
+
+
 @dataclass
 class TrainingState:
     """A model, its average and its optimiser, with the step they are at.
 
-    `generators` by name: those whose random numbers a loop takes one after the other; `Draws` need no state.
+    `generators` by name: those whose random numbers a loop takes one after the other; `Draws` need no state. Where
+    parts of the model have optimisers of their own, `optimizers` has the others by name. `notes` by name: what else.
     """
 
     model: nn.Module
@@ -27,6 +37,8 @@ class TrainingState:
     average: dict[str, Tensor] | None = None
     step: int = 0
     generators: dict[str, torch.Generator] = field(default_factory=dict)
+    optimizers: dict[str, torch.optim.Optimizer] = field(default_factory=dict)
+    notes: dict[str, Remembers] = field(default_factory=dict)
 
     def update_average(self, decay: float) -> None:
         """Exponential moving average of the weights, with a warm-up so that early steps do not linger."""
@@ -44,11 +56,13 @@ class TrainingState:
         """Write `path` whole or not at all. `fingerprint` names the run it belongs to."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in (self.average or {}).items()}
-        for index, slots in self.optimizer.state_dict()["state"].items():
-            tensors |= {f"optimizer.{index}.{name}": torch.as_tensor(value) for name, value in slots.items()}
+        for prefix, optimizer in self._all_optimizers().items():
+            for index, slots in optimizer.state_dict()["state"].items():
+                tensors |= {f"{prefix}.{index}.{name}": torch.as_tensor(value) for name, value in slots.items()}
         tensors |= {f"generator.{name}": generator.get_state() for name, generator in self.generators.items()}
         building = path.with_name(f"{path.name}.building")  # one name: what a killed process left is overwritten
-        meta = {"step": str(self.step), "fingerprint": fingerprint}
+        notes = {name: note.state_dict() for name, note in self.notes.items()}
+        meta = {"step": str(self.step), "fingerprint": fingerprint, "notes": json.dumps(notes)}
         save_file({k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}, building, metadata=meta)
         building.replace(path)
 
@@ -64,19 +78,19 @@ class TrainingState:
         now = self.model.state_dict()
         average = {k[8:]: v for k, v in tensors.items() if k.startswith("average.")}
         self.average = {k: _in_order_of(now[k], v) for k, v in average.items()} or None
-        slots: dict[int, dict[str, Tensor]] = {}
-        for key, value in tensors.items():
-            if key.startswith("optimizer."):
-                _, index, name = key.split(".", 2)
-                slots.setdefault(int(index), {})[name] = value
-        state = self.optimizer.state_dict()
-        self.optimizer.load_state_dict({"state": slots, "param_groups": state["param_groups"]})
-        for parameter, own in self.optimizer.state.items():  # fused optimisers go through memory, not through indices
-            own.update({name: _in_order_of(parameter, v) for name, v in own.items() if v.shape == parameter.shape})
+        for prefix, optimizer in self._all_optimizers().items():
+            _restore_optimizer(optimizer, {k: v for k, v in tensors.items() if k.startswith(f"{prefix}.")})
         for name, generator in self.generators.items():
             generator.set_state(tensors[f"generator.{name}"].cpu())
+        values = json.loads(meta.get("notes", "{}"))
+        for name, note in self.notes.items():
+            note.load_state_dict(values[name])
         self.step = int(meta["step"])
         return True
+
+    def _all_optimizers(self) -> dict[str, torch.optim.Optimizer]:
+        """By the prefix of their tensors' names in the file."""
+        return {"optimizer": self.optimizer} | {f"optimizer-{name}": o for name, o in self.optimizers.items()}
 
 
 def one_cycle(optimizer: torch.optim.Optimizer, learning_rate: float, steps: int, step: int = 0) -> OneCycleLR:
@@ -91,6 +105,17 @@ def one_cycle(optimizer: torch.optim.Optimizer, learning_rate: float, steps: int
 def default_generator(device: torch.device) -> torch.Generator:
     """The generator that dropout and other layers draw from on `device`."""
     return torch.cuda.default_generators[device.index or 0] if device.type == "cuda" else torch.default_generator
+
+
+def _restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
+    """From tensors by ``prefix.index.slot``."""
+    slots: dict[int, dict[str, Tensor]] = {}
+    for key, value in tensors.items():
+        _, index, name = key.split(".", 2)
+        slots.setdefault(int(index), {})[name] = value
+    optimizer.load_state_dict({"state": slots, "param_groups": optimizer.state_dict()["param_groups"]})
+    for parameter, own in optimizer.state.items():  # fused optimisers go through memory, not through indices
+        own.update({name: _in_order_of(parameter, v) for name, v in own.items() if v.shape == parameter.shape})
 
 
 def _in_order_of(like: Tensor, value: Tensor) -> Tensor:

@@ -67,4 +67,4 @@ class Companions:
 
 
 def _same_start(model: WorldModel, dream: Dream, seed: int | None) -> Dream:
-    return Dream(model, dream.context, dream.actions, seed, dream.proprio, dream.tasks)
+    return Dream(model, dream.context, dream.actions, seed, dream.proprio, dream.tasks, dream.share)

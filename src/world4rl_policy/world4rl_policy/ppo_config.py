@@ -1,0 +1,45 @@
+"""The settings of PPO."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class PpoConfig:
+    """PPO's textbook settings, and what keeps an imagined gain real.
+
+    `std` is the exploration's standard deviation (the paper's upper bound is e^0; tighter stays nearer the data). It
+    is fixed unless `learn_std`, which starts there, learns the policy's own and keeps it within `min_std` and
+    `max_std`. `bc_coefficient` weighs the log-likelihood of real successful actions, `kl_coefficient` KL(pi || start
+    policy) on the dreamed states. `target_kl` ends an update early, `value_warm_up` iterations train the value function
+    alone. `normalise_value` has it learn normalised returns.
+    """
+
+    iterations: int = 60
+    horizon: int = 15
+    epochs: int = 3
+    minibatch_size: int = 256
+    policy_learning_rate: float = 5e-5
+    value_learning_rate: float = 5e-4
+    clip: float = 0.2
+    gamma: float = 0.97
+    gae_lambda: float = 0.95
+    std: float = 0.15
+    learn_std: bool = False
+    min_std: float = 0.02
+    max_std: float = 1.0
+    entropy_coefficient: float = 0.0
+    bc_coefficient: float = 0.1
+    bc_batch_size: int = 64
+    kl_coefficient: float = 0.0
+    target_kl: float = 0.05
+    value_warm_up: int = 4
+    normalise_value: bool = False
+    max_grad_norm: float = 0.5
+
+    def __post_init__(self) -> None:
+        if not 0 < self.min_std <= self.max_std:
+            raise ValueError(f"min_std {self.min_std} and max_std {self.max_std}: 0 < min_std <= max_std is needed")
+        if self.learn_std and not self.min_std <= self.std <= self.max_std:
+            raise ValueError(f"std {self.std} starts outside min_std {self.min_std} to max_std {self.max_std}")
