@@ -11,10 +11,10 @@ import yaml
 from dream_rig import policy, press_run, press_store, reward_model
 
 from world4rl import concordance as module
+from world4rl.checkpoint_choice import kept_checkpoint
 from world4rl.cli import main
 from world4rl.load_run import load_run
 from world4rl.presets import load_preset, preset_values
-from world4rl.refine import kept_checkpoint
 
 EPISODES = 2
 

@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from dream_rig import policy, press_store, reward_model, world_model
 
+from world4rl.checkpoint_choice import Refinement, Selection, kept_checkpoints
 from world4rl.dreamed import Dreamer, dreamed_outcomes
-from world4rl.refine import RefineConfig, Refinement, Selection, kept_checkpoints, practice_env, refine
-from world4rl_policy.ppo import PpoConfig
+from world4rl.refine import RefineConfig, practice_env, refine
+from world4rl_policy.ppo_config import PpoConfig
 from world4rl_wm.imagination.env import ImaginationConfig
 from world4rl_wm.measures.replay_check import ReplayCheck
 from world4rl_wm.model.frames import StartStates

@@ -43,7 +43,7 @@ def measure_concordance(run: Run, episodes: int) -> dict[str, Any]:
     dream, judge = dreamer(run, "a"), dreamer(run, "b")
     figures, judged = [], []
     for iteration, (path, real) in tried_policies.items():
-        policy = GaussianPolicy.load(path)
+        policy = GaussianPolicy.load(path, dream.world_model.device)
         imagined, _ = dreamed_outcomes(policy, dream, starts, imagination)
         success, belief = dreamed_outcomes(policy, judge, starts, imagination)
         judged.append(Tried(iteration, real, success.numpy(), belief.numpy()))
@@ -61,7 +61,7 @@ def policies(run: Run, chosen: int) -> dict[int, Path]:
 
     A run of an earlier version kept only the chosen one.
     """
-    from world4rl.refine import kept_checkpoints
+    from world4rl.checkpoint_choice import kept_checkpoints
 
     found = {0: run.checkpoint("filtered_bc")} | kept_checkpoints(run.path / "refine")
     found.setdefault(chosen, run.checkpoint("refined"))

@@ -12,6 +12,7 @@ from world4rl_wm.imagination.env import ImaginationConfig, ImaginationEnv
 from world4rl_wm.model.frames import StartStates
 from world4rl_wm.model.world_model import WorldModel
 from world4rl_wm.reward.model import RewardModel
+from world4rl_wm.training.share import Share
 
 
 @dataclass(frozen=True)
@@ -24,27 +25,41 @@ class Dreamer:
 
 @torch.no_grad()
 def dreamed_outcomes(
-    policy: GaussianPolicy, dreamer: Dreamer, starts: StartStates, config: ImaginationConfig
+    policy: GaussianPolicy,
+    dreamer: Dreamer,
+    starts: StartStates,
+    config: ImaginationConfig,
+    share: Share = Share(),  # noqa: B008 (frozen)
 ) -> tuple[Tensor, Tensor]:
     """Dreams of the policy's mean actions from every one of `starts`: success, bool ``(N,)``, and the belief in it.
 
     The belief ``(N,)`` in [0, 1] is the success probability that `hits` frames in a row reach: a dream succeeds where
-    it is above the reward model's threshold.
+    it is above the reward model's threshold. Both lie in the CPU's memory. Policy and dreamer are on one device; of
+    several processes each dreams its `share`, or everything where the starts cannot be dealt out evenly.
     """
     config = replace(  # success alone counts here
         config, num_envs=len(starts), max_uncertainty=None, uncertainty_penalty=0.0, progress_reward=0.0
     )
-    env = ImaginationEnv([dreamer.world_model], [dreamer.reward_model], starts, config)
-    observation, _ = env.reset(seed=0, rows=torch.arange(len(starts)))
-    success = torch.zeros(len(starts), dtype=torch.bool)
+    if len(starts) % share.count:
+        share = Share()
+    env = ImaginationEnv([dreamer.world_model], [dreamer.reward_model], starts, config, share=share)
+    observation, _ = env.reset(seed=0, rows=torch.arange(len(starts), device="cpu"))
+    success = torch.zeros(env.num_envs, dtype=torch.bool, device=observation.device)
     probabilities = []
     for _ in range(max(config.horizon, config.hits)):
         observation, _, terminated, _, info = env.step(policy.act(observation))
         success |= terminated
         probabilities.append(info["probability"])
-    return success, torch.stack(probabilities).unfold(0, config.hits, 1).amin(-1).amax(0)
+    belief = torch.stack(probabilities).unfold(0, config.hits, 1).amin(-1).amax(0)
+    return share.gather(success).cpu(), share.gather(belief).cpu()
 
 
-def dreamed_success(policy: GaussianPolicy, dreamer: Dreamer, starts: StartStates, config: ImaginationConfig) -> float:
-    """Success of the policy's mean actions in dreams from every one of `starts`."""
-    return float(dreamed_outcomes(policy, dreamer, starts, config)[0].float().mean())
+def dreamed_success(
+    policy: GaussianPolicy,
+    dreamer: Dreamer,
+    starts: StartStates,
+    config: ImaginationConfig,
+    share: Share = Share(),  # noqa: B008 (frozen)
+) -> float:
+    """Success of the policy's mean actions in dreams from every one of `starts`; all processes get the same number."""
+    return share.agreed(float(dreamed_outcomes(policy, dreamer, starts, config, share)[0].float().mean()))

@@ -99,11 +99,14 @@ def _read(
 
 
 def dreamer(run: Run, name: str) -> Dreamer:
-    """World model and reward model `name`, loaded."""
+    """World model and reward model `name`, loaded where this process computes: on a GPU where there is one."""
     from world4rl.dreamed import Dreamer
     from world4rl_wm.model.world_model import WorldModel
     from world4rl_wm.reward.model import RewardModel
+    from world4rl_wm.training.devices import process_device
 
+    device = process_device()
     return Dreamer(
-        WorldModel.load(run.checkpoint(f"world_model_{name}")), RewardModel.load(run.checkpoint(f"reward_{name}"))
+        WorldModel.load(run.checkpoint(f"world_model_{name}"), device),
+        RewardModel.load(run.checkpoint(f"reward_{name}"), device),
     )

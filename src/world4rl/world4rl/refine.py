@@ -3,43 +3,34 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 import json
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
 
 import torch
+from torch import Tensor
 from tqdm import tqdm
 
+from world4rl.checkpoint_choice import CheckpointChoice, Refinement, Selection
 from world4rl.dreamed import Dreamer, dreamed_success
+from world4rl.refinement_journal import RefinementJournal, refinement_log
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_policy.bc import Demonstrations
-from world4rl_policy.ppo import Ppo, PpoConfig, start_kl
+from world4rl_policy.ppo import Ppo, start_kl
+from world4rl_policy.ppo_config import PpoConfig
+from world4rl_wm.checkpoint_identity import module_digest
 from world4rl_wm.imagination.env import ImaginationConfig, ImaginationEnv
 from world4rl_wm.measures.replay_check import ReplayCheck
 from world4rl_wm.model.frames import StartStates
+from world4rl_wm.training.devices import process_state
 from world4rl_wm.training.memory import keep_freed_memory
-from world4rl_wm.training.metrics_log import MetricsLog
+from world4rl_wm.training.share import Share
 from world4rl_wm.uncertainty.ensemble import Ensemble
-
-
-@dataclass(frozen=True)
-class Selection:
-    """How the checkpoint is chosen: every `every` iterations `episodes` dreams of the judge, from its own start frames.
-
-    A checkpoint must beat the start policy there by `margin` and stay within `max_start_kl` of it; otherwise the start
-    policy is kept. `by` the `dream` that it practises in instead, or the `last` one whatever anybody says, is for
-    finding out what the judge is good for.
-    """
-
-    by: Literal["judge", "dream", "last"] = "judge"
-    every: int = 10
-    episodes: int = 128
-    margin: float = 0.02
-    max_start_kl: float = 5.0
 
 
 @dataclass(frozen=True)
@@ -61,34 +52,6 @@ class RefineConfig:
     verified_success: bool = False
 
 
-@dataclass(frozen=True)
-class Refinement:
-    """What came out: which iteration was kept (0: the start policy), and how it did in the judge's dreams."""
-
-    policy: GaussianPolicy
-    iteration: int
-    imagined_start: float
-    imagined_refined: float
-    judged_start: float
-    judged_refined: float
-    start_kl: float
-    reason: str
-
-    def to_dict(self) -> dict[str, Any]:
-        values = {k: v for k, v in vars(self).items() if k != "policy"}
-        return values | {"kept_start_policy": self.iteration == 0}
-
-
-def kept_checkpoint(out: Path, iteration: int) -> Path:
-    """Where the refinement in `out` keeps the policy of an iteration that the judge has seen."""
-    return out / "checkpoints" / f"iteration-{iteration:04d}"
-
-
-def kept_checkpoints(out: Path) -> dict[int, Path]:
-    """All that the refinement in `out` has kept, by iteration."""
-    return {int(path.name.removeprefix("iteration-")): path for path in sorted(out.glob("checkpoints/iteration-????"))}
-
-
 def with_horizon(config: RefineConfig, steps: int) -> RefineConfig:
     """Dreams as long as the longest real episode."""
     return replace(
@@ -106,11 +69,17 @@ def cautious(config: RefineConfig) -> RefineConfig:
     return replace(config, ppo=ppo)
 
 
-def practice_env(dream: Dreamer, judge: Dreamer, starts: StartStates, config: RefineConfig) -> ImaginationEnv:
+def practice_env(
+    dream: Dreamer,
+    judge: Dreamer,
+    starts: StartStates,
+    config: RefineConfig,
+    share: Share = Share(),  # noqa: B008 (frozen)
+) -> ImaginationEnv:
     """The dream to practise in. Where its settings ask for a second opinion, the judge's models give it."""
     readers = [dream.reward_model, judge.reward_model] if config.verified_success else [dream.reward_model]
     beside = Ensemble((judge.world_model,)) if config.imagination.needs_uncertainty else None
-    return ImaginationEnv([dream.world_model], readers, starts, config.imagination, beside)
+    return ImaginationEnv([dream.world_model], readers, starts, config.imagination, beside, share)
 
 
 def refine(
@@ -126,63 +95,86 @@ def refine(
     seed: int = 0,
     progress: bool = True,
 ) -> Refinement:
-    """Refine `start` in `dream` as far as `judge` confirms it.
+    """Refine `start` in `dream` as far as `judge` confirms it, on the device that both dreamers are on.
+
+    The same call goes on after the last iteration that an interrupted one has finished, and ends with the same policy.
+    Processes that accelerate or torchrun have started practise together; each call returns the same.
 
     Args:
         check: the replay check of `dream`; where it refuses, the start policy is kept.
         starts, judge_starts: where dreams begin; disjoint.
         successes: real successful episodes for the BC term.
-        out: folder for metrics.jsonl, and for the policies that the judge has seen.
+        out: folder for metrics.jsonl, the state to go on from, and the policies that the judge has seen.
     """
     keep_freed_memory()
-    shutil.rmtree(out / "checkpoints", ignore_errors=True)  # of an interrupted attempt
-    log = MetricsLog(out / "metrics.jsonl", step=-1)
-    judge_starts = judge_starts[: config.selection.episodes]
-    imagined_start = dreamed_success(start, dream, starts[: config.selection.episodes], config.imagination)
-    judged_start = dreamed_success(start, judge, judge_starts, config.imagination)
-    log.write(iteration=0, judged_success=judged_start, start_kl=0.0, imagined_mean_success=imagined_start)
-    kept = Refinement(start, 0, imagined_start, imagined_start, judged_start, judged_start, 0.0, check.reason)
+    share, device, few = Share.of(process_state()), dream.world_model.device, config.selection.episodes
+    start = copy.deepcopy(start).to(device)
+    imagined, judged = (
+        partial(dreamed_success, dreamer=who, starts=where[:few], config=config.imagination, share=share)
+        for who, where in ((dream, starts), (judge, judge_starts))
+    )
+    choice = CheckpointChoice(config.selection, start, imagined, judged, out, seed)
     if not check.passed:
-        return kept
+        row = choice.begin()
+        if share.main:
+            refinement_log(out).write(**row)
+        return choice.result(check.reason)
     if check.verdict == "refine_cautiously":
         config = cautious(config)
+    generator = torch.Generator("cpu").manual_seed(seed + 1)
+    demonstrations = Demonstrations(*successes, start.history)
+    reference, _ = demonstrations.sample(256, torch.Generator("cpu").manual_seed(seed), device)
+
+    def imitated(size: int) -> tuple[Tensor, Tensor]:
+        return demonstrations.sample(size, generator, device)
+
+    env = practice_env(dream, judge, starts, config, share)
     policy = copy.deepcopy(start).requires_grad_(True)
-    env = practice_env(dream, judge, starts, config)
-    generator = torch.Generator().manual_seed(seed + 1)
-    demonstrations = Demonstrations(*successes, policy.history)
-    ppo = Ppo(policy, env, config.ppo, lambda size: demonstrations.sample(size, generator), seed)
-    reference, _ = demonstrations.sample(256, torch.Generator().manual_seed(seed))
-    best = kept
-    choice = config.selection
-    threshold = (imagined_start if choice.by == "dream" else judged_start) + choice.margin
-    reason = f"no checkpoint was better than the start policy in the {choice.by}'s dreams"
-    bar = tqdm(range(config.ppo.iterations), desc="PPO in imagination", unit="iteration", disable=not progress)
-    for iteration in bar:
+    ppo = Ppo(policy, env, config.ppo, imitated, seed, share=share)
+    state = ppo.training_state({"demonstrations": generator}, {"choice": choice})
+    identity = _identity((start, dream, judge), (starts, judge_starts), successes, config, seed)
+    journal = RefinementJournal(out, state, identity, share)
+    if journal.resumed:
+        ppo.iteration = state.step
+    else:
+        if share.main:
+            shutil.rmtree(out / "checkpoints", ignore_errors=True)
+        journal.write(choice.begin())
+    bar = tqdm(
+        total=config.ppo.iterations,
+        initial=ppo.iteration,
+        desc="PPO in imagination",
+        unit="iteration",
+        disable=not (progress and share.main),
+    )
+    while ppo.iteration < config.ppo.iterations and not choice.stopped:
         row = ppo.iterate()
-        if (iteration + 1) % choice.every == 0:
-            kl = start_kl(policy, start, reference, config.ppo.std)
-            judged = dreamed_success(policy, judge, judge_starts, config.imagination)
-            policy.save(kept_checkpoint(out, iteration + 1), metrics={"judged_success": judged}, seed=seed)
-            row |= {"judged_success": judged, "start_kl": kl}
-            if kl > choice.max_start_kl:
-                log.write(**row)
-                reason = f"stopped: the policy has gone too far from the start (KL {kl:.2f})"
-                break
-            seen = judged
-            if choice.by == "dream":
-                seen = dreamed_success(policy, dream, starts[: choice.episodes], config.imagination)
-            if seen >= threshold or choice.by == "last":
-                threshold = seen + 1e-9
-                imagined = dreamed_success(policy, dream, starts[: choice.episodes], config.imagination)
-                chosen = copy.deepcopy(policy).eval().requires_grad_(False)
-                chosen_reason = "the last one" if choice.by == "last" else f"best in the {choice.by}'s dreams"
-                best = Refinement(
-                    chosen, iteration + 1, imagined_start, imagined, judged_start, judged, kl, chosen_reason
-                )
-        log.write(**row)
-        bar.set_postfix(imagined=f"{row['imagined_success']:.2f}", judged=f"{best.judged_refined:.2f}")
+        if choice.due(ppo.iteration):
+            distance = share.agreed(start_kl(policy, start, reference, config.ppo.std))
+            row |= choice.look(policy, ppo.iteration, distance)
+        journal.write(row)
+        bar.update()
+        bar.set_postfix(imagined=f"{row['imagined_success']:.2f}", judged=f"{choice.best.judged_refined:.2f}")
     bar.close()
-    return best if best.iteration else replace(best, reason=reason)
+    if share.main:
+        print(f"refinement: {journal.times()}")
+    return choice.result()
+
+
+def _identity(
+    models: tuple[GaussianPolicy, Dreamer, Dreamer],
+    starts: tuple[StartStates, StartStates],
+    successes: tuple[EpisodeStore, Sequence[int]],
+    config: RefineConfig,
+    seed: int,
+) -> str:
+    """Changes with whatever decides what a refinement comes to."""
+    policy, *dreamers = models
+    networks = [policy, *(model for dreamer in dreamers for model in (dreamer.world_model, dreamer.reward_model))]
+    store, episodes = successes
+    values = [asdict(config), seed, store.content_hash, list(episodes), [states.digest for states in starts]]
+    values += [module_digest(network) for network in networks]
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
 def save_refinement(result: Refinement, out: Path, config: RefineConfig, seed: int) -> Path:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from world4rl.refine import Caution, RefineConfig, Selection
+from world4rl.checkpoint_choice import Selection
+from world4rl.refine import Caution, RefineConfig
 from world4rl_data.contract import TaskContract
 from world4rl_policy.actor_critic import PolicyConfig
 from world4rl_policy.bc import BcTraining
-from world4rl_policy.ppo import PpoConfig
+from world4rl_policy.ppo_config import PpoConfig
 from world4rl_wm.imagination.env import ImaginationConfig
 from world4rl_wm.measures.replay_check import ReplayCheckConfig
 from world4rl_wm.model.denoiser import DenoiserConfig

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from world4rl.commands.common import CommandError, Overrides, PresetOption, SeedOption
+from world4rl_wm.training.processes import main_process
 
 if TYPE_CHECKING:
-    from world4rl.refine import RefineConfig, Refinement
+    from world4rl.checkpoint_choice import Refinement
+    from world4rl.refine import RefineConfig
     from world4rl_data.store import EpisodeStore
     from world4rl_wm.measures.replay_check import ReplayCheckConfig
 
@@ -23,6 +25,7 @@ def refine(
     store: Path,
     check: Path,
     out: Path,
+    device: str = "auto",
     preset: PresetOption = "tiny",
     seed: SeedOption = 0,
     settings: Overrides = (),
@@ -32,6 +35,9 @@ def refine(
     First the replay check: fresh real episodes of the policy are dreamed again; where the dream cannot tell their
     successes from their failures, the policy is kept as it is, the reason is printed, and the exit code is still 0.
 
+    Interrupted, the same command goes on after the last finished iteration. On several devices:
+    `torchrun --nproc-per-node N -m world4rl refine ...`.
+
     Args:
         policy: Checkpoint of the start policy.
         world_model: World model to dream in.
@@ -40,7 +46,8 @@ def refine(
         judge_reward: Independently trained reward model for the judge.
         store: Store whose first frames start the dreams and whose successes feed the BC term.
         check: Store of fresh episodes of the start policy with exploration noise, seen by no training.
-        out: Checkpoint folder to write; settings, replay check and metrics by iteration go to OUT.training.
+        out: Checkpoint folder to write; settings, replay check, state and metrics by iteration go to OUT.training.
+        device: Where everything runs: auto (a GPU where there is one), cpu, cuda ...
     """
     from dataclasses import asdict
 
@@ -64,7 +71,9 @@ def refine(
     if record.finished and out.is_dir():
         print(f"{out} is there already, made by the same command")
         return
-    result = _refine(names, real, fresh, work, config, values.replay_check.limits, seed)
+    result = _refine(names, real, fresh, work, config, values.replay_check.limits, seed, device)
+    if not main_process():
+        return
     save_refinement(result, out, config, seed)
     record.finish()
     print(f"{out}: iteration {result.iteration} kept ({result.reason})")
@@ -79,6 +88,7 @@ def _refine(
     config: RefineConfig,
     limits: ReplayCheckConfig,
     seed: int,
+    device: str,
 ) -> Refinement:
     """Load the models, do the replay check, refine."""
     from world4rl.dreamed import Dreamer
@@ -90,16 +100,19 @@ def _refine(
     from world4rl_wm.model.frames import StartStates
     from world4rl_wm.model.world_model import WorldModel
     from world4rl_wm.reward.model import RewardModel
+    from world4rl_wm.training.devices import process_device, process_state
+    from world4rl_wm.training.share import Share
 
     contract = real.contract
     successes = real.select(outcome=Outcome.SUCCESS)
     if not successes:
         raise CommandError(f"{real.path} holds no success: the BC term needs some")
+    place = process_device(device)
     start = GaussianPolicy.load(names["policy"], contract=contract)
     dream, judges = (
         Dreamer(
-            WorldModel.load(names[f"{who}world_model"], contract=contract),
-            RewardModel.load(names[f"{who}reward"], contract=contract),
+            WorldModel.load(names[f"{who}world_model"], place, contract),
+            RewardModel.load(names[f"{who}reward"], place, contract),
         )
         for who in ("", "judge_")
     )
@@ -108,8 +121,9 @@ def _refine(
         raise CommandError(f"{fresh.path} holds no labelled episode: the replay check compares outcomes")
     dreamed = replay(dream.world_model, fresh, labelled, seed)
     _, success = verdicts(dreamed, dream.reward_model, config.imagination.hits)
-    check = judge(dreamed.real_success, success, limits)
-    (work / "replay_check.json").write_text(json.dumps(check.to_dict(), indent=2))
-    print(f"replay check: TPR {check.tpr:.2f}, FPR {check.fpr:.2f}, {check.reason}")
+    check = Share.of(process_state()).agreed(judge(dreamed.real_success, success, limits))
+    if main_process():
+        (work / "replay_check.json").write_text(json.dumps(check.to_dict(), indent=2))
+        print(f"replay check: TPR {check.tpr:.2f}, FPR {check.fpr:.2f}, {check.reason}")
     starts = StartStates.of(real, range(len(real))), StartStates.of(fresh, range(len(fresh)))
     return refine_policy(start, check, dream, judges, *starts, (real, successes), work, config, seed)

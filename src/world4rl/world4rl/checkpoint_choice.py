@@ -1,0 +1,140 @@
+"""Which of its policies a refinement keeps: the one that does best in dreams that it was never optimised in."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from world4rl_policy.actor_critic import GaussianPolicy
+from world4rl_wm.training.processes import main_process
+
+Success = Callable[[GaussianPolicy], float]
+"""The share of start states that a policy solves in somebody's dreams."""
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How the checkpoint is chosen: every `every` iterations `episodes` dreams of the judge, from its own start frames.
+
+    A checkpoint must beat the start policy there by `margin` and stay within `max_start_kl` of it; otherwise the start
+    policy is kept. `by` the `dream` that it practises in instead, or the `last` one whatever anybody says, is for
+    finding out what the judge is good for.
+    """
+
+    by: Literal["judge", "dream", "last"] = "judge"
+    every: int = 10
+    episodes: int = 128
+    margin: float = 0.02
+    max_start_kl: float = 5.0
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """What came out: which iteration was kept (0: the start policy), and how it did in the judge's dreams."""
+
+    policy: GaussianPolicy
+    iteration: int
+    imagined_start: float
+    imagined_refined: float
+    judged_start: float
+    judged_refined: float
+    start_kl: float
+    reason: str
+
+    def figures(self) -> dict[str, Any]:
+        """All but the policy."""
+        return {k: v for k, v in vars(self).items() if k != "policy"}
+
+    def to_dict(self) -> dict[str, Any]:
+        return self.figures() | {"kept_start_policy": self.iteration == 0}
+
+
+def kept_checkpoint(out: Path, iteration: int) -> Path:
+    """Where the refinement in `out` keeps the policy of an iteration that the judge has seen."""
+    return out / "checkpoints" / f"iteration-{iteration:04d}"
+
+
+def kept_checkpoints(out: Path) -> dict[int, Path]:
+    """All that the refinement in `out` has kept, by iteration."""
+    return {int(path.name.removeprefix("iteration-")): path for path in sorted(out.glob("checkpoints/iteration-????"))}
+
+
+class CheckpointChoice:
+    """Sees a policy now and then while it learns, keeps what it has seen in `out`, and remembers the best.
+
+    `imagined` is success in the dream that the policy practises in, `judged` in the judge's. It begins with `begin`, or
+    goes on with what `state_dict` told.
+    """
+
+    def __init__(
+        self, selection: Selection, start: GaussianPolicy, imagined: Success, judged: Success, out: Path, seed: int
+    ):
+        self.selection, self._imagined, self._judged = selection, imagined, judged
+        self._out, self._seed = out, seed
+        self.best = Refinement(start, 0, 0.0, 0.0, 0.0, 0.0, 0.0, "")
+        self._to_reach = 0.0
+        self._end = ""
+
+    def begin(self) -> dict[str, float]:
+        """Measure the start policy, which is to be beaten; returns what to log."""
+        began = time.perf_counter()
+        imagined, judged = self._imagined(self.best.policy), self._judged(self.best.policy)
+        self.best = Refinement(self.best.policy, 0, imagined, imagined, judged, judged, 0.0, "")
+        self._to_reach = (imagined if self.selection.by == "dream" else judged) + self.selection.margin
+        values = {"iteration": 0, "judged_success": judged, "start_kl": 0.0, "imagined_mean_success": imagined}
+        return values | {"judge_s": round(time.perf_counter() - began, 4)}
+
+    def due(self, iteration: int) -> bool:
+        """Whether it wants to see the policy after this iteration."""
+        return iteration % self.selection.every == 0
+
+    def look(self, policy: GaussianPolicy, iteration: int, start_kl: float) -> dict[str, float]:
+        """See a policy that is `start_kl` away from the start; returns what to log."""
+        began, by = time.perf_counter(), self.selection.by
+        judged = self._judged(policy)
+        if main_process():
+            policy.save(kept_checkpoint(self._out, iteration), metrics={"judged_success": judged}, seed=self._seed)
+        if start_kl > self.selection.max_start_kl:
+            self._end = f"stopped: the policy has gone too far from the start (KL {start_kl:.2f})"
+        else:
+            seen = self._imagined(policy) if by == "dream" else judged
+            if seen >= self._to_reach or by == "last":
+                self._to_reach = seen + 1e-9
+                self.best = replace(
+                    self.best,
+                    policy=copy.deepcopy(policy).eval().requires_grad_(False),
+                    iteration=iteration,
+                    imagined_refined=self._imagined(policy),
+                    judged_refined=judged,
+                    start_kl=start_kl,
+                    reason="the last one" if by == "last" else f"best in the {by}'s dreams",
+                )
+        return {"judged_success": judged, "start_kl": start_kl, "judge_s": round(time.perf_counter() - began, 4)}
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the policy must not go any further."""
+        return bool(self._end)
+
+    def result(self, reason: str = "") -> Refinement:
+        """The best policy; where that is the start policy, `reason` says why, or what the choice knows of it."""
+        if self.best.iteration:
+            return self.best
+        none = f"no checkpoint was better than the start policy in the {self.selection.by}'s dreams"
+        return replace(self.best, reason=reason or self._end or none)
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it remembers; the best policy itself is among those kept."""
+        return {"best": self.best.figures(), "to_reach": self._to_reach, "end": self._end}
+
+    def load_state_dict(self, values: dict[str, Any]) -> None:
+        policy, iteration = self.best.policy, values["best"]["iteration"]
+        if iteration:
+            device = next(policy.parameters()).device
+            policy = GaussianPolicy.load(kept_checkpoint(self._out, iteration), device).requires_grad_(False)
+        self.best = Refinement(policy, **values["best"])
+        self._to_reach, self._end = values["to_reach"], values["end"]

@@ -1,0 +1,43 @@
+"""What a refinement writes down while it runs: a row for every iteration, and the state to go on from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from world4rl_wm.training.metrics_log import MetricsLog
+from world4rl_wm.training.share import Share
+from world4rl_wm.training.state import STATE, TrainingState
+
+METRICS = "metrics.jsonl"
+
+
+class RefinementJournal:
+    """Goes on in `folder` where the refinement `fingerprint` was, else begins anew. The main process alone writes."""
+
+    def __init__(self, folder: Path, state: TrainingState, fingerprint: str, share: Share):
+        self._path, self._state, self._fingerprint = folder / STATE, state, fingerprint
+        self.resumed = state.restore(self._path, fingerprint)
+        share.wait()  # all have read the state before anybody writes one
+        self._log = refinement_log(folder, state.step if self.resumed else -1) if share.main else None
+
+    def write(self, row: dict[str, float]) -> None:
+        """The row of the iteration that is over, then the state: what is killed between them is done again."""
+        if self._log is not None:
+            self._log.write(**row)
+            self._state.step = int(row["iteration"])
+            self._state.save(self._path, self._fingerprint)
+
+    def times(self) -> str:
+        """Where the time of all iterations went, for people."""
+        if self._log is None:
+            return ""
+        practice, choice, learning = (self._log.total(name) for name in ("dream_s", "judge_s", "learn_s"))
+        share = learning / max(practice + choice + learning, 1e-9)
+        return f"{practice:.0f} s of dreams to learn from, {choice:.0f} s of dreams to choose by, " + (
+            f"{learning:.0f} s of PPO's own arithmetic ({share:.0%})"
+        )
+
+
+def refinement_log(folder: Path, iteration: int = -1) -> MetricsLog:
+    """metrics.jsonl of a refinement, without what it holds of later iterations."""
+    return MetricsLog(folder / METRICS, iteration, counted="iteration")

@@ -1,0 +1,71 @@
+"""Refinement follows its models to their device: whatever it makes without saying where would not be there."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+import torch
+from micro_refinement import curve, micro_refinement, micro_store
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+MAKERS = (torch.arange, torch.as_tensor, torch.empty, torch.eye, torch.full, torch.linspace, torch.ones, torch.rand)
+MAKERS += (torch.randint, torch.randn, torch.randperm, torch.tensor, torch.zeros)
+CHECKED = ("world4rl.", "world4rl_policy.", "world4rl_wm.imagination.", "world4rl_wm.uncertainty.")
+
+
+class Elsewhere(TorchFunctionMode):
+    """Puts each tensor that refinement's own code makes without naming a device where no other tensor is, on `meta`.
+
+    So does a GPU's user with a tensor that is left on the CPU: the first operation on both fails.
+    """
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        if function in MAKERS and "device" not in kwargs and self._checked(sys._getframe(1)):
+            kwargs = {**kwargs, "device": "meta"}
+        return function(*args, **kwargs)
+
+    @staticmethod
+    def _checked(caller: FrameType) -> bool:
+        """Networks are made on the CPU and moved as a whole."""
+        networks = caller.f_code.co_name == "__init__" and isinstance(caller.f_locals.get("self"), nn.Module)
+        return caller.f_globals["__name__"].startswith(CHECKED) and not networks
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+def test_the_check_finds_what_was_forgotten() -> None:
+    forgetful: dict[str, Any] = {"__name__": "world4rl_policy.forgetful", "torch": torch}
+    exec("def start(like):\n    return like + torch.zeros(2)\n", forgetful)
+    assert forgetful["start"](torch.ones(2)).tolist() == [1.0, 1.0]
+    with Elsewhere(), pytest.raises(RuntimeError, match="meta"):
+        forgetful["start"](torch.ones(2))
+
+
+def test_every_tensor_is_made_where_the_models_are(tmp_path: Path, one_thread: None) -> None:
+    for name in ("plain", "checked"):
+        micro_store(tmp_path / name)
+    micro_refinement(tmp_path / "plain")
+    with Elsewhere():
+        micro_refinement(tmp_path / "checked", device="cpu")
+    assert curve(tmp_path / "checked" / "out") == curve(tmp_path / "plain" / "out")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_on_a_gpu(tmp_path: Path) -> None:
+    micro_store(tmp_path)
+    result = micro_refinement(tmp_path, device="cuda")
+    assert result.policy.std.device.type == "cuda" and result.iteration == 3
+    assert [row["iteration"] for row in curve(tmp_path / "out")] == list(range(9))
