@@ -6,12 +6,12 @@ from typing import Any
 
 from ..pictures import free_camera
 
-# Look-at [m], distance [m], azimuth and elevation [deg]. Both see the hand's whole space and the objects of all tasks,
-# from two sides: one alone cannot tell near from far along its own line of sight. Meta-World's own cameras stand so far
-# away that objects are 2 of 32 pixels.
+# Look-at [m], distance [m], azimuth and elevation [deg]. Both see where hand and object meet, from two sides: one alone
+# cannot tell near from far along its own line of sight. Nearer, levers would leave the picture; farther away there is
+# more arm to dream and less of what decides. Meta-World's own cameras stand so far off that objects are 2 of 32 pixels.
 VIEWS = {
-    "front": ((0.0, 0.66, 0.13), 0.85, 155.0, -32.0),
-    "side": ((0.0, 0.66, 0.13), 0.85, 35.0, -37.0),
+    "front": ((0.0, 0.70, 0.15), 0.70, 155.0, -32.0),
+    "side": ((0.0, 0.70, 0.15), 0.70, 35.0, -37.0),
 }
 
 
