@@ -1,0 +1,80 @@
+"""A benchmark's file of results: written after every row, so that an interrupted job goes on where it was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from refinement_parts.runs import HeldOut
+from rivals_parts.contest import machine
+
+from world4rl.collect import Evaluation
+from world4rl.run_folder import Run
+from world4rl_policy.statistics import compare, wilson_interval
+from world4rl_wm.checkpoint import provenance
+
+RESULTS = Path(__file__).resolve().parents[1] / "results"
+
+
+class Results:
+    """Rows in `out`, or in results/NAME-TASKS.json.
+
+    Raises:
+        SystemExit: the file holds results of other settings.
+    """
+
+    def __init__(self, name: str, runs: list[Run], setting: dict[str, Any], out: Path | None) -> None:
+        tasks = "+".join(sorted({run.task for run in runs}))
+        self.path = out or RESULTS / f"{name}-{tasks}.json"
+        self._head = {"benchmark": name, "setting": json.loads(json.dumps(setting))}
+        self.rows: list[dict[str, Any]] = []
+        if self.path.is_file():
+            before = json.loads(self.path.read_text())
+            if before["setting"] != self._head["setting"]:
+                raise SystemExit(f"{self.path} holds results of other settings: give another --out, or remove it")
+            self.rows = before["rows"]
+
+    def holds(self, **key: Any) -> bool:
+        """Whether a row has these values."""
+        return any(all(row[name] == value for name, value in key.items()) for row in self.rows)
+
+    def add(self, row: dict[str, Any]) -> None:
+        """Append a row and write the file, whole or not at all."""
+        self.rows.append(row | {"machine": machine()})
+        hashes = {f"{row['task']}, seed {row['run_seed']}": row["data"] for row in self.rows}
+        text = json.dumps(self._head | {"rows": self.rows, "provenance": provenance(None, hashes)}, indent=1)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = self.path.with_name(self.path.name + ".tmp")
+        temporary.write_text(text + "\n")
+        temporary.replace(self.path)
+
+
+def run_key(run: Run, data: str) -> dict[str, Any]:
+    """What tells a run from others; `data` is the content hash of its real episodes."""
+    return {"task": run.task, "run_seed": run.seed, "preset": run.preset_name, "data": data}
+
+
+def scored(name: str, found: Evaluation, known: HeldOut) -> dict[str, Any]:
+    """A policy's outcomes beside those of the run's own policies: rates, intervals, and pairs on the same start states.
+
+    Pairs are called ``B_vs_A`` and tell success of B minus that of A, as in a run's summary.
+    """
+    pairs = {}
+    for other, success in known.success.items():
+        if other == "refined":
+            pairs[f"refined_vs_{name}"] = compare(found.success, success).to_dict()
+        else:
+            pairs[f"{name}_vs_{other}"] = compare(success, found.success).to_dict()
+    return {
+        "policy": name,
+        "success": found.rate,
+        "ci95": wilson_interval(sum(found.success), len(found.success)),
+        "episodes": len(found.success),
+        "paired": pairs,
+        "outcomes": {key: _text(value) for key, value in (known.success | {name: found.success}).items()},
+    }
+
+
+def _text(success: list[bool]) -> str:
+    return "".join(str(int(x)) for x in success)

@@ -1,0 +1,59 @@
+"""A finished run from its folder: one of `world4rl demo`, or one row of `world4rl benchmark metaworld`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from world4rl.load_run import CONFIG, load_run
+from world4rl.presets import preset_of
+from world4rl.run_folder import Run
+from world4rl.summary import POLICIES
+from world4rl_wm.checkpoint import CONTRACT
+
+ROW = "row.json"
+
+
+def finished_run(path: Path) -> Run:
+    """The run in `path` with the settings and the contract that it was made with.
+
+    Raises:
+        SystemExit: there is no run, or it has not come to its evaluation.
+    """
+    if not all((path / "evaluation" / f"{name}.json").is_file() for name in POLICIES):
+        raise SystemExit(f"{path} is no finished run: its evaluation/ must hold {', '.join(POLICIES)}")
+    if (path / CONFIG).is_file():
+        return load_run(path)
+    config = path.resolve().parents[1] / CONFIG  # a benchmark's settings lie above its seeds and tasks
+    if not (path / ROW).is_file() or not config.is_file():
+        raise SystemExit(f"{path} has neither {CONFIG} nor {ROW} below a benchmark's {CONFIG}")
+    values, row = yaml.safe_load(config.read_text()), json.loads((path / ROW).read_text())
+    preset = preset_of(values["settings"], values["preset"])
+    contract = path / "checkpoints" / POLICIES[0] / CONTRACT
+    return Run(path, row["task"], row["seed"], values["preset"], preset, contract_name=str(contract))
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """The start states that a run was evaluated on, by their seeds, and what its own policies made of them."""
+
+    seeds: list[int]
+    success: dict[str, list[bool]]
+
+    @classmethod
+    def of(cls, run: Run) -> HeldOut:
+        """Raises SystemExit where the run's policies were not evaluated on the same start states."""
+        found = {name: run.read(f"evaluation/{name}.json") for name in POLICIES}
+        seeds = found[POLICIES[0]]["seeds"]
+        other = [name for name in POLICIES if found[name]["seeds"] != seeds]
+        if other:
+            raise SystemExit(f"{run.path}: {', '.join(other)} met other start states than {POLICIES[0]}")
+        return cls(seeds, {name: values["success"] for name, values in found.items()})
+
+    @classmethod
+    def for_choosing(cls, run: Run) -> HeldOut:
+        """As many start states of another range: settings are chosen on these, and nothing is reported from them."""
+        return cls(list(run.seeds.take("measure", len(cls.of(run).seeds))), {})

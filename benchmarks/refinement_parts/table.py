@@ -1,0 +1,108 @@
+"""Rows of a rival or an oracle as a table, next to the run's own policies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from world4rl_policy.statistics import clustered_interval, wilson_interval
+
+COLUMNS = {"bc": "BC", "filtered_bc": "filtered BC", "refined": "refined"}
+HEAD = (
+    "run",
+    "policy",
+    "trainings",
+    "success [95 %]",
+    "minus filtered BC [95 %]",
+    "refined minus it [95 %]",
+    "McNemar's p against refined",
+)
+
+Row = dict[str, Any]
+
+
+def table(rows: Sequence[Row]) -> str:
+    """Markdown: for each run its own policies and the rivals; over several runs the rivals' means.
+
+    Intervals of a run resample a rival's trainings, then start states; those over several runs resample runs, then
+    start states, with a rival's trainings averaged.
+    """
+    lines = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
+    runs = list(dict.fromkeys(map(_run, rows)))
+    rivals = list(dict.fromkeys(row["policy"] for row in rows))
+    for run in runs:
+        own = [row for row in rows if _run(row) == run]
+        known = {name: _outcomes(own[0], name) for name in COLUMNS if name in own[0]["outcomes"]}
+        lines += [_line([_name(run), COLUMNS[name], "1", _rate(value), "", "", ""]) for name, value in known.items()]
+        lines += [_rival(_name(run), name, [row for row in own if row["policy"] == name]) for name in rivals]
+    if len(runs) > 1:
+        lines += [
+            _mean(name, [[r for r in rows if _run(r) == run and r["policy"] == name] for run in runs])
+            for name in rivals
+        ]
+    return "\n".join(line for line in lines if line)
+
+
+def _run(row: Row) -> tuple[str, int, str]:
+    return row["task"], row["run_seed"], row["data"]
+
+
+def _name(run: tuple[str, int, str]) -> str:
+    return f"{run[0]}, seed {run[1]}"
+
+
+def _outcomes(row: Row, name: str) -> NDArray[np.float64]:
+    return np.array([float(c) for c in row["outcomes"][name]])
+
+
+def _differences(row: Row, a: str, b: str) -> NDArray[np.float64]:
+    """-1, 0 or 1 for each start state: success of `b` minus that of `a`."""
+    return _outcomes(row, b) - _outcomes(row, a)
+
+
+def _rival(run: str, name: str, rows: list[Row]) -> str:
+    if not rows:
+        return ""
+    cells = [run, name, str(len(rows))]
+    if len(rows) == 1:
+        cells.append(_rate(_outcomes(rows[0], name)))
+    else:
+        cells.append(_share(*clustered_interval([_outcomes(row, name) for row in rows])))
+    if not rows[0]["paired"]:
+        return _line([*cells, "", "", ""])
+    cells += [
+        _points(*clustered_interval([_differences(row, *pair) for row in rows]))
+        for pair in (("filtered_bc", name), (name, "refined"))
+    ]
+    return _line([*cells, " / ".join(f"{row['paired'][f'refined_vs_{name}']['mcnemar_p']:.2g}" for row in rows)])
+
+
+def _mean(name: str, by_run: list[list[Row]]) -> str:
+    by_run = [rows for rows in by_run if rows]
+    if len(by_run) < 2 or not by_run[0][0]["paired"]:
+        return ""
+    cells = [f"mean of {len(by_run)} runs", name, str(sum(map(len, by_run)))]
+    cells.append(_share(*clustered_interval([np.mean([_outcomes(r, name) for r in rows], 0) for rows in by_run])))
+    for pair in (("filtered_bc", name), (name, "refined")):
+        parts = [np.mean([_differences(row, *pair) for row in rows], 0) for rows in by_run]
+        cells.append(_points(*clustered_interval(parts)))
+    return _line([*cells, ""])
+
+
+def _rate(outcomes: NDArray[np.float64]) -> str:
+    return _share(float(outcomes.mean()), *wilson_interval(int(outcomes.sum()), len(outcomes)))
+
+
+def _share(mean: float, low: float, high: float) -> str:
+    return f"{mean:.1%} [{low:.1%}, {high:.1%}]"
+
+
+def _points(mean: float, low: float, high: float) -> str:
+    return f"{100 * mean:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+
+
+def _line(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
