@@ -191,12 +191,13 @@ def test_shares_of_a_batch_dream_its_rows(store: EpisodeStore, model: WorldModel
         return begun, observation, info["uncertainty"]
 
     for rows in (None, torch.tensor([2, 0, 1, 1])):
-        whole, parts = dreamed(Share(), rows), [dreamed(Share(index, 2), rows) for index in range(2)]
-        begun, observations, uncertainty = (torch.cat(column) for column in zip(*parts))
-        assert torch.equal(begun, whole[0])
-        most = 2e-2 if native_bfloat16("cpu") else 1e-5
-        torch.testing.assert_close(observations, whole[1], atol=most, rtol=0)
-        torch.testing.assert_close(uncertainty, whole[2], atol=most, rtol=0)
+        whole, most = dreamed(Share(), rows), 2e-2 if native_bfloat16("cpu") else 1e-5
+        for count in (2, ENVS):
+            parts = [dreamed(Share(index, count), rows) for index in range(count)]
+            begun, observations, uncertainty = (torch.cat(column) for column in zip(*parts))
+            assert torch.equal(begun, whole[0])
+            torch.testing.assert_close(observations, whole[1], atol=most, rtol=0)
+            torch.testing.assert_close(uncertainty, whole[2], atol=most, rtol=0)
     with pytest.raises(ValueError, match=r"imagination.num_envs 4 cannot be dealt out to 3 processes"):
         ImaginationEnv([model], [never()], starts, config, share=Share(0, 3))  # type: ignore[list-item]
     env = ImaginationEnv([model], [never()], starts, config, share=Share(0, 2))  # type: ignore[list-item]

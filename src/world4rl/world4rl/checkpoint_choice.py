@@ -12,6 +12,7 @@ from typing import Any, Literal
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_wm.training.processes import main_process
 
+CHECKPOINTS = "checkpoints"
 Success = Callable[[GaussianPolicy], float]
 """The share of start states that a policy solves in somebody's dreams."""
 
@@ -55,12 +56,14 @@ class Refinement:
 
 def kept_checkpoint(out: Path, iteration: int) -> Path:
     """Where the refinement in `out` keeps the policy of an iteration that the judge has seen."""
-    return out / "checkpoints" / f"iteration-{iteration:04d}"
+    return out / CHECKPOINTS / f"iteration-{iteration:04d}"
 
 
 def kept_checkpoints(out: Path) -> dict[int, Path]:
     """All that the refinement in `out` has kept, by iteration."""
-    return {int(path.name.removeprefix("iteration-")): path for path in sorted(out.glob("checkpoints/iteration-????"))}
+    return {
+        int(path.name.removeprefix("iteration-")): path for path in sorted((out / CHECKPOINTS).glob("iteration-????"))
+    }
 
 
 class CheckpointChoice:

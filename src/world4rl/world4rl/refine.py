@@ -5,23 +5,18 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-import torch
-from torch import Tensor
-from tqdm import tqdm
-
 from world4rl.checkpoint_choice import CheckpointChoice, Refinement, Selection
 from world4rl.dreamed import Dreamer, dreamed_success
+from world4rl.practice import Practice
 from world4rl.refinement_journal import RefinementJournal, refinement_log
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_policy.bc import Demonstrations
-from world4rl_policy.ppo import Ppo, start_kl
 from world4rl_policy.ppo_config import PpoConfig
 from world4rl_wm.checkpoint_identity import module_digest
 from world4rl_wm.imagination.env import ImaginationConfig, ImaginationEnv
@@ -107,8 +102,8 @@ def refine(
         out: folder for metrics.jsonl, the state to go on from, and the policies that the judge has seen.
     """
     keep_freed_memory()
-    share, device, few = Share.of(process_state()), dream.world_model.device, config.selection.episodes
-    start = copy.deepcopy(start).to(device)
+    share, few = Share.of(process_state()), config.selection.episodes
+    start = copy.deepcopy(start).to(dream.world_model.device)
     imagined, judged = (
         partial(dreamed_success, dreamer=who, starts=where[:few], config=config.imagination, share=share)
         for who, where in ((dream, starts), (judge, judge_starts))
@@ -121,43 +116,21 @@ def refine(
         return choice.result(check.reason)
     if check.verdict == "refine_cautiously":
         config = cautious(config)
-    generator = torch.Generator("cpu").manual_seed(seed + 1)
-    demonstrations = Demonstrations(*successes, start.history)
-    reference, _ = demonstrations.sample(256, torch.Generator("cpu").manual_seed(seed), device)
-
-    def imitated(size: int) -> tuple[Tensor, Tensor]:
-        return demonstrations.sample(size, generator, device)
-
     env = practice_env(dream, judge, starts, config, share)
-    policy = copy.deepcopy(start).requires_grad_(True)
-    ppo = Ppo(policy, env, config.ppo, imitated, seed, share=share)
-    state = ppo.training_state({"demonstrations": generator}, {"choice": choice})
+    practice = Practice(start, env, Demonstrations(*successes, start.history), config.ppo, seed, share)
     identity = _identity((start, dream, judge), (starts, judge_starts), successes, config, seed)
-    journal = RefinementJournal(out, state, identity, share)
-    if journal.resumed:
-        ppo.iteration = state.step
-    else:
-        if share.main:
-            shutil.rmtree(out / "checkpoints", ignore_errors=True)
+    journal = RefinementJournal(out, practice.state(choice=choice), identity, share)
+    if not journal.resumed:
         journal.write(choice.begin())
-    bar = tqdm(
-        total=config.ppo.iterations,
-        initial=ppo.iteration,
-        desc="PPO in imagination",
-        unit="iteration",
-        disable=not (progress and share.main),
-    )
-    while ppo.iteration < config.ppo.iterations and not choice.stopped:
-        row = ppo.iterate()
-        if choice.due(ppo.iteration):
-            distance = share.agreed(start_kl(policy, start, reference, config.ppo.std))
-            row |= choice.look(policy, ppo.iteration, distance)
-        journal.write(row)
-        bar.update()
-        bar.set_postfix(imagined=f"{row['imagined_success']:.2f}", judged=f"{choice.best.judged_refined:.2f}")
-    bar.close()
-    if share.main:
-        print(f"refinement: {journal.times()}")
+    with journal.bar(config.ppo.iterations, progress) as bar:
+        while not practice.over and not choice.stopped:
+            row = practice.iterate()
+            if choice.due(practice.iteration):
+                row |= choice.look(practice.policy, practice.iteration, practice.distance())
+            journal.write(row)
+            bar.set_postfix(imagined=f"{row['imagined_success']:.2f}", judged=f"{choice.best.judged_refined:.2f}")
+            bar.update()
+    journal.tell_times()
     return choice.result()
 
 

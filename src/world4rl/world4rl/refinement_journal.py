@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
+from tqdm import tqdm
+
+from world4rl.checkpoint_choice import CHECKPOINTS
 from world4rl_wm.training.metrics_log import MetricsLog
 from world4rl_wm.training.share import Share
 from world4rl_wm.training.state import STATE, TrainingState
@@ -12,13 +16,31 @@ METRICS = "metrics.jsonl"
 
 
 class RefinementJournal:
-    """Goes on in `folder` where the refinement `fingerprint` was, else begins anew. The main process alone writes."""
+    """Goes on in `folder` where the refinement `fingerprint` was, else begins anew. The main process alone writes.
+
+    Attributes:
+        resumed: whether it goes on; the state is restored then.
+    """
 
     def __init__(self, folder: Path, state: TrainingState, fingerprint: str, share: Share):
         self._path, self._state, self._fingerprint = folder / STATE, state, fingerprint
         self.resumed = state.restore(self._path, fingerprint)
         share.wait()  # all have read the state before anybody writes one
-        self._log = refinement_log(folder, state.step if self.resumed else -1) if share.main else None
+        self._log = None
+        if share.main:
+            self._log = refinement_log(folder, state.step if self.resumed else -1)
+            if not self.resumed:
+                shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # another refinement's
+
+    def bar(self, iterations: int, progress: bool) -> tqdm:
+        """Where the refinement is."""
+        return tqdm(
+            total=iterations,
+            initial=self._state.step,
+            desc="PPO in imagination",
+            unit="iteration",
+            disable=not (progress and self._log is not None),
+        )
 
     def write(self, row: dict[str, float]) -> None:
         """The row of the iteration that is over, then the state: what is killed between them is done again."""
@@ -27,15 +49,14 @@ class RefinementJournal:
             self._state.step = int(row["iteration"])
             self._state.save(self._path, self._fingerprint)
 
-    def times(self) -> str:
-        """Where the time of all iterations went, for people."""
+    def tell_times(self) -> None:
+        """Print where the time of all iterations went."""
         if self._log is None:
-            return ""
+            return
         practice, choice, learning = (self._log.total(name) for name in ("dream_s", "judge_s", "learn_s"))
         share = learning / max(practice + choice + learning, 1e-9)
-        return f"{practice:.0f} s of dreams to learn from, {choice:.0f} s of dreams to choose by, " + (
-            f"{learning:.0f} s of PPO's own arithmetic ({share:.0%})"
-        )
+        dreams = f"{practice:.0f} s of dreams to learn from, {choice:.0f} s of dreams to choose by"
+        print(f"refinement: {dreams}, {learning:.0f} s of PPO's own arithmetic ({share:.0%})")
 
 
 def refinement_log(folder: Path, iteration: int = -1) -> MetricsLog:

@@ -6,6 +6,7 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -91,8 +92,17 @@ class Ppo:
             step=self.iteration,
             generators={"ppo": self.generator, **generators},
             optimizers={"value": self.value_optimizer},
-            notes=notes if self.pop_art is None else {"returns": self.pop_art, **notes},
+            notes={"ppo": self, **notes},
         )
+
+    def state_dict(self) -> dict[str, Any]:
+        """What it remembers beside weights and random numbers, as JSON."""
+        return {"iteration": self.iteration, "returns": self.pop_art.state_dict() if self.pop_art else None}
+
+    def load_state_dict(self, values: dict[str, Any]) -> None:
+        self.iteration = values["iteration"]
+        if self.pop_art is not None:
+            self.pop_art.load_state_dict(values["returns"])
 
     def iterate(self) -> dict[str, float]:
         """Dream one batch and learn from it; returns what to log.

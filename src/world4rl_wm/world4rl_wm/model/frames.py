@@ -172,7 +172,8 @@ class StartStates:
         return digest.hexdigest()
 
     def __getitem__(self, rows: Tensor | slice) -> StartStates:
-        return StartStates(self.frames[rows], self.proprio[rows], self.tasks[rows])
+        named = rows.numpy() if isinstance(rows, Tensor) else rows  # numpy takes a tensor of one number for that number
+        return StartStates(self.frames[rows], self.proprio[rows], self.tasks[named])
 
     def split(self, size: int) -> list[StartStates]:
         """Pieces of at most `size`."""
