@@ -17,11 +17,11 @@ from world4rl_sim.gl import choose_gl
 class OfflineConfig:
     """What both algorithms share. The critics learn alone for the first `critic_first` of the `steps`.
 
-    Sizes and rates as published, but for the actor's: it starts from a trained policy.
+    Rates as published, but for the actor's: it starts from a trained policy.
     """
 
-    steps: int = 4000
-    batch_size: int = 256
+    steps: int = 3000
+    batch_size: int = 128
     hidden: int = 256
     learning_rate: float = 3e-4
     actor_learning_rate: float = 1e-4
@@ -52,35 +52,23 @@ CONFIGS: dict[str, type[OfflineConfig]] = {"iql": IqlConfig, "td3_bc": Td3BcConf
 
 
 class Actor(nn.Module):
-    """The policy's trainable layers on standardised features: mean ``(B, A)`` and, with `spread`, its std as well."""
+    """The policy's trainable layers, asked with standardised features: mean ``(B, A)`` and, with `spread`, its std too.
+
+    The layers see the features as they come from the convolutions, whose scale they were trained for: with weights for
+    standardised ones the first steps of Adam would undo what imitation has learned.
+    """
 
     def __init__(self, policy: GaussianPolicy, mean: Tensor, std: Tensor, spread: bool) -> None:
         super().__init__()
         self.hidden, self.mean, self.log_std = split_encoder(policy)[1], policy.mean, policy.log_std
         self.bounds = policy.config.min_std, policy.config.max_std
         self.spread = spread
-        self._mean, self._std = mean, std
-        first = self._first
-        with torch.no_grad():  # the same function, of standardised features
-            first.bias += first.weight @ mean
-            first.weight *= std
-
-    @property
-    def _first(self) -> nn.Linear:
-        layer = self.hidden[0]
-        assert isinstance(layer, nn.Linear)
-        return layer
+        self._features = mean, std  # a tuple: neither is a weight
 
     def forward(self, features: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        mu = torch.tanh(self.mean(self.hidden(features)))
+        mean, std = self._features
+        mu = torch.tanh(self.mean(self.hidden(features * std + mean)))
         return (mu, self.log_std.exp().clamp(*self.bounds).expand_as(mu)) if self.spread else mu
-
-    @torch.no_grad()
-    def give_back(self) -> None:
-        """The policy's layers are again those of features as they come from the convolutions."""
-        first = self._first
-        first.weight /= self._std
-        first.bias -= first.weight @ self._mean
 
 
 class Critic(nn.Module):
@@ -141,7 +129,6 @@ def train(
         following["observation"] = values.pop("next_observation")
         batch = TensorDict({**values, "next": TensorDict(following, config.batch_size)}, config.batch_size)
         losses |= learner.step(batch, actor_too=step >= config.critic_first * config.steps)
-    actor.give_back()
     policy.eval().requires_grad_(False)
     return losses
 

@@ -44,7 +44,7 @@ class Transitions:
         self._now, self._next = torch.searchsorted(rows, now), torch.searchsorted(rows, now + 1)
         self._features = _encoded(windows, rows, split_encoder(policy)[0], shift)
         plain = self._features[len(self._features) // 2].float()
-        self.mean, self.std = plain.mean(0), plain.std(0).clamp(min=1e-2)  # many are never on
+        self.mean, self.std = plain.mean(0), plain.std(0).clamp(min=1e-3)  # many are never on
         self.actions = windows.actions[now]
         self.reward = reward[keep].unsqueeze(1)
         self.done = ended[keep].unsqueeze(1)

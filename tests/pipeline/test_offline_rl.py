@@ -78,16 +78,15 @@ def test_observations_are_what_the_policy_s_convolutions_see(tmp_path: Path) -> 
         assert seen.numpy() == pytest.approx(expected.expand_as(seen).numpy(), abs=2e-3)
 
 
-def test_standardising_changes_neither_the_policy_nor_what_is_given_back(tmp_path: Path) -> None:
-    start, changed = policy(), policy()
+def test_the_actor_is_the_policy(tmp_path: Path) -> None:
+    start = policy()
     found = Transitions(labelled_store(tmp_path / "store"), start, 0, False)
     frames = torch.rand(5, 2, CONTRACT.image_channels, SIZE, SIZE, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    features = split_encoder(changed)[0](frames.flatten(1, 2))
-    actor = Actor(changed, found.mean, found.std, spread=False)
-    inside = actor((features - found.mean) / found.std)
-    actor.give_back()
-    for mean in (inside, changed.act(frames)):
-        assert mean.detach().numpy() == pytest.approx(start.act(frames).numpy(), abs=1e-4)
+    features = (split_encoder(start)[0](frames.flatten(1, 2)) - found.mean) / found.std
+    mean, std = Actor(start, found.mean, found.std, spread=True)(features)
+    assert mean.detach().numpy() == pytest.approx(start.act(frames).numpy(), abs=1e-5)
+    assert torch.equal(std[0], start.std)
+    assert torch.equal(mean, Actor(start, found.mean, found.std, spread=False)(features))
 
 
 @pytest.mark.parametrize("algorithm", CONFIGS)
