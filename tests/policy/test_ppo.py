@@ -12,6 +12,7 @@ from world4rl_policy.actor_critic import GaussianPolicy, ValueFunction
 from world4rl_policy.advantage import generalized_advantage, normalise
 from world4rl_policy.ppo import Ppo, start_kl
 from world4rl_policy.rollouts import RolloutBatch, collect
+from world4rl_wm.precision import autocast
 
 STD = torch.full((2,), CONFIG.std)
 
@@ -85,8 +86,9 @@ def test_collected_steps_are_valid_until_the_one_that_ends_the_episode() -> None
     assert torch.equal(batch.valid, ~ended_before)
     assert 0 < int(batch.terminated.sum()) < 64 and int(batch.terminated.sum(0).max()) == 1
     assert batch.success == pytest.approx(float(batch.terminated.any(0).float().mean()))
-    assert batch.observations.shape == (3, 64, 1, 1, 8, 8) and batch.actions.shape == (3, 64, 2)
-    distribution = policy.distribution(batch.observations[0], torch.full((2,), CONFIG.std))
+    assert batch.observations.shape == (3, 64, 2 * 2, 16) and batch.actions.shape == (3, 64, 2)
+    with autocast(torch.device("cpu")):
+        distribution = policy.distribution(batch.observations[0], torch.full((2,), CONFIG.std))
     torch.testing.assert_close(batch.log_prob[0], distribution.log_prob(batch.actions[0]).sum(-1))
     noise = batch.actions[0] - distribution.mean
     assert float(noise.std()) == pytest.approx(CONFIG.std, rel=0.2)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributions import Normal
 
@@ -14,6 +16,7 @@ from world4rl_data.contract import TaskContract
 from world4rl_wm.checkpoint import load_checkpoint, save_checkpoint
 
 KIND = "policy"
+PATCH = 4
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,24 @@ class PolicyConfig:
     max_std: float = 1.0
 
 
+def as_patches(frames: Tensor) -> Tensor:
+    """Frames ``(B, T, C, H, W)`` as patches of 4 x 4 pixels, row by row: ``(B, H / 4 * W / 4, T * C * 16)``.
+
+    Policy and value function read both, with one result but for rounding. Cutting takes as long as learning from it.
+    """
+    return F.pixel_unshuffle(frames.flatten(1, 2), PATCH).flatten(2).transpose(1, 2).contiguous()
+
+
+class Patches(nn.Conv2d):
+    """Maps each patch of 4 x 4 pixels linearly: of pictures ``(B, C, H, W)``, or those of `as_patches`."""
+
+    def forward(self, input: Tensor) -> Tensor:
+        if input.dim() == 4:
+            return super().forward(input)
+        side = math.isqrt(input.shape[1])
+        return F.linear(input, self.weight.flatten(1), self.bias).transpose(1, 2).unflatten(2, (side, side))
+
+
 def image_encoder(config: PolicyConfig) -> nn.Sequential:
     """Patches, a strided convolution and a linear layer: ``(B, history * C, H, W)`` to ``(B, hidden)``.
 
@@ -38,7 +59,7 @@ def image_encoder(config: PolicyConfig) -> nn.Sequential:
     """
     w, cells = config.width, (config.image_size // 8) ** 2
     return nn.Sequential(
-        nn.Conv2d(config.history * config.image_channels, w, 4, stride=4),
+        Patches(config.history * config.image_channels, w, PATCH, stride=PATCH),
         nn.ReLU(),
         nn.Conv2d(w, 64, 3, stride=2, padding=1),
         nn.ReLU(),
@@ -47,6 +68,17 @@ def image_encoder(config: PolicyConfig) -> nn.Sequential:
         nn.LayerNorm(config.hidden),
         nn.ReLU(),
     )
+
+
+def _pictures(frames: Tensor) -> Tensor:
+    """History on channels, ``(B, T * C, H, W)``; patches stay as they are."""
+    return frames.flatten(1, 2) if frames.dim() == 5 else frames
+
+
+def in_full(head: nn.Linear, features: Tensor) -> Tensor:
+    """The head's output in float32, also within autocast: what is said is compared and summed up."""
+    with torch.autocast(features.device.type, enabled=False):
+        return head(features.float())
 
 
 class GaussianPolicy(nn.Module):
@@ -72,12 +104,19 @@ class GaussianPolicy(nn.Module):
         return self.log_std.exp().clamp(self.config.min_std, self.config.max_std)
 
     def distribution(self, frames: Tensor, std: Tensor | None = None) -> Normal:
-        """Action distribution for frames ``(B, history, C, H, W)`` in [-1, 1]; `std` overrides the policy's own."""
+        """Action distribution for frames ``(B, history, C, H, W)`` in [-1, 1], or for their patches.
+
+        `std` overrides the policy's own.
+        """
         mu = self._mu(frames)
         return Normal(mu, (self.std if std is None else std).expand_as(mu))
 
     def _mu(self, frames: Tensor) -> Tensor:
-        return torch.tanh(self.mean(self.encoder(frames.flatten(1, 2))))
+        return torch.tanh(in_full(self.mean, self.encoder(_pictures(frames))))
+
+    def patches(self, frames: Tensor) -> Tensor:
+        """`as_patches`, where this policy's encoder begins with them; else the frames."""
+        return as_patches(frames) if isinstance(self.encoder[0], Patches) else frames
 
     @torch.no_grad()
     def act(self, frames: Tensor, deterministic: bool = True) -> Tensor:
@@ -109,5 +148,5 @@ class ValueFunction(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """``(B,)`` values for frames ``(B, history, C, H, W)``."""
-        return self.head(self.encoder(frames.flatten(1, 2))).squeeze(-1)
+        """``(B,)`` values for frames ``(B, history, C, H, W)``, or for their patches."""
+        return in_full(self.head, self.encoder(_pictures(frames))).squeeze(-1)

@@ -11,25 +11,19 @@ from world4rl_wm.training.share import Share
 
 
 class Minibatches:
-    """The valid steps of a batch ``(T, N)`` of all processes, in one row: ``(B,)``, time first.
-
-    Attributes:
-        here: bool ``(B,)``, which of them are this process's; its own steps keep their order.
-    """
+    """The valid steps of a batch ``(T, N)`` of all processes, of which this process has its `share` of the N."""
 
     def __init__(self, valid: Tensor, share: Share):
-        own = torch.zeros_like(valid)
-        share.keep(own, dim=1).fill_(True)
-        self.here = own[valid]
-        self._place = self.here.cumsum(0) - 1
-
-    def __len__(self) -> int:
-        return len(self.here)
+        place = torch.full(valid.shape, -1, device=valid.device)  # of this process's steps among its own, time first
+        own = share.keep(place, dim=1)
+        own.copy_(torch.arange(own.numel(), device=valid.device).view_as(own))
+        self._place = place[valid]
 
     def epoch(self, size: int, generator: torch.Generator) -> Iterator[tuple[Tensor, int]]:
-        """Each step once, in minibatches of `size`: where this process's steps of it are among its own, ``(b,)``, and
-        how many steps the minibatch has in all processes. b may be 0.
+        """Each step once, in minibatches of `size`: which of this process's T * n steps, time first, belong to it,
+        ``(b,)``, and how many steps it has in all processes. b may be 0.
         """
-        order = torch.randperm(len(self), generator=generator, device="cpu").to(self.here.device)
+        order = torch.randperm(len(self._place), generator=generator, device="cpu").to(self._place.device)
         for rows in order.split(size):
-            yield self._place[rows[self.here[rows]]], len(rows)
+            place = self._place[rows]
+            yield place[place >= 0], len(rows)

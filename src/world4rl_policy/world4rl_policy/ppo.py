@@ -19,6 +19,7 @@ from world4rl_policy.ppo_config import PpoConfig
 from world4rl_policy.ppo_loss import clipped_objective
 from world4rl_policy.rollouts import RolloutBatch, VectorEnv, collect
 from world4rl_policy.value_normalisation import PopArt
+from world4rl_wm.precision import autocast
 from world4rl_wm.training.share import Share
 from world4rl_wm.training.state import Remembers, TrainingState
 
@@ -28,7 +29,7 @@ DemonstrationSampler = Callable[[int], tuple[Tensor, Tensor]]
 
 @dataclass(frozen=True)
 class _Steps:
-    """The valid steps that this process has practised, flat: ``(B, ...)``. Advantages are normalised over all."""
+    """Steps that this process has practised: ``(B, ...)``. Advantages are normalised over the steps of all."""
 
     observations: Tensor
     actions: Tensor
@@ -36,13 +37,18 @@ class _Steps:
     advantage: Tensor
     returns: Tensor
 
+    def at(self, rows: Tensor) -> _Steps:
+        """Those of some rows."""
+        return _Steps(**{name: column.index_select(0, rows) for name, column in vars(self).items()})
+
 
 class Ppo:
     """One refinement: policy and value function are trained in `env`, which stays frozen.
 
     `value` has a linear `head`; by default it is a fresh `ValueFunction` of the policy's kind. Everything is computed
-    on the policy's device. With a `share`, several processes practise in parts of one batch: losses are sums over a
-    process's steps, divided by those of all, so that the sum of all gradients is that of the whole batch.
+    on the policy's device, the encoders in bfloat16 where that is native. With a `share`, several processes practise in
+    parts of one batch: losses are sums over a process's steps, divided by those of all, so that the sum of all
+    gradients is that of the whole batch.
     """
 
     def __init__(
@@ -67,8 +73,10 @@ class Ppo:
         if config.learn_std:
             nn.init.constant_(policy.log_std, float(torch.tensor(config.std, device="cpu").log()))
         parameters = [p for name, p in policy.named_parameters() if name != "log_std" or config.learn_std]
-        self.policy_optimizer = torch.optim.Adam(parameters, lr=config.policy_learning_rate, eps=1e-5)
-        self.value_optimizer = torch.optim.Adam(self.value.parameters(), lr=config.value_learning_rate, eps=1e-5)
+        self.policy_optimizer = torch.optim.Adam(parameters, lr=config.policy_learning_rate, eps=1e-5, fused=True)
+        self.value_optimizer = torch.optim.Adam(
+            self.value.parameters(), lr=config.value_learning_rate, eps=1e-5, fused=True
+        )
         self.generator = torch.Generator("cpu").manual_seed(seed)
         self._fixed_std = torch.full_like(policy.std.detach(), config.std)
         self.iteration = 0
@@ -128,14 +136,15 @@ class Ppo:
         """From the roll-outs of this process and what the others know of theirs; returns what to log."""
         config, batch = self.config, own.of_all(self.share)
         advantage, returns = generalized_advantage(batch, config.gamma, config.gae_lambda)
-        advantage, returns = normalise(advantage[batch.valid]), returns[batch.valid]
-        explained = explained_variance(batch.values[batch.valid], returns)
+        advantage[batch.valid] = normalise(advantage[batch.valid])
+        explained = explained_variance(batch.values[batch.valid], returns[batch.valid])
         if self.pop_art is not None:
-            self.pop_art.update(returns)
+            self.pop_art.update(returns[batch.valid])
             returns = self.pop_art.normalise(returns)
+        here = (self.share.keep(column, dim=1) for column in (advantage, returns))
+        columns = (own.observations, own.actions, own.log_prob, *here)
+        steps = _Steps(*(column.flatten(0, 1) for column in columns))  # pixels are not copied
         minibatches = Minibatches(batch.valid, self.share)
-        here, valid = minibatches.here, own.valid
-        steps = _Steps(own.observations[valid], own.actions[valid], own.log_prob[valid], advantage[here], returns[here])
         learned = self._update(steps, minibatches, policy_too=self.iteration >= config.value_warm_up)
         return {"imagined_success": batch.success, "explained_variance": explained, **learned}
 
@@ -145,8 +154,9 @@ class Ppo:
         taken: list[dict[str, float]] = []
         for _ in range(self.config.epochs):
             for rows, size in minibatches.epoch(self.config.minibatch_size, self.generator):
-                values.append(self._value_step(steps, rows, size))
-                found = self._policy_step(steps, rows, size) if policy_too else None
+                minibatch = steps.at(rows)
+                values.append(self._value_step(minibatch, size))
+                found = self._policy_step(minibatch, size) if policy_too else None
                 policy_too = found is not None
                 taken += [found] if found else []
         names = ("policy_loss", "bc_loss", "anchor_kl", "clip_fraction")
@@ -158,18 +168,21 @@ class Ppo:
             "policy_updates": len(taken),
         }
 
-    def _value_step(self, steps: _Steps, rows: Tensor, size: int) -> float:
-        """One step of the value function on a minibatch of `size`, of which `rows` are here; their part of its loss."""
-        loss = 0.5 * ((self.value(steps.observations[rows]) - steps.returns[rows]).square().sum() / size)
+    def _value_step(self, steps: _Steps, size: int) -> float:
+        """One step of the value function on a minibatch of `size` steps, these among them; their part of its loss."""
+        with autocast(self.device):
+            values = self.value(steps.observations)
+        loss = 0.5 * ((values - steps.returns).square().sum() / size)
         self._descend(self.value_optimizer, loss, self.value)
         return float(loss.detach())
 
-    def _policy_step(self, steps: _Steps, rows: Tensor, size: int) -> dict[str, float] | None:
+    def _policy_step(self, steps: _Steps, size: int) -> dict[str, float] | None:
         """One step of the policy, as above; None, and no step, where the KL from the acting policy is too large."""
         config = self.config
-        distribution = self.policy.distribution(steps.observations[rows], self.std)
-        log_ratio = distribution.log_prob(steps.actions[rows]).sum(-1) - steps.log_prob[rows]
-        objective = clipped_objective(log_ratio, steps.advantage[rows], config.clip)
+        with autocast(self.device):
+            distribution = self.policy.distribution(steps.observations, self.std)
+        log_ratio = distribution.log_prob(steps.actions).sum(-1) - steps.log_prob
+        objective = clipped_objective(log_ratio, steps.advantage, config.clip)
         gone = torch.stack([objective.kl.sum(), objective.clipped.sum()])
         approx_kl, clip_fraction = (self.share.sum(gone) / size).tolist()
         if approx_kl > config.target_kl:
@@ -179,7 +192,8 @@ class Ppo:
         loss = -gain + config.bc_coefficient * bc_loss - config.entropy_coefficient * entropy
         anchor_kl = torch.zeros((), device=self.device)
         if self.start is not None:
-            start = self.start.distribution(steps.observations[rows], self.std)
+            with autocast(self.device):
+                start = self.start.distribution(steps.observations, self.std)
             anchor_kl = kl_divergence(distribution, start).sum(-1).sum() / size
             loss = loss + config.kl_coefficient * anchor_kl
         self._descend(self.policy_optimizer, loss, self.policy)
@@ -197,7 +211,8 @@ class Ppo:
         if self.demonstrations is None or self.config.bc_coefficient == 0:
             return torch.zeros((), device=self.device)
         frames, actions = self.demonstrations(self.config.bc_batch_size)
-        distribution = self.policy.distribution(self.share.keep(frames), self.std)
+        with autocast(self.device):
+            distribution = self.policy.distribution(self.share.keep(frames), self.std)
         return -(distribution.log_prob(self.share.keep(actions)).sum(-1).sum() / len(actions))
 
     @torch.no_grad()

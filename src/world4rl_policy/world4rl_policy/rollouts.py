@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from world4rl_policy.actor_critic import GaussianPolicy
+from world4rl_wm.precision import autocast, storage_format
 from world4rl_wm.training.share import Share
 
 
@@ -68,7 +69,8 @@ def collect(
 ) -> RolloutBatch:
     """Run the policy with exploration noise `std` ``(A,)`` for one batch of episodes of at most `horizon` steps.
 
-    The noise comes from the CPU's `generator`: the same on every device.
+    The noise comes from the CPU's `generator`: the same on every device. Observations are kept as the networks' first
+    layers read them, for they are read often.
     """
     observation, _ = env.reset(seed=int(torch.randint(2**31, (), generator=generator, device="cpu")))
     alive = torch.ones(env.num_envs, dtype=torch.bool, device=observation.device)
@@ -76,15 +78,18 @@ def collect(
     steps = []
     with torch.no_grad():
         for _ in range(horizon):
-            distribution = policy.distribution(observation, std)
+            observation = policy.patches(observation.to(storage_format(std.device)))
+            with autocast(std.device):
+                distribution, expected = policy.distribution(observation, std), value(observation)
             noise = share.keep(torch.randn(whole, generator=generator, device="cpu")).to(std.device)
             action = distribution.mean + std * noise
             following, reward, terminated, _, info = env.step(action)
             log_prob = distribution.log_prob(action).sum(-1)
             won = info.get("success", reward > 0)
-            steps.append((observation, action, log_prob, reward, value(observation), terminated, alive, won))
+            steps.append((observation, action, log_prob, reward, expected, terminated, alive, won))
             alive = alive & ~terminated
             observation = following
-        last_value = value(observation)
+        with autocast(std.device):
+            last_value = value(policy.patches(observation.to(storage_format(std.device))))
     *columns, won = [torch.stack(column) for column in zip(*steps, strict=True)]
     return RolloutBatch(*[*columns, last_value, won])

@@ -26,6 +26,11 @@ def mixed_precision(device_type: str) -> str:
     return "bf16" if native_bfloat16(device_type) else "no"
 
 
+def storage_format(device: torch.device) -> torch.dtype:
+    """What pictures are kept in for networks that see them within `autocast`: those round them to it anyway."""
+    return torch.bfloat16 if native_bfloat16(device.type) else torch.float32
+
+
 def autocast(device: torch.device) -> AbstractContextManager[object]:
     """Within it, a network's layers compute in the quickest format that is exact enough for a denoiser."""
     if native_bfloat16(device.type):
