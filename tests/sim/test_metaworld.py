@@ -206,11 +206,23 @@ def test_the_goals_marker_is_drawn_at_the_goal() -> None:
 
 
 @needs_metaworld
+def test_actions_move_the_target_and_the_hand_follows(reach) -> None:
+    """The target is what actions add up to; from the hand alone nobody could tell where it is going."""
+    before = reach.reset(seed=0)[0]["proprio"]
+    moving = move(reach, [1, 0, 0, 1], 1)["proprio"]
+    scale = np.array([a.scale for a in reach.contract.actions[:3]])
+    assert moving[3:6] - before[3:6] == pytest.approx(scale * [1, 0, 0], abs=1e-5)
+    assert moving[0] < moving[3] - 0.01, "it lags"
+    settled = move(reach, [0, 0, 0, 1], 8)["proprio"]
+    assert settled[3:6] == pytest.approx(moving[3:6]) and settled[:3] == pytest.approx(settled[3:6], abs=0.01)
+
+
+@needs_metaworld
 def test_plus_one_opens_the_hand(reach) -> None:
     """As in every contract; Meta-World's own effort has the other sign."""
     reach.reset(seed=0)
-    closed = move(reach, [0, 0, 0, -1], 12)["proprio"][3]
-    opened = move(reach, [0, 0, 0, 1], 12)["proprio"][3]
+    closed = move(reach, [0, 0, 0, -1], 12)["proprio"][-1]
+    opened = move(reach, [0, 0, 0, 1], 12)["proprio"][-1]
     assert closed < 0.02 and opened > 0.04
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from made_episodes import made_episode, made_store
 from small_models import SIZE, small_contract
@@ -33,11 +34,14 @@ def small_state_model() -> StateModel:
     return StateModel(6, SIZE, CONTRACT.proprio_dim, CONTRACT.action_dim, history=4, width=32)
 
 
-def test_learns_linear_motion_and_to_see_the_hand(tmp_path: Path) -> None:
+@pytest.mark.parametrize("unroll", [1, 4])
+def test_learns_linear_motion_and_to_see_the_hand(tmp_path: Path, unroll: int) -> None:
+    """One step at a time, and several in a row."""
     store = made_store(tmp_path / "store", CONTRACT, [moving_hand(n) for n in range(26)])
     learned, held_out = FrameWindows(store, range(24)), FrameWindows(store, [24, 25])
     model = small_state_model()
-    train_state_model(model, learned, StateTraining(steps=250, batch_size=64, noise=0.02), progress=False)
+    config = StateTraining(steps=250, batch_size=64, noise=0.02, unroll=unroll, max_grad_norm=1.0)
+    train_state_model(model, learned, config, progress=False)
     batch = held_out.window(held_out.current)
     with torch.no_grad():
         predicted = model.predict(batch.context[:, -1], batch.proprio, batch.actions)
@@ -48,6 +52,14 @@ def test_learns_linear_motion_and_to_see_the_hand(tmp_path: Path) -> None:
     spread = (batch.proprio[:, -1] - model.mean).square().mean().sqrt()
     assert (seen - batch.proprio[:, -1]).square().mean().sqrt() < 0.3 * spread
     assert not any(p.requires_grad for p in model.parameters())
+
+
+def test_predicts_no_more_steps_in_a_row_than_an_episode_has(tmp_path: Path) -> None:
+    windows = FrameWindows(made_store(tmp_path / "store", CONTRACT, [moving_hand(0, length=3)]), [0])
+    model = small_state_model()
+    before = model.dynamics[0].weight.clone()
+    train_state_model(model, windows, StateTraining(steps=10, batch_size=8, unroll=99), progress=False)
+    assert bool(model.dynamics[0].weight.isfinite().all()) and not torch.equal(model.dynamics[0].weight, before)
 
 
 def test_scales_come_from_the_data_and_constants_stay_finite() -> None:

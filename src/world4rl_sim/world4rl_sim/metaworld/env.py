@@ -26,7 +26,7 @@ from .names import TASKS, environment_class, full_name
 STEP_RATE_HZ = 80.0  # of Meta-World: 5 substeps of 2.5 ms
 STEP_M = 0.01  # how far an action of 1 moves the hand's target in one of its steps
 OPEN_WIDTH_M = 0.1  # of its hand; its observation gives the opening as a share of this
-HAND_TOPIC, FINGER_TOPIC = "/metaworld/hand_pose", "/metaworld/finger_states"
+HAND_TOPIC, TARGET_TOPIC, FINGER_TOPIC = "/metaworld/hand_pose", "/metaworld/target_pose", "/metaworld/finger_states"
 _ACTIONS = ("dx", "dy", "dz", "gripper")
 _STILL_OPEN = np.array([0.0, 0.0, 0.0, -1.0])  # as its own reset holds the hand
 
@@ -121,10 +121,15 @@ class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         return {"images": images, "proprio": self._proprio()}
 
     def _proprio(self) -> np.ndarray:
-        hand = SimpleNamespace(**dict(zip("xyz", map(float, self._state[:3]), strict=True)))
+        def pose(position: np.ndarray) -> SimpleNamespace:
+            return SimpleNamespace(
+                pose=SimpleNamespace(position=SimpleNamespace(**dict(zip("xyz", position.tolist(), strict=True))))
+            )
+
         finger = float(np.clip(self._state[3], 0.0, 1.0)) * OPEN_WIDTH_M / 2  # each stands at half the width
         messages = {
-            HAND_TOPIC: SimpleNamespace(pose=SimpleNamespace(position=hand)),
+            HAND_TOPIC: pose(self._state[:3]),
+            TARGET_TOPIC: pose(self._env.data.mocap_pos[0]),  # actions move it, the hand follows as far as it can
             FINGER_TOPIC: SimpleNamespace(name=["left", "right"], position=[finger, finger]),
         }
         unknown = [s.topic for s in self.contract.proprioception if s.topic not in messages]

@@ -54,11 +54,19 @@ class StateModel(nn.Module):
 
     def estimate(self, frames: Tensor) -> Tensor:
         """``(B, P)`` from frames ``(B, C, H, W)`` in [-1, 1]."""
-        return self.mean + self.std * self.estimator(self.encoder(frames))
+        return self.read(self.encoder(frames))
+
+    def read(self, seen: Tensor) -> Tensor:
+        """As `estimate`, from what the encoder sees in the frames, ``(B, width)``."""
+        return self.mean + self.std * self.estimator(seen)
 
     def predict(self, frame: Tensor, proprio: Tensor, actions: Tensor) -> Tensor:
         """``(B, P)`` after the last of `actions` ``(B, T, A)``, from the last frame and two values ``(B, 2, P)``."""
+        return self.advance(self.encoder(frame), proprio, actions)
+
+    def advance(self, seen: Tensor, proprio: Tensor, actions: Tensor) -> Tensor:
+        """As `predict`, from what the encoder sees in the last frame, ``(B, width)``."""
         last = proprio[:, -1]
         velocity = (last - proprio[:, 0]) / self.change_std
-        known = torch.cat([self.encoder(frame), self.normalise(last), velocity, actions.flatten(1)], dim=1)
+        known = torch.cat([seen, self.normalise(last), velocity, actions.flatten(1)], dim=1)
         return last + self.change_std * self.dynamics(known)

@@ -22,12 +22,18 @@ SAVE_EVERY = 100
 
 @dataclass(frozen=True)
 class StateTraining:
-    """Optimisation of the state model; `noise` is the largest standard deviation of noise on its frames."""
+    """Optimisation of the state model; `noise` is the largest standard deviation of noise on its frames.
+
+    It predicts `unroll` steps in a row from its own predictions, so that it learns not to drift; `batch_size` counts
+    frames. Gradients longer than `max_grad_norm` are shortened: an arm that gets caught is a large surprise.
+    """
 
     steps: int = 600
     batch_size: int = 128
     learning_rate: float = 2e-3
     noise: float = 0.1
+    unroll: int = 1
+    max_grad_norm: float | None = None
 
 
 def train_state_model(
@@ -57,6 +63,8 @@ def train_state_model(
         loss = _loss(model, windows, config, Draws(seed, state.step, model.mean.device))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if config.max_grad_norm is not None:
+            torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
         optimizer.step()
         schedule.step()
         state.step += 1
@@ -72,10 +80,20 @@ def train_state_model(
 
 def _loss(model: StateModel, windows: FrameWindows, config: StateTraining, draws: Draws) -> Tensor:
     device = model.mean.device
-    batch = windows.window(windows.current[draws.choose(len(windows.current), config.batch_size).cpu()], device)
-    level = draws.uniform(config.batch_size, 1, 1, 1) * config.noise
-    frame = batch.context[:, -1]
-    frame = frame + level * draws.normal(*frame.shape)
-    estimate = (model.estimate(frame) - batch.proprio[:, -1]) / model.std
-    prediction = (model.predict(frame, batch.proprio, batch.actions) - batch.next_proprio) / model.change_std
-    return estimate.square().mean() + prediction.square().mean()
+    unroll = min(config.unroll, int(windows.remaining.max()))
+    _, eligible = windows.long_enough(unroll - 1)
+    rows = max(1, config.batch_size // unroll)
+    start = eligible[draws.choose(len(eligible), rows).cpu()]
+    steps = [windows.window(start + ahead, device) for ahead in range(unroll)]
+    frames = torch.stack([step.context[:, -1] for step in steps], 1)
+    level = draws.uniform(rows, 1, 1, 1, 1) * config.noise
+    frames = frames + level * draws.normal(*frames.shape)
+    seen = model.encoder(frames.flatten(0, 1)).unflatten(0, (rows, unroll))
+    proprio, loss = steps[0].proprio, torch.zeros((), device=device)
+    for step, sight in zip(steps, seen.unbind(1), strict=True):
+        estimate = (model.read(sight) - step.proprio[:, -1]) / model.std
+        ahead = model.advance(sight, proprio, step.actions)
+        prediction = (ahead - step.next_proprio) / model.change_std
+        loss = loss + estimate.square().mean() + prediction.square().mean()
+        proprio = torch.stack([proprio[:, -1], ahead], 1)
+    return loss / unroll
