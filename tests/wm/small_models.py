@@ -29,10 +29,14 @@ def small_contract(name: str = "small") -> TaskContract:
     return TaskContract.from_dict(values)
 
 
-def world_model(contract: TaskContract, history: int = 4, tasks: tuple[str, ...] = ()) -> WorldModel:
+def world_model(
+    contract: TaskContract, history: int = 4, tasks: tuple[str, ...] = (), composed: bool = False
+) -> WorldModel:
     torch.manual_seed(0)
     size = (contract.image_channels, SIZE, contract.action_dim, contract.proprio_dim)
-    network = DenoiserConfig(*size, history=history, widths=(8, 8), layers=1, task_dim=4 if tasks else 0)
+    network = DenoiserConfig(
+        *size, history=history, widths=(8, 8), layers=1, task_dim=4 if tasks else 0, composed=composed
+    )
     return WorldModel(WorldModelConfig(network, tasks=tasks), contract).eval()
 
 

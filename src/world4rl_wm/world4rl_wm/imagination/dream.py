@@ -16,7 +16,7 @@ class Dream:
     """A batch of running dreams.
 
     Attributes:
-        context: the last frames, ``(B, T, C, H, W)`` in [-1, 1], oldest first.
+        context: the last frames, ``(B, T, C, H, W)`` in [-1, 1], oldest first; first: the oldest of the beginning.
         actions: the actions between them, ``(B, T - 1, A)``.
         proprio: proprioception in the last two frames, ``(B, 2, P)``; estimated from the frames when it is not given.
         tasks: names of the dreams' tasks, B of them; None: the world model is not told.
@@ -36,6 +36,7 @@ class Dream:
         self.world_model = world_model
         self.share = share
         self.context = context
+        self.first = context[:, 0]
         self.tasks = tasks
         self._task = None if tasks is None else world_model.task_vectors(tasks)
         self.proprio = world_model.estimate_proprio(context) if proprio is None else proprio
@@ -65,7 +66,7 @@ class Dream:
         """Do `action` ``(B, A)``; returns the next frame ``(B, C, H, W)``."""
         actions = torch.cat([self.actions, action.unsqueeze(1)], dim=1)
         frame, self.proprio = self.world_model.step(
-            self.context, actions, self.proprio, noise=self._noise(), task=self._task
+            self.context, actions, self.proprio, noise=self._noise(), task=self._task, first=self.first
         )
         self.context = torch.cat([self.context[:, 1:], frame.unsqueeze(1)], dim=1)
         self.actions = actions[:, 1:]
@@ -81,6 +82,7 @@ class Dream:
     def restart(self, which: Tensor, fresh: Dream) -> None:
         """Put the dreams of `fresh` in the places `which`, bool ``(B,)``; the noise goes on."""
         self.context = _put(self.context, which, fresh.context)
+        self.first = _put(self.first, which, fresh.first)
         self.actions = _put(self.actions, which, fresh.actions)
         self.proprio = _put(self.proprio, which, fresh.proprio)
         if self.tasks is not None and fresh.tasks is not None:

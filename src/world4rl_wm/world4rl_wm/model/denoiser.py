@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from world4rl_wm.model.action_encoding import action_encoding
 from world4rl_wm.model.backbones import condition_dim, make_backbone
+from world4rl_wm.model.composition import out_channels
 from world4rl_wm.model.packed import use_packed
 
 FREQUENCIES = (0.5, 1.0, 2.0, 4.0)
@@ -30,7 +31,9 @@ class DenoiserConfig:
     factor in front of the backbone (`backbones.BACKBONES`). A `unet` has `widths` channels from fine to coarse, with
     `layers` blocks and `groups` of normalisation at each; a `dit` has `layers` blocks of one width with `heads`.
     With `proprio_dim` above 0 it is also told where the arm is and where it will be, with `task_dim` above 0 a vector
-    that says which task. Actions come as `encoding` says (`action_encoding.ENCODINGS`), with `bins` where it has any.
+    that says which task. Where frames are `composed` it is shown the dream's first frame too, and says what to keep,
+    what to take from there and what to paint (`composition`). Actions come as `encoding` says
+    (`action_encoding.ENCODINGS`), with `bins` where it has any.
     """
 
     image_channels: int
@@ -47,6 +50,7 @@ class DenoiserConfig:
     backbone: str = "unet"
     heads: int = 4
     task_dim: int = 0
+    composed: bool = False
 
 
 def space_to_depth(frames: Tensor, size: int) -> Tensor:
@@ -66,7 +70,8 @@ class Denoiser(nn.Module):
         super().__init__()
         self.config = config
         self.actions = action_encoding(config.encoding, config.bins)
-        per_frame = config.image_channels * config.stem**2
+        shown = config.image_channels * (config.history + 1 + config.composed) * config.stem**2
+        said = (out_channels(config.image_channels) if config.composed else config.image_channels) * config.stem**2
         embedding = condition_dim(config)
 
         def embed(size: int) -> nn.Sequential:
@@ -76,7 +81,7 @@ class Denoiser(nn.Module):
         if config.proprio_dim:
             self.proprio_embedding = embed(2 * config.proprio_dim * 2 * len(FREQUENCIES))
         # named by its kind: what was trained before there was a choice says `unet`
-        self.add_module(config.backbone, make_backbone(config, per_frame * (config.history + 1), per_frame))
+        self.add_module(config.backbone, make_backbone(config, shown, said))
         if config.task_dim:
             self.task_embedding = nn.Linear(config.task_dim, embedding, bias=False)
         use_packed(self)
@@ -93,17 +98,20 @@ class Denoiser(nn.Module):
         actions: Tensor,
         proprio: Tensor | None = None,
         task: Tensor | None = None,
+        first: Tensor | None = None,
     ) -> Tensor:
-        """The raw output, ``(B, C, H, W)``.
+        """The raw output, ``(B, C, H, W)``; of a composed frame what `composition.composed` reads.
 
         Args:
             x: ``(B, C, H, W)``, the noisy frame; c_noise: ``(B,)``.
             context: ``(B, T, C, H, W)``, oldest first; actions: ``(B, T, A)`` in [-1, 1].
             proprio: ``(B, 2, P)``, normalised, now and in the frame to come; needed when the config has it.
             task: ``(B, task_dim)``, which task; None or zeros: not told.
+            first: ``(B, C, H, W)``, the dream's first frame; needed where frames are composed.
         """
         stem = self.config.stem
-        frames = space_to_depth(torch.cat([x, context.flatten(1, 2)], dim=1), stem)
+        pictures = [x, context.flatten(1, 2)] if first is None else [x, context.flatten(1, 2), first]
+        frames = space_to_depth(torch.cat(pictures, dim=1), stem)
         condition = self.action_embedding(self.actions.encode(actions).flatten(1))
         if proprio is not None:
             condition = condition + self.proprio_embedding(fourier_features(proprio).flatten(1))

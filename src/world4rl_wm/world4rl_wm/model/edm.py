@@ -52,6 +52,13 @@ def denoise(network: Network, x: Tensor, sigma: Tensor, config: EdmConfig) -> Te
     return _view(c_skip, x) * x + _view(c_out, x) * network(_view(c_in, x) * x, c_noise)
 
 
+def raw_output(x0: Tensor, scaled_x: Tensor, c_noise: Tensor, config: EdmConfig) -> Tensor:
+    """The F with which `denoise` gives `x0`: for a network that says the clean frame itself; scaled_x is c_in x."""
+    sigma = (4 * c_noise).exp()
+    c_skip, c_out, c_in, _ = preconditioning(sigma, config.sigma_data)
+    return (x0 - _view(c_skip / c_in, x0) * scaled_x) / _view(c_out, x0)
+
+
 def training_sigma(normal: Tensor, config: EdmConfig) -> Tensor:
     """Noise levels to train at, ``ln sigma ~ N(p_mean, p_std)``, from standard normal numbers of any shape."""
     return (normal * config.p_std + config.p_mean).exp()

@@ -32,7 +32,7 @@ def to_uint8(frames: Tensor) -> Tensor:
 class Window:
     """History and next frame: context ``(B, T, C, H, W)``, target ``(B, C, H, W)`` in [-1, 1], actions ``(B, T, A)``,
     proprioception in the last two frames ``(B, 2, P)`` and in the next ``(B, P)``; `task` ``(B,)``, numbers of
-    `FrameWindows.tasks`, None where it has none."""
+    `FrameWindows.tasks`, None where it has none; `first` ``(B, C, H, W)``, an earlier frame, None: the oldest here."""
 
     context: Tensor
     actions: Tensor
@@ -40,6 +40,7 @@ class Window:
     proprio: Tensor
     next_proprio: Tensor
     task: Tensor | None = None
+    first: Tensor | None = None
 
     def to(self, device: torch.device | str) -> Window:
         """The same on `device`."""
@@ -61,6 +62,7 @@ class FrameWindows:
         remaining: int64 ``(M,)``, how many successors they have.
         infos: of the episodes; episode: int64 ``(M,)``, the place in `infos` of the episode that a row belongs to.
         task: int64 ``(N,)``, place in `tasks` of each row's task; None without `tasks`.
+        began: int64 ``(M,)``, the row of the first frame of the episode of each row in `current`.
 
     Raises:
         ValueError: no episodes, or one of a task that is not in `tasks`.
@@ -82,7 +84,7 @@ class FrameWindows:
         unknown = {info.task for info in self.infos} - set(tasks)
         if tasks and unknown:
             raise ValueError(f"episodes of {', '.join(sorted(unknown))}, but the model knows {', '.join(tasks)} only")
-        actions, proprio, current, remaining, rows = [], [], [], [], []
+        actions, proprio, current, remaining, rows, began = [], [], [], [], [], []
         offset, pad = 0, history - 1
         for episode, info in zip(episodes, self.infos, strict=True):
             steps = np.asarray(store.actions(episode), dtype=np.float32)
@@ -92,6 +94,7 @@ class FrameWindows:
             rows += [np.full(pad, info.start), np.arange(info.start, info.start + info.length + 1)]
             first = offset + pad
             current.append(np.arange(first, first + len(steps)))
+            began.append(np.full(len(steps), first))
             remaining.append(np.arange(len(steps), 0, -1))
             offset += pad + info.length + 1
         self.frames = self._pixels(store, episodes, torch.from_numpy(np.concatenate(rows)), in_memory)
@@ -99,6 +102,7 @@ class FrameWindows:
         self.proprio = torch.from_numpy(np.concatenate(proprio))
         self.current = torch.from_numpy(np.concatenate(current))
         self.remaining = torch.from_numpy(np.concatenate(remaining))
+        self.began = torch.from_numpy(np.concatenate(began))
         lengths = torch.tensor([info.length for info in self.infos])
         self.episode = torch.arange(len(lengths)).repeat_interleave(lengths)
         self.task = None
@@ -130,8 +134,11 @@ class FrameWindows:
         length = length or self.history
         return current.unsqueeze(1) + torch.arange(1 - length, 1)
 
-    def window(self, current: Tensor, device: torch.device | str = "cpu") -> Window:
-        """The windows whose last frame is at rows `current`, on `device` (pixels travel there as bytes)."""
+    def window(self, current: Tensor, device: torch.device | str = "cpu", first: Tensor | None = None) -> Window:
+        """The windows whose last frame is at rows `current`, on `device` (pixels travel there as bytes).
+
+        `first` ``(B,)``: rows of the frames to take for the first ones.
+        """
         rows = self.past(current)
         return Window(
             to_float(self.frames[rows].to(device)),
@@ -140,6 +147,7 @@ class FrameWindows:
             self.proprio[rows[:, -2:]].to(device),
             self.proprio[current + 1].to(device),
             None if self.task is None else self.task[current].to(device),
+            None if first is None else to_float(self.frames[first].to(device)),
         )
 
 

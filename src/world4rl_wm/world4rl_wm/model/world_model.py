@@ -14,6 +14,7 @@ from torch.nn import functional
 from world4rl_data.contract import TaskContract
 from world4rl_wm.checkpoint import load_checkpoint, save_checkpoint
 from world4rl_wm.model import edm
+from world4rl_wm.model.composition import composed
 from world4rl_wm.model.denoiser import Denoiser, DenoiserConfig
 from world4rl_wm.model.edm import EdmConfig
 from world4rl_wm.model.frames import Window
@@ -118,7 +119,7 @@ class WorldModel(nn.Module):
             told = self.state_model.normalise(true)
             told = told + PROPRIO_NOISE * draws.normal(*told.shape)
         task = None if batch.task is None else self.task_table.training_vectors(batch.task, draws)
-        return self.loss(self._network(shown, batch.actions, told, task), x0, draws, weight)
+        return self.loss(self._network(shown, batch.actions, told, task, batch.first), x0, draws, weight)
 
     def loss(self, network: edm.Network, x0: Tensor, draws: Draws, weight: Tensor | None) -> Tensor:
         """Of the scaled change x0 ``(B, C, H, W)`` that `network` is to predict."""
@@ -129,9 +130,20 @@ class WorldModel(nn.Module):
         """A scaled change ``(B, C, H, W)`` from unit `noise` of that shape."""
         return edm.sample(network, noise, self.config.edm)
 
-    def _network(self, *conditions: Tensor | None) -> edm.Network:
-        """With context, actions, proprioception and task bound."""
-        return lambda x, c_noise: self.denoiser(x, c_noise, *conditions).float()
+    def _network(
+        self, context: Tensor, actions: Tensor, told: Tensor | None, task: Tensor | None, first: Tensor | None
+    ) -> edm.Network:
+        """With context, actions, proprioception, task and first frame bound."""
+        if not self.config.denoiser.composed:
+            return lambda x, c_noise: self.denoiser(x, c_noise, context, actions, told, task).float()
+        began = context[:, 0] if first is None else first
+
+        def network(x: Tensor, c_noise: Tensor) -> Tensor:
+            out = self.denoiser(x, c_noise, context, actions, told, task, began).float()
+            x0 = composed(out, context[:, -1], began) / self.config.change_scale
+            return edm.raw_output(x0, x, c_noise, self.config.edm)
+
+        return network
 
     def task_vectors(self, tasks: Sequence[str]) -> Tensor | None:
         """What it is told of B tasks, ``(B, task_dim)``, None where that is nothing; ValueError: one not learned."""
@@ -153,11 +165,13 @@ class WorldModel(nn.Module):
         generator: torch.Generator | None = None,
         noise: Tensor | None = None,
         task: Tensor | None = None,
+        first: Tensor | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """As `predict`, carrying proprioception ``(B, 2, P)``; returns the next frame and ``(B, 2, P)`` one step on.
 
         `noise` ``(B, C, H, W)``: the unit noise that diffusion starts from; None draws it from `generator`. `task`
-        ``(B, task_dim)``: from `task_vectors`; None: not told.
+        ``(B, task_dim)``: from `task_vectors`; None: not told. `first` ``(B, C, H, W)``: the frame that the dream began
+        with; None: the oldest of the context.
         """
         self._check(context, actions)
         last = context[:, -1]
@@ -170,7 +184,7 @@ class WorldModel(nn.Module):
                 told = self.state_model.normalise(following)
             if noise is None:
                 noise = torch.randn(last.shape, device=last.device, generator=generator)
-            change = self.sample(self._network(context, actions, told, task), noise)
+            change = self.sample(self._network(context, actions, told, task, first), noise)
         return (last + settled(self.config.change_scale * change, self.config.still_change)).clamp(-1, 1), following
 
     def predict(self, context: Tensor, actions: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -55,20 +55,31 @@ def learning_rate_factor(step: int, config: WorldModelTraining) -> float:
     return 0.1 + 0.45 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
 
-def own_history(model: WorldModel, windows: FrameWindows, current: Tensor, depth: int, draws: Draws) -> Tensor:
+def own_history(
+    model: WorldModel, windows: FrameWindows, current: Tensor, depth: int, draws: Draws, first: Tensor | None
+) -> Tensor:
     """The past ``(B, T, C, H, W)`` that the model has dreamed for itself `depth` steps after `current`."""
-    start = windows.window(current, model.device)
+    start = windows.window(current, model.device, first)
     shown, proprio = start.context, start.proprio
     task = None if start.task is None else model.task_table.vectors(start.task)
     model.eval()
     for ahead in range(depth):
         actions = windows.actions[windows.past(current + ahead)].to(model.device)
         noise = draws.normal(*shown[:, -1].shape)
-        frame, following = model.step(shown, actions, proprio, noise=noise, task=task)
+        frame, following = model.step(shown, actions, proprio, noise=noise, task=task, first=start.first)
         shown = torch.cat([shown[:, 1:], frame.unsqueeze(1)], dim=1)
         proprio = proprio if following is None else following
     model.train()
     return shown
+
+
+def earlier(began: Tensor, current: Tensor, draws: Draws) -> Tensor:
+    """Rows of the first frames to show, ``(B,)``: the episode's in every other draw, else any since, up to `current`.
+
+    For dreams begin where episodes do, and anywhere in them.
+    """
+    half, where = draws.uniform(2, len(began)).cpu().unbind()
+    return began + torch.where(half < 0.5, 0.0, where * (current - began + 1)).long()
 
 
 def training_batch(
@@ -95,8 +106,9 @@ def training_batch(
     else:
         chosen = draw_weighted(weights[long_enough], draws.uniform(rows).cpu())
     current = eligible[chosen]
-    window = windows.window(current + depth, model.device)
-    shown = own_history(model, windows, current, depth, draws) if depth else window.context
+    first = earlier(windows.began[long_enough][chosen], current, draws) if model.config.denoiser.composed else None
+    window = windows.window(current + depth, model.device, first)
+    shown = own_history(model, windows, current, depth, draws, first) if depth else window.context
     level = draws.uniform(rows, 1, 1, 1, 1) * config.context_noise
     return shown + level * draws.normal(*shown.shape), window
 
