@@ -1,0 +1,131 @@
+"""What each part of the refinement is worth: the same world models, one part less or more, success in reality.
+
+    python benchmarks/ablations.py runs/seed0 runs/seed1 runs/seed2
+
+RUN is the folder of a finished `world4rl demo`, or of a row of `world4rl benchmark metaworld` (RUN/seed-0/TASK); it is
+read, and rows are worked out below --work. A row refines the run's filtered BC in the run's own world models under
+settings of its own and meets the start states that the run was evaluated on. Every run's first rows come first; what is
+done is not done again, so that the same command goes on where it was stopped, in the middle of a refinement too. Writes
+benchmarks/results/ablations-TASK.json after every row and prints the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from refinement_parts.results import Results, run_key, scored
+from refinement_parts.runs import HeldOut, finished_run
+from refinement_parts.table import table
+
+from world4rl.collect import evaluate
+from world4rl.pipeline import refinement
+from world4rl.run_folder import Run, training_store
+
+ROWS: dict[str, tuple[str, ...]] = {
+    "the whole recipe": (),
+    "last checkpoint, whatever the judge says": ("selection.by=last", "selection.max_start_kl=1.0e9"),
+    "checkpoint by the dream itself": ("selection.by=dream",),
+    "success verified by the judge's reward model": ("verified_success=true",),
+    "dreams end where the world models disagree": ("imagination.max_uncertainty={limit}",),
+    "disagreement has a price": ("imagination.uncertainty_penalty={penalty}",),
+    "progress is rewarded": ("imagination.progress_reward=0.3",),
+    "anchor to filtered BC": ("ppo.kl_coefficient=0.05",),
+    "one hit is a success": ("imagination.hits=1",),
+    "no BC term": ("ppo.bc_coefficient=0",),
+    "no KL stop": ("ppo.target_kl=1.0e9",),
+    "no value warm-up": ("ppo.value_warm_up=0",),
+    "std e^0, the paper's bound": ("ppo.std=1.0",),
+    "none of these": (
+        *("selection.by=last", "selection.max_start_kl=1.0e9", "imagination.hits=1"),
+        *("ppo.bc_coefficient=0", "ppo.target_kl=1.0e9", "ppo.value_warm_up=0"),
+    ),
+}
+"""Names and their settings; {limit} and {penalty} are the run's own, see `uncertainty_values`."""
+MODELS = ("filtered_bc", "world_model_a", "world_model_b", "reward_a", "reward_b")
+PENALTY = 0.1
+"""Reward that a dream at the limit of uncertainty costs a step."""
+
+
+def uncertainty_values(run: Run) -> dict[str, float]:
+    """A limit that one frame in twenty of the run's fresh episodes passes, and the price of a unit below it.
+
+    Raises:
+        SystemExit: the run's world models have not been calibrated against each other.
+    """
+    file = run.checkpoint("world_model_a") / "uncertainty.json"
+    if not file.is_file():
+        raise SystemExit(
+            f"{run.path}: its world model's uncertainty is not calibrated (`world4rl evaluate uncertainty --help`): "
+            "leave the rows about disagreement out (--rows)"
+        )
+    quantiles = json.loads(file.read_text())["signals"]["models"]["map"]["disagreement"]
+    limit = quantiles[round(0.95 * (len(quantiles) - 1))]
+    return {"limit": limit, "penalty": PENALTY / limit}
+
+
+def settings_of(run: Run, row: str) -> list[str]:
+    """The settings that a row puts on top of the run's."""
+    told = uncertainty_values(run) if any("{" in text for text in ROWS[row]) else {}
+    return [text.format(**told) for text in ROWS[row]]
+
+
+def row_run(run: Run, settings: Sequence[str], folder: Path) -> Run:
+    """A run in `folder` with the models and stores of `run` and settings on top of its."""
+    changed = replace(finished_run(run.path, settings), path=folder)
+    (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
+    links = {folder / "stores": run.path / "stores"}
+    links |= {changed.checkpoint(name): run.checkpoint(name) for name in MODELS}
+    for link, target in links.items():
+        if not link.is_symlink():
+            link.symlink_to(target.resolve(), target_is_directory=True)
+    shutil.copyfile(run.path / "replay_check.json", folder / "replay_check.json")
+    return changed
+
+
+def refined(run: Run, name: str, settings: list[str], folder: Path, workers: int) -> dict[str, Any]:
+    """Refine and evaluate."""
+    changed, began = row_run(run, settings, folder), time.process_time()
+    if not (folder / "refinement.json").is_file():
+        refinement(changed)
+    seconds, known = time.process_time() - began, HeldOut.of(run)
+    found = evaluate(run.task, run.contract, changed.checkpoint("refined"), known.seeds, 0.0, workers, progress=False)
+    told = ("iteration", "imagined_refined", "judged_refined", "start_kl", "reason", "kept_start_policy")
+    result = changed.read("refinement.json")
+    return {key: result[key] for key in told} | {"refinement_cpu_s": round(seconds, 1)} | scored(name, found, known)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("runs", type=Path, nargs="+", help="folders of finished runs")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=" | ".join(ROWS))
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings for every row")
+    parser.add_argument("--work", type=Path, default=Path("runs/ablations"), help="folder of the rows' own work")
+    parser.add_argument("--workers", type=int, default=2, help="processes that evaluate (default: 2)")
+    parser.add_argument("--out", type=Path, help="JSON file to write, or to go on with")
+    options = parser.parse_args(argv)
+    torch.set_num_threads(1)
+    runs = [finished_run(path) for path in options.runs]
+    results = Results("ablations", runs, {"set": options.set}, options.out)
+    for name in options.rows:
+        for run in runs:
+            key = run_key(run, training_store(run, "demonstrations", "practice", "check").content_hash)
+            if results.holds(**key, policy=name):
+                continue
+            settings = [*settings_of(run, name), *options.set]
+            folder = (
+                options.work / f"{run.task}-seed-{run.seed}-{key['data'][:8]}" / f"row-{list(ROWS).index(name):02d}"
+            )
+            results.add(key | {"settings": settings} | refined(run, name, settings, folder, options.workers))
+    print(table(results.rows))
+
+
+if __name__ == "__main__":
+    main()

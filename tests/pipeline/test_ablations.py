@@ -1,0 +1,73 @@
+"""The ablations' benchmark: rows refine the run's own models under other settings, and leave the run as it is."""
+
+# ruff: noqa: E402 (the helpers are found after the path is set)
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "benchmarks")]
+
+import ablations
+from dream_rig import reward_model, world_model
+from finished_rig import finished_folder
+from refinement_parts.runs import finished_run
+
+from world4rl.presets import load_preset
+from world4rl_wm.measures.replay_check import judge
+
+
+def run_with_dreams(path: Path) -> Path:
+    folder = finished_folder(path, "selection.every=1", "selection.episodes=2", "imagination.horizon=3")
+    for seed, name in enumerate("ab"):
+        world_model(seed).save(folder / "checkpoints" / f"world_model_{name}")
+        reward_model().save(folder / "checkpoints" / f"reward_{name}")
+    real = torch.tensor([True] * 20 + [False] * 20)
+    (folder / "replay_check.json").write_text(json.dumps(judge(real, real).to_dict()))
+    return folder
+
+
+def files(folder: Path) -> dict[str, int]:
+    """All but the stores, where one of all episodes is put together when it is missing."""
+    return {str(path): path.stat().st_mtime_ns for path in folder.rglob("*") if "stores" not in path.parts}
+
+
+@pytest.mark.parametrize("row", ablations.ROWS)
+def test_every_row_has_settings_that_there_are(row: str) -> None:
+    settings = [text.format(limit=0.1, penalty=1.0) for text in ablations.ROWS[row]]
+    load_preset("tiny", settings)
+    load_preset("metaworld/tiny", settings)
+
+
+def test_rows_are_written_once_and_the_run_stays_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder, out = run_with_dreams(tmp_path / "run"), tmp_path / "result.json"
+    before = files(folder)
+    rows = ["last checkpoint, whatever the judge says", "no BC term"]
+    given = [str(folder), "--work", str(tmp_path / "work"), "--out", str(out), "--workers", "1", "--rows"]
+    ablations.main([*given, *rows])
+    found = json.loads(out.read_text())["rows"]
+    assert [row["policy"] for row in found] == rows
+    assert found[0]["iteration"] == 2 and found[0]["reason"] == "the last one"
+    assert found[1]["settings"] == ["ppo.bc_coefficient=0"]
+    assert all(len(row["outcomes"][row["policy"]]) == 2 for row in found)
+    assert files(folder) == before
+    text = out.read_text()
+    ablations.main([*given, *rows])
+    assert out.read_text() == text and "no BC term" in capsys.readouterr().out
+
+
+def test_a_run_without_calibrated_uncertainty_says_which_rows_to_leave_out(tmp_path: Path) -> None:
+    run = finished_run(run_with_dreams(tmp_path / "run"))
+    with pytest.raises(SystemExit, match="leave the rows about disagreement out"):
+        ablations.settings_of(run, "disagreement has a price")
+    values = {"signals": {"models": {"map": {"disagreement": [0.0, 0.1, 0.2, 0.3, 0.4]}}}}
+    (run.checkpoint("world_model_a") / "uncertainty.json").write_text(json.dumps(values))
+    assert ablations.settings_of(run, "dreams end where the world models disagree") == [
+        "imagination.max_uncertainty=0.4"
+    ]
+    assert ablations.settings_of(run, "disagreement has a price") == ["imagination.uncertainty_penalty=0.25"]
