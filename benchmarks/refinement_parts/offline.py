@@ -32,10 +32,13 @@ class OfflineConfig:
 
 @dataclass(frozen=True)
 class IqlConfig(OfflineConfig):
-    """Implicit Q-learning (Kostrikov et al. 2021, arXiv 2110.06169), advantage-weighted extraction."""
+    """Implicit Q-learning (Kostrikov et al. 2021, arXiv 2110.06169), advantage-weighted extraction.
+
+    Values are between 0 and 1, so that a good action's advantage is a few hundredths: hence the temperature.
+    """
 
     expectile: float = 0.8
-    temperature: float = 10.0
+    temperature: float = 100.0
 
 
 @dataclass(frozen=True)
