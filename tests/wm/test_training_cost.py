@@ -13,9 +13,10 @@ from world4rl_wm.training.cost import denoiser_gflops, training_cost
 from world4rl_wm.training.step import WorldModelTraining
 
 
-def test_cost_of_a_small_training(tmp_path: Path) -> None:
+@pytest.mark.parametrize("composed", [False, True])
+def test_cost_of_a_small_training(tmp_path: Path, composed: bool) -> None:
     store = small_store(tmp_path / "store", small_contract(), (6, 5))
-    model = world_model(store.contract)
+    model = world_model(store.contract, composed=composed)
     config = WorldModelTraining(steps=3600, batch_size=4, rollout_steps=2)
     before = sorted(tmp_path.rglob("*"))
     cost = training_cost(store, [0, 1], model.config, config)
