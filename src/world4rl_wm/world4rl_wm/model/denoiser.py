@@ -107,7 +107,7 @@ class Denoiser(nn.Module):
             context: ``(B, T, C, H, W)``, oldest first; actions: ``(B, T, A)`` in [-1, 1].
             proprio: ``(B, 2, P)``, normalised, now and in the frame to come; needed when the config has it.
             task: ``(B, task_dim)``, which task; None or zeros: not told.
-            first: ``(B, C, H, W)``, the dream's first frame, where frames are composed; None: the oldest of the context.
+            first: ``(B, C, H, W)``, the dream's first frame, for composed frames; None: the oldest of the context.
         """
         stem = self.config.stem
         pictures = [x, context.flatten(1, 2)]
