@@ -7,6 +7,7 @@ After the temporal skip connections of Ebert et al. 2017 (arXiv 1710.05268), wit
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 SOURCES = 3
@@ -28,7 +29,6 @@ def composed(out: Tensor, last: Tensor, first: Tensor) -> Tensor:
         last, first: ``(B, C, H, W)`` in [-1, 1], what is kept and what can be had back.
     """
     paint, logits = out.split([last.shape[1], out.shape[1] - last.shape[1]], dim=1)
-    logits = logits.unflatten(1, (SOURCES, -1))
-    prior = logits.new_tensor([KEEP, 0.0, 0.0]).view(SOURCES, 1, 1, 1)
-    _, back, new = (logits + prior).softmax(1).repeat_interleave(3, dim=2).unbind(1)
+    keep, back, new = logits.unflatten(1, (SOURCES, -1)).unbind(1)
+    _, back, new = torch.stack([keep + KEEP, back, new], 1).softmax(1).repeat_interleave(3, dim=2).unbind(1)
     return back * (first - last) + new * (paint - last)
