@@ -301,7 +301,8 @@ def test_refine_keeps_the_start_policy_where_the_check_refuses(work: Path, capsy
 
 
 def test_refine_practises_where_the_check_allows(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    limits = [f"replay_check.limits.{k}" for k in ("min_episodes=1", "cautious_from=-2", "refine_from=-1")]
+    any_dream = ("min_episodes=1", "cautious_from=-2", "refine_from=-1", "precision_from=0")
+    limits = [f"replay_check.limits.{limit}" for limit in any_dream]
     assert main([*refine_words(work, "refined"), "--set", *limits]) == 0
     rows = [json.loads(x) for x in (work / "refined.training" / "metrics.jsonl").read_text().splitlines()]
     assert [r["iteration"] for r in rows if "approx_kl" in r] == [1, 2]

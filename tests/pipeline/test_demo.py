@@ -23,7 +23,8 @@ bc.filtered_training.steps=50 world_model.training.steps=30 world_model.training
 reward.training.steps=30 ppo.iterations=4 ppo.value_warm_up=1 selection.every=2
 selection.episodes=16 selection.margin=-1.0
 replay_check.max_episodes=12 replay_check.limits.min_episodes=0 replay_check.limits.refine_from=-1.0
-replay_check.limits.cautious_from=-2.0 evaluation.episodes=6 evaluation.graph_episodes=2"""
+replay_check.limits.cautious_from=-2.0 replay_check.limits.precision_from=0
+evaluation.episodes=6 evaluation.graph_episodes=2"""
 TIMEOUT_S = 600
 
 

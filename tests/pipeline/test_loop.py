@@ -35,7 +35,7 @@ reward: {network: {width: 8}, training: {positives: 4, negatives: 4, progress_ba
 imagination: {num_envs: 4}
 ppo: {epochs: 1, minibatch_size: 16, value_warm_up: 0}
 selection: {every: 1, episodes: 4, margin: -1.0}
-replay_check: {limits: {min_episodes: 0, refine_from: -2.0, cautious_from: -2.0}}
+replay_check: {limits: {min_episodes: 0, precision_from: 0, refine_from: -2.0, cautious_from: -2.0}}
 loop: {check_share: 0.5, world_model_steps: 2, reward_steps: 4, iterations: 1}
 evaluation: {episodes: 2}
 """

@@ -28,6 +28,7 @@ SETTINGS = {
     "replay_check.limits.min_episodes": 0,
     "replay_check.limits.refine_from": -2.0,
     "replay_check.limits.cautious_from": -2.0,
+    "replay_check.limits.precision_from": 0.0,
 }
 
 

@@ -64,6 +64,15 @@ def test_verdicts(counts: tuple[int, int, int, int], verdict: str, words: str) -
     assert check.to_dict()["passed"] == check.passed and check.to_dict()["episodes"] == 40
 
 
+def test_a_dream_whose_successes_are_mostly_false_is_not_practised_in() -> None:
+    """The policy succeeds in one episode of five: J says little of what it would learn from."""
+    check = case(18, 24, 17, 96)
+    assert 0.5 < check.j < 0.8 and check.verdict == "keep"
+    assert "only 51% were real" in check.reason and check.to_dict()["precision"] == pytest.approx(18 / 35)
+    assert case(18, 24, 7, 96).verdict == "refine_cautiously"
+    assert case(0, 24, 0, 96).precision == 0.0
+
+
 @pytest.mark.parametrize("counts", [(9, 9, 0, 100), (100, 100, 0, 9), (0, 0, 0, 30), (30, 30, 0, 0)])
 def test_too_few_of_one_outcome_leave_it_undecided(counts: tuple[int, int, int, int]) -> None:
     """However well the dream did on them."""

@@ -13,10 +13,15 @@ Verdict = Literal["refine", "refine_cautiously", "keep"]
 
 @dataclass(frozen=True)
 class ReplayCheckConfig:
-    """Limits on J = TPR - FPR, and the fewest episodes of each outcome to decide on."""
+    """Limits on J = TPR - FPR and on the precision, and the fewest episodes of each outcome to decide on.
+
+    Where success is rare, a J that would do elsewhere leaves most dreamed successes false, and those are what PPO
+    learns from.
+    """
 
     refine_from: float = 0.8
     cautious_from: float = 0.5
+    precision_from: float = 0.7
     min_episodes: int = 10
     confidence: float = 0.95
 
@@ -36,11 +41,18 @@ class ReplayCheck:
     reason: str
 
     @property
+    def precision(self) -> float:
+        """Share of the dreamed successes that were real; 0 where nothing succeeded in a dream."""
+        true, false = self.tpr * self.successes, self.fpr * self.failures
+        return true / (true + false) if true + false else 0.0
+
+    @property
     def passed(self) -> bool:
         return self.verdict != "keep"
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self) | {"passed": self.passed, "episodes": self.successes + self.failures}
+        counted = {"precision": self.precision, "episodes": self.successes + self.failures}
+        return asdict(self) | {"passed": self.passed} | counted
 
 
 def judge(real: Tensor, dreamed: Tensor, config: ReplayCheckConfig = ReplayCheckConfig()) -> ReplayCheck:
@@ -54,12 +66,21 @@ def judge(real: Tensor, dreamed: Tensor, config: ReplayCheckConfig = ReplayCheck
     certain = false_positive >= failures
     fpr_high = 1.0 if certain else float(beta.ppf(config.confidence, false_positive + 1, failures - false_positive))
     j = round(tpr - fpr, 9)  # 0.85 - 0.05 is 0.8 to the limits below
+    dreamed_successes = true_positive + false_positive
+    precision = true_positive / dreamed_successes if dreamed_successes else 0.0
     verdict: Verdict
     if min(successes, failures) < config.min_episodes:
         verdict = "keep"
         reason = (
             f"undecided: {successes} successes and {failures} failures, {config.min_episodes} of each are needed. "
             "Collect more episodes of the start policy."
+        )
+    elif j >= config.cautious_from and precision < config.precision_from:
+        verdict = "keep"
+        reason = (
+            f"J = {j:.2f}, but of the dreamed successes only {precision:.0%} were real, below "
+            f"{config.precision_from:.0%}: success is too rare for this dream. Collect more episodes, above all "
+            "successful ones."
         )
     elif j >= config.refine_from:
         verdict, reason = "refine", f"J = {j:.2f}: the dream tells success from failure"
