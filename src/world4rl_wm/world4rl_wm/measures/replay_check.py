@@ -43,8 +43,7 @@ class ReplayCheck:
     @property
     def precision(self) -> float:
         """Share of the dreamed successes that were real; 0 where nothing succeeded in a dream."""
-        true, false = self.tpr * self.successes, self.fpr * self.failures
-        return true / (true + false) if true + false else 0.0
+        return _precision(self.tpr * self.successes, self.fpr * self.failures)
 
     @property
     def passed(self) -> bool:
@@ -53,6 +52,11 @@ class ReplayCheck:
     def to_dict(self) -> dict[str, Any]:
         counted = {"precision": self.precision, "episodes": self.successes + self.failures}
         return asdict(self) | {"passed": self.passed} | counted
+
+
+def _precision(true_positives: float, false_positives: float) -> float:
+    positives = true_positives + false_positives
+    return true_positives / positives if positives else 0.0
 
 
 def judge(real: Tensor, dreamed: Tensor, config: ReplayCheckConfig = ReplayCheckConfig()) -> ReplayCheck:
@@ -66,8 +70,7 @@ def judge(real: Tensor, dreamed: Tensor, config: ReplayCheckConfig = ReplayCheck
     certain = false_positive >= failures
     fpr_high = 1.0 if certain else float(beta.ppf(config.confidence, false_positive + 1, failures - false_positive))
     j = round(tpr - fpr, 9)  # 0.85 - 0.05 is 0.8 to the limits below
-    dreamed_successes = true_positive + false_positive
-    precision = true_positive / dreamed_successes if dreamed_successes else 0.0
+    precision = _precision(true_positive, false_positive)
     verdict: Verdict
     if min(successes, failures) < config.min_episodes:
         verdict = "keep"

@@ -107,12 +107,12 @@ class Denoiser(nn.Module):
             context: ``(B, T, C, H, W)``, oldest first; actions: ``(B, T, A)`` in [-1, 1].
             proprio: ``(B, 2, P)``, normalised, now and in the frame to come; needed when the config has it.
             task: ``(B, task_dim)``, which task; None or zeros: not told.
-            first: ``(B, C, H, W)``, the dream's first frame, for composed frames; None: the oldest of the context.
+            first: ``(B, C, H, W)``, the dream's first frame; needed for composed frames, and given for no others.
         """
         stem = self.config.stem
         pictures = [x, context.flatten(1, 2)]
-        if self.config.composed:
-            pictures.append(context[:, 0] if first is None else first)
+        if first is not None:
+            pictures.append(first)
         frames = space_to_depth(torch.cat(pictures, dim=1), stem)
         condition = self.action_embedding(self.actions.encode(actions).flatten(1))
         if proprio is not None:

@@ -57,7 +57,8 @@ def denoiser_gflops(denoiser: Denoiser) -> float:
     actions = torch.zeros(1, config.history, config.action_dim, device=device)
     proprio = torch.zeros(1, 2, config.proprio_dim, device=device) if config.proprio_dim else None
     with plain_layers(), FlopCounterMode(display=False) as counter:
-        denoiser(frame, torch.zeros(1, device=device), context, actions, proprio)
+        first = frame if config.composed else None
+        denoiser(frame, torch.zeros(1, device=device), context, actions, proprio, first=first)
     return counter.get_total_flops() / 1e9
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from world4rl_wm.model.frames import FrameWindows
+from world4rl_wm.model.frames import FrameWindows, to_float
 from world4rl_wm.model.state_model import StateModel
 from world4rl_wm.training.draws import Draws
 from world4rl_wm.training.monitor import TrainingMonitor
@@ -84,16 +84,18 @@ def _loss(model: StateModel, windows: FrameWindows, config: StateTraining, draws
     _, eligible = windows.long_enough(unroll - 1)
     rows = max(1, config.batch_size // unroll)
     start = eligible[draws.choose(len(eligible), rows).cpu()]
-    steps = [windows.window(start + ahead, device) for ahead in range(unroll)]
-    frames = torch.stack([step.context[:, -1] for step in steps], 1)
+    times = start.unsqueeze(1) + torch.arange(-1, unroll + 1)  # from the step before to the step after
+    frames = to_float(windows.frames[times[:, 1:-1]].to(device))
+    measured = windows.proprio[times].to(device)
     level = draws.uniform(rows, 1, 1, 1, 1) * config.noise
     frames = frames + level * draws.normal(*frames.shape)
     seen = model.encoder(frames.flatten(0, 1)).unflatten(0, (rows, unroll))
-    proprio, loss = steps[0].proprio, torch.zeros((), device=device)
-    for step, sight in zip(steps, seen.unbind(1), strict=True):
-        estimate = (model.read(sight) - step.proprio[:, -1]) / model.std
-        ahead = model.advance(sight, proprio, step.actions)
-        prediction = (ahead - step.next_proprio) / model.change_std
-        loss = loss + estimate.square().mean() + prediction.square().mean()
-        proprio = torch.stack([proprio[:, -1], ahead], 1)
-    return loss / unroll
+    estimate = (model.read(seen) - measured[:, 1:-1]) / model.std
+    proprio, predicted = measured[:, :2], []
+    for ahead in range(unroll):
+        actions = windows.actions[windows.past(start + ahead)].to(device)
+        following = model.advance(seen[:, ahead], proprio, actions)
+        proprio = torch.stack([proprio[:, -1], following], 1)
+        predicted.append(following)
+    prediction = (torch.stack(predicted, 1) - measured[:, 2:]) / model.change_std
+    return estimate.square().mean() + prediction.square().mean()
