@@ -1,6 +1,6 @@
 """The pages in a real browser: films load and play, nothing is fetched, nothing complains, a phone shows all of it.
 
-Needs `pip install playwright` and a Chromium or Chrome of the machine; skipped without.
+Needs Playwright (`make test` brings it) and a Chromium or Chrome of the machine; skipped without.
 """
 
 from __future__ import annotations

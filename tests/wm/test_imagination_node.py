@@ -36,7 +36,8 @@ def node(ros_domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 
 @pytest.fixture(scope="module")
-def client(node: subprocess.Popen) -> Iterator[Client]:
+def bare(node: subprocess.Popen) -> Iterator[Client]:
+    """Of the node as it starts."""
     with connected_client() as client:
         yield client
 
@@ -46,24 +47,32 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     return small_models.save_all(tmp_path_factory.mktemp("checkpoints"), CONTRACT)
 
 
-def test_answers_without_any_model(client: Client) -> None:
-    answer = client.ask(**good())
+@pytest.fixture(scope="module")
+def client(bare: Client, folders: dict[str, Path]) -> Client:
+    """Of the node with the models in `folders`."""
+    for path in folders.values():
+        assert bare.load(path).success
+    return bare
+
+
+def test_answers_without_any_model(bare: Client) -> None:
+    answer = bare.ask(**good())
     assert not answer.success and "world_model_checkpoint" in answer.message and "load_checkpoint" in answer.message
 
 
 def test_bad_checkpoint_is_refused_and_good_ones_are_loaded(
-    client: Client, folders: dict[str, Path], tmp_path: Path
+    bare: Client, folders: dict[str, Path], tmp_path: Path
 ) -> None:
-    refused = client.load(tmp_path / "nowhere")
+    refused = bare.load(tmp_path / "nowhere")
     assert not refused.success and "is not a folder" in refused.message
     for path in folders.values():
-        answer = client.load(path)
+        answer = bare.load(path)
         assert answer.success, answer.message
         assert answer.contract_hash == CONTRACT.hash
     other = small_models.policy(small_models.small_contract("other")).save(tmp_path / "other")
-    refused = client.load(other)
+    refused = bare.load(other)
     assert not refused.success and "name: small here, other there" in refused.message
-    assert client.ask(**good(use_policy=True)).success, "the policy from before is still there"
+    assert bare.ask(**good(use_policy=True)).success, "the policy from before is still there"
 
 
 @pytest.mark.parametrize(
