@@ -11,11 +11,12 @@ wheels=build/wheels
 room=$(mktemp -d)
 trap 'rm -rf "$room"' EXIT
 
-# From a copy: a build leaves folders beside each setup.py, and links become files.
+# From a copy: a build leaves folders beside each setup.py, and links become files. PEP 517 brings the build's own tools: a
+# bare Python 3.10 has no `wheel`.
 build() {
   rm -rf "$wheels"
   cp -rL src "$room/src"
-  "$PYTHON" -m pip wheel -q --disable-pip-version-check --no-deps -w "$wheels" "${PACKAGES[@]/#/$room/src/}"
+  "$PYTHON" -m pip wheel -q --disable-pip-version-check --use-pep517 --no-deps -w "$wheels" "${PACKAGES[@]/#/$room/src/}"
   ls "$wheels"
 }
 
@@ -42,6 +43,9 @@ try() {
 case "${1:-all}" in
   build) build ;;
   try) try ;;
-  all) build && try ;;
+  all)
+    build # not `&&`: there an error within would not end the script
+    try
+    ;;
   *) echo "wheels.sh [build|try]" >&2 && exit 2 ;;
 esac

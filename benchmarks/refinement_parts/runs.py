@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
-from world4rl.load_run import CONFIG, load_run
-from world4rl.presets import preset_of
+from world4rl.load_run import load_run
 from world4rl.run_folder import Run
 from world4rl.summary import POLICIES
-from world4rl_wm.checkpoint import CONTRACT
-
-ROW = "row.json"
 
 
 def finished_run(path: Path, settings: Sequence[str] = ()) -> Run:
-    """The run in `path` with the settings and the contract that it was made with, and `settings` on top.
+    """As `load_run`, of a run that was evaluated.
 
     Raises:
-        SystemExit: there is no run, or it has not come to its evaluation.
+        SystemExit: it was not.
     """
     if not all((path / "evaluation" / f"{name}.json").is_file() for name in POLICIES):
         raise SystemExit(f"{path} is no finished run: its evaluation/ must hold {', '.join(POLICIES)}")
-    if (path / CONFIG).is_file():
-        return load_run(path, settings=settings)
-    config = path.resolve().parents[1] / CONFIG  # a benchmark's settings lie above its seeds and tasks
-    if not (path / ROW).is_file() or not config.is_file():
-        raise SystemExit(f"{path} has neither {CONFIG} nor {ROW} below a benchmark's {CONFIG}")
-    values, row = yaml.safe_load(config.read_text()), json.loads((path / ROW).read_text())
-    preset = preset_of(values["settings"], values["preset"], settings)
-    contract = path / "checkpoints" / POLICIES[0] / CONTRACT
-    return Run(path, row["task"], row["seed"], values["preset"], preset, contract_name=str(contract))
+    return load_run(path, settings=settings)
 
 
 @dataclass(frozen=True)

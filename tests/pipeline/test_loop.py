@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -112,6 +113,27 @@ def test_rounds_learn_from_their_own_work_within_the_budget(finished: Path, caps
 
     assert main(words(finished, 2, "--set", "ppo.clip=0.1")) == 2
     assert "ppo.clip" in capsys.readouterr().err
+
+
+def test_goes_on_with_a_row_of_a_benchmark(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its settings lie two folders above it; a row without a dream has nothing to go on with."""
+    row = tmp_path / "benchmark" / "seed-3" / "press_button"
+    row.parent.mkdir(parents=True)
+    finished.rename(row)
+    settings = yaml.safe_load((row / "config.yaml").read_text())
+    (row / "config.yaml").unlink()
+    assert main(words(row, 1)) == 2 and "holds no run" in capsys.readouterr().err
+    (row / "row.json").write_text(json.dumps({"task": "press_button", "seed": 3}))
+    assert main(words(row, 1)) == 2 and "config.yaml with its settings is not there" in capsys.readouterr().err
+    config = {"tasks": ["press_button"], "preset": "tiny", "settings": settings["settings"]}
+    (tmp_path / "benchmark" / "config.yaml").write_text(yaml.safe_dump(config))
+    assert main(words(row.parents[1], 1)) == 2 and "seed-0/TASK" in capsys.readouterr().err
+    (row / "checkpoints" / "bc").mkdir()
+    CONTRACT.save(row / "checkpoints" / "bc" / "contract.yaml")
+    assert main(words(row, 1)) == 0
+    assert "iter. 1" in capsys.readouterr().out and (row / "report.html").is_file()
+    shutil.rmtree(row / "checkpoints" / "world_model_a")
+    assert main(words(row, 2)) == 2 and "no world model to go on with" in capsys.readouterr().err
 
 
 def test_a_round_that_is_not_believed_changes_nothing(

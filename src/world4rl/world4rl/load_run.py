@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,23 +11,41 @@ import yaml
 from world4rl.commands.common import CommandError
 from world4rl.presets import preset_of
 from world4rl.run_folder import Run
+from world4rl.summary import POLICIES
+from world4rl_wm.checkpoint import CONTRACT
 
-CONFIG = "config.yaml"
+CONFIG, ROW = "config.yaml", "row.json"
 
 
 def load_run(path: Path, progress: bool = True, settings: Sequence[str] = ()) -> Run:
-    """The run that `world4rl demo` made in `path`, with its settings; `settings` such as
-    ``ppo.clip=0.1`` come on top.
+    """The run that `world4rl demo` made in `path`, or the finished row of `world4rl benchmark metaworld` there
+    (RUN/seed-0/TASK), with the settings and the contract that it was made with; `settings` such as ``ppo.clip=0.1``
+    come on top.
 
     Raises:
         CommandError: the folder holds no such run.
         PresetError: its settings cannot be used any more.
     """
+    if (path / ROW).is_file():
+        return _row(path, progress, settings)
     config = path / CONFIG
     if not config.is_file():
-        raise CommandError(f"{path} holds no run: give the folder of `world4rl demo`")
+        raise CommandError(
+            f"{path} holds no run: give the folder of `world4rl demo`, or RUN/seed-N/TASK of a finished row of "
+            "`world4rl benchmark metaworld`"
+        )
     values = yaml.safe_load(config.read_text())
     if not {"task", "seed", "preset", "settings"} <= values.keys():
-        raise CommandError(f"{path} is not the run of one task: give the folder of `world4rl demo`")
+        raise CommandError(f"{path} is not the run of one task: give one of its finished rows, such as seed-0/TASK")
     preset = preset_of(values["settings"], values["preset"], settings)
     return Run(path, values["task"], values["seed"], values["preset"], preset, progress, values.get("contract"))
+
+
+def _row(path: Path, progress: bool, settings: Sequence[str]) -> Run:
+    config = path.resolve().parents[1] / CONFIG  # a benchmark's settings lie above its seeds and tasks
+    if not config.is_file():
+        raise CommandError(f"{path} is a benchmark's row, but {config} with its settings is not there")
+    values, row = yaml.safe_load(config.read_text()), json.loads((path / ROW).read_text())
+    preset = preset_of(values["settings"], values["preset"], settings)
+    contract = path / "checkpoints" / POLICIES[0] / CONTRACT
+    return Run(path, row["task"], row["seed"], values["preset"], preset, progress, str(contract))

@@ -151,10 +151,15 @@ def require_possible(first: Run, episodes: int) -> None:
     """Refuse what could not be finished.
 
     Raises:
-        ValueError: the run is not finished or was measured otherwise, or `episodes` cannot be divided.
+        ValueError: the run is not finished, was measured otherwise or has no dream, or `episodes` cannot be divided.
     """
     if not (first.path / "evaluation" / "refined.json").is_file():
         raise ValueError(f"{first.path} is not finished: go on with `world4rl demo --run {first.path}`")
+    if not first.checkpoint("world_model_a").is_dir():
+        raise ValueError(
+            f"{first.path} has no world model to go on with: its fresh episodes had too few of one outcome. Begin anew "
+            "with more (replay_check.max_episodes), or with a better BC (collect.demonstrations)"
+        )
     measured, wanted = len(first.read("evaluation/refined.json")["success"]), first.preset.evaluation.episodes
     if measured != wanted:
         raise ValueError(

@@ -13,12 +13,12 @@ from typing import Any
 from world4rl import pipeline
 from world4rl.collect import Behaviour
 from world4rl.dreamers import train_reader
+from world4rl.load_run import ROW
 from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, collect_into, successes
 from world4rl.stages import Stages
 from world4rl.summary import compared
 
-ROW = "row.json"
 MOST_ATTEMPTS = 3  # episodes of the expert for each demonstration asked for, at most
 DREAMERS = (("a", 1000), ("b", 2001))  # names of the two world models and where their seeds begin
 

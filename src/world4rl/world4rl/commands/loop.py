@@ -26,7 +26,7 @@ def loop(
     Interrupted, the same command goes on; with more --rounds and as many episodes for each, it adds rounds.
 
     Args:
-        run: Folder of a finished `world4rl demo`.
+        run: Folder of a finished `world4rl demo`, or of a row of `world4rl benchmark metaworld` (RUN/seed-0/TASK).
         rounds: Rounds after the run itself.
         real_episodes: Real episodes of all rounds together. The measurement on held-out start states comes on top.
     """
