@@ -6,12 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
-from sources import ROOT
+from pages import PAGES, ROOT
 
 from world4rl.commands.registry import COMMANDS
 from world4rl_bringup.graph import MODES
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 GROUPS = {name[0] for name in COMMANDS if len(name) == 2}
 LAUNCH_FILES = {path.name for path in (ROOT / "src/world4rl_bringup/launch").glob("*.launch.py")}
 UPSTREAM = {"franka.launch.py"}  # franka_ros2's
