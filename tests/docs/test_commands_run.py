@@ -94,3 +94,11 @@ def test_every_command_runs_or_has_a_reason() -> None:
     left: list[Command] = [command for command in RUNNABLE if command.page not in walked]
     assert not left, f"these pages need a walk in {__name__}.WALKS: {[*map(str, left)]}"
     assert REFUSED.keys() <= {command.text for command in RUNNABLE}, "REFUSED names a command that no page has"
+
+
+def test_parts_of_a_run_that_lines_name_are_there(folder: Path) -> None:
+    """Those of launch files and services too, which nothing here starts."""
+    prepare(folder, "runs/demo")
+    named = [(command, path) for command in commands() for path in re.findall(r"runs/demo/[\w/]+", command.text)]
+    missing = [str(command) for command, path in named if not (folder / path).exists()]
+    assert named and not missing, f"a finished run has no such part: {missing}"
