@@ -94,7 +94,13 @@ class TrainingState:
 
 
 def one_cycle(optimizer: torch.optim.Optimizer, learning_rate: float, steps: int, step: int = 0) -> OneCycleLR:
-    """The one-cycle schedule of `steps` steps, as it stands after `step` of them."""
+    """The one-cycle schedule of `steps` steps, as it stands after `step` of them.
+
+    Raises:
+        ValueError: fewer than 3 steps cannot rise and fall.
+    """
+    if steps < 3:
+        raise ValueError(f"a training of {steps} steps: its learning rate has to rise and fall, give at least 3")
     rising = max(0.1, 2 / steps)  # share of the steps
     schedule = OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=rising)
     if step:
