@@ -64,7 +64,7 @@ def test_predicts_no_more_steps_in_a_row_than_an_episode_has(tmp_path: Path) -> 
 
 def test_too_few_steps_are_refused(tmp_path: Path) -> None:
     windows = FrameWindows(made_store(tmp_path / "store", CONTRACT, [moving_hand(0)]), [0])
-    with pytest.raises(ValueError, match="a training of 2 steps: .* give at least 3"):
+    with pytest.raises(ValueError, match=r"a training of 2 steps: .* give at least 3"):
         train_state_model(small_state_model(), windows, StateTraining(steps=2, batch_size=8), progress=False)
 
 
