@@ -53,7 +53,7 @@ def shrunk(words: Sequence[str]) -> list[str]:
         if word in AMOUNTS:
             found, taken = [*found, word, AMOUNTS[word]], True
         elif not taken:
-            found.append(re.sub(r"(\.steps)=\d+", r"\1=4", word))
+            found.append(re.sub(r"(\.steps|_episodes)=\d+", r"\1=4", word))
     command = find(found)
     options = inspect.signature(command[1].load()).parameters if command else {}
     return found + [word for name, value in ADDED.items() if name in options for word in (f"--{name}", value)]

@@ -78,8 +78,33 @@ def test_contracts_tell_the_length_of_an_episode() -> None:
         contract = load_contract(name)
         assert round(contract.max_episode_s * contract.control_rate_hz) == steps
         assert {s.height for s in contract.images} == {s.width for s in contract.images} == {size}
-    with pytest.raises(ContractError, match="one of metaworld_32, metaworld_64"):
+    with pytest.raises(ContractError, match="one of metaworld_32, metaworld_32_near, metaworld_64"):
         load_contract("metaworld_8")
+
+
+def test_the_near_contract_only_looks_from_nearer() -> None:
+    near, usual = load_contract("metaworld_32_near"), load_contract()
+    assert [stream.name for stream in near.images] == ["front_near", "side_near"]
+    assert {**near.to_dict(), "name": "", "images": []} == {**usual.to_dict(), "name": "", "images": []}
+
+
+@needs_metaworld
+def test_nearer_cameras_show_door_locks_lever_larger() -> None:
+    """Counted in pixels that its turning changes."""
+
+    def changed(contract: str) -> int:
+        env = make_env("door-lock", contract)
+        import mujoco  # after the environment has chosen how to render
+
+        before = pictures(env.reset(seed=0)[0])
+        env._env.data.qpos[-1] += 1.0  # the lever's hinge [rad]
+        mujoco.mj_forward(env._env.model, env._env.data)
+        turned = pictures(env._observe())
+        env.close()
+        return int((np.abs(turned - before).max(-1) > 20).sum())
+
+    usual, near = changed("metaworld_32"), changed("metaworld_32_near")
+    assert usual > 5 and near > 1.5 * usual, (usual, near)
 
 
 @needs_metaworld

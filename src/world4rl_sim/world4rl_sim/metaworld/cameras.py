@@ -12,6 +12,9 @@ from ..pictures import free_camera
 VIEWS = {
     "front": ((0.0, 0.70, 0.15), 0.70, 155.0, -32.0),
     "side": ((0.0, 0.70, 0.15), 0.70, 35.0, -37.0),
+    # For small things at the far end of the table, such as door-lock's lever.
+    "front_near": ((0.0, 0.80, 0.12), 0.50, 155.0, -30.0),
+    "side_near": ((0.0, 0.80, 0.12), 0.50, 35.0, -30.0),
 }
 
 

@@ -53,7 +53,7 @@ def short_name(task: str) -> str:
 
 
 def load_contract(name_or_path: str | Path | None = None) -> TaskContract:
-    """A contract of Meta-World's tasks: `metaworld_32` (the default), `metaworld_64`, or any YAML file by its path.
+    """A contract of Meta-World's tasks: one of `CONTRACTS_DIR` (None: `metaworld_32`), or any YAML file by its path.
 
     Raises:
         ContractError: there is none, or it cannot be read.
