@@ -57,6 +57,9 @@ def test_a_page_fits_and_is_quiet(browser: Any, pages: dict[str, Path], name: st
     cut = """() => [...document.querySelectorAll('h1, h2, h3, p, li, td, th')].filter(e => !e.closest('.scroll, pre')
         && e.getBoundingClientRect().right > innerWidth + 1).map(e => e.textContent.trim())"""
     assert page.evaluate(cut) == []
+    squeezed = """() => [...document.querySelectorAll('th')].filter(e => e.textContent.trim().length > 6
+        && e.getBoundingClientRect().width < 50).map(e => e.textContent.trim())"""
+    assert page.evaluate(squeezed) == [], "one letter under the other"
     small = "[...document.querySelectorAll('p, td, th, li')].filter(e => parseFloat(getComputedStyle(e).fontSize) < 12)"
     assert page.evaluate(f"{small}.length") == 0
     background, text = page.evaluate(
