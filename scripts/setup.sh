@@ -63,6 +63,10 @@ install_python_packages() {
   [ -n "${TORCH_INDEX:-}" ] && options+=(--extra-index-url "$TORCH_INDEX")
   local pinned
   pinned=$(constraints)
+  # On Python 3.10 not every version is named, and the pip that comes with it tries old ones for ever.
+  if [ "$("$VENV/bin/python" -c 'import sys; print(sys.version_info.minor)')" = 10 ]; then
+    "$VENV/bin/python" -m pip install -q --disable-pip-version-check "pip>=24"
+  fi
   "$VENV/bin/python" -m pip install -q --disable-pip-version-check -c "$pinned" "${options[@]}"
   # gym-hil gives the Panda's model; what it depends on drives input devices and is not needed.
   "$VENV/bin/python" -m pip install -q --disable-pip-version-check -c "$pinned" --no-deps gym-hil
