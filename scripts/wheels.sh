@@ -24,7 +24,7 @@ build() {
 try() {
   local environment=$room/environment options=()
   "$PYTHON" -m venv "$environment"
-  "$environment/bin/python" -m pip install -q --disable-pip-version-check "pip>=24" # Python 3.10's own searches for ever
+  "$environment/bin/python" -m pip install -q --disable-pip-version-check "pip>=24" # see setup.sh
   [ -n "${TORCH_INDEX:-}" ] && options+=(--extra-index-url "$TORCH_INDEX")
   "$environment/bin/python" -m pip install -q --disable-pip-version-check -c constraints.txt "${options[@]}" "$wheels"/*.whl
   "$environment/bin/python" -m pip install -q --disable-pip-version-check -c constraints.txt --no-deps gym-hil

@@ -19,7 +19,7 @@ def concordance(run: Annotated[Path, tyro.conf.Positional], episodes: int = 50) 
     the reliability plot, to RUN/report.html. Interrupted, it goes on.
 
     Args:
-        run: Folder of a refined run, such as `world4rl demo` leaves.
+        run: Folder of a finished `world4rl demo`, or of a row of `world4rl benchmark metaworld` (RUN/seed-0/TASK).
         episodes: Start states, each of them for every policy; more narrow the intervals.
     """
     from world4rl.concordance import RESULT, measure_concordance

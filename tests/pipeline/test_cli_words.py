@@ -1,0 +1,100 @@
+"""The command line itself: quick help, one-line errors, exit codes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from world4rl.cli import main
+from world4rl.commands.registry import COMMANDS
+
+
+def test_help_imports_nothing_heavy() -> None:
+    """`world4rl --help` and a command's help must answer at once: the heavy modules are what takes seconds."""
+    for words in (["--help"], ["train", "bc", "--help"], ["demo", "--help"], ["refine", "--help"]):
+        program = (
+            "import sys\nfrom world4rl.cli import main\n"
+            f"try:\n    main({words!r})\nexcept SystemExit:\n    pass\n"
+            "heavy = {'torch', 'mujoco', 'diffusers', 'rclpy', 'av', 'scipy', 'cv2'} & set(sys.modules)\n"
+            "assert not heavy, heavy"
+        )
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        assert "usage: world4rl" in done.stdout
+
+
+@pytest.mark.parametrize("name", [n for n in COMMANDS if n != ("run",)], ids=" ".join)
+def test_every_command_explains_its_options(name: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([*name, "--help"])
+    assert end.value.code == 0
+    text = capsys.readouterr().out
+    assert f"usage: world4rl {' '.join(name)}" in text
+    assert "(default: " in text or "(required)" in text
+
+
+def test_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    text = capsys.readouterr().out
+    assert all(f"  {' '.join(name)} " in text for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trian"], "no command 'trian': use one of demo, collect"),
+        (["train", "everything"], "no command 'train everything': use one of train world-model, train reward"),
+        (["report", "/nowhere"], "/nowhere is no folder"),
+        (["dataset", "info", "/nowhere"], "/nowhere holds no store"),
+        (["dataset", "build", "/nowhere", "--out", "/tmp/never"], "folder of bags /nowhere does not exist"),
+        (["collect", "--out", "/tmp/never", "--task", "fold_laundry"], "unknown task 'fold_laundry'"),
+        (["collect", "--out", "/tmp/never", "--task", "push_cube", "--behaviour", "policy"], "give --policy"),
+        (["collect", "--out", "/tmp/never", "--task", "push_cube", "--episodes", "0"], "at least 1"),
+        (["demo", "--run", "/tmp/never", "--task", "fold_laundry"], "unknown task"),
+        (["demo", "--run", "/tmp/never", "--preset", "huge"], "no preset 'huge'"),
+        (["demo", "--run", "/tmp/never", "--set", "ppo.lr=1"], "no setting 'ppo.lr'"),
+        (["evaluate", "--policy", "/nowhere"], "policy /nowhere does not exist"),
+        (["train", "bc", "--store", "/nowhere", "--out", "/tmp/never"], "/nowhere holds no store"),
+    ],
+)
+def test_bad_input_gives_one_line_and_code_2(
+    words: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert message in error and error.count("\n") == 1 and "Traceback" not in error
+    assert not Path("/tmp/never").exists()
+
+
+def test_run_hands_its_words_to_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The graph's options are defined in world4rl_bringup alone: the command must not read or change them."""
+    seen: list[list[str]] = []
+    monkeypatch.setattr("world4rl_bringup.run.main", lambda words: seen.append(words) or 1)
+    assert main(["run", "sim_arm", "--task", "lift_cube", "seed:=3", "--help"]) == 1
+    assert seen == [["sim_arm", "--task", "lift_cube", "seed:=3", "--help"]]
+
+
+def test_unknown_option_is_code_2() -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["report", "runs/demo", "--colour", "red"])
+    assert end.value.code == 2
+
+
+def test_faults_of_the_program_keep_their_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("world4rl.report.build_report", lambda run: {}["gone"])
+    with pytest.raises(KeyError):
+        main(["report", str(tmp_path)])
+
+
+def test_interrupt_says_that_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    def interrupt(run: Path) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("world4rl.report.build_report", interrupt)
+    assert main(["report", str(tmp_path)]) == 130
+    assert "same command goes on" in capsys.readouterr().err
