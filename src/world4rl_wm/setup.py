@@ -19,6 +19,7 @@ setup(
         "gymnasium",
         "numpy",
         "opencv-python-headless",
+        "pillow",
         "PyYAML",
         "safetensors",
         "scipy",

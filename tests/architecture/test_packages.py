@@ -15,7 +15,7 @@ from sources import PYTHON_PACKAGES, ROOT, imports, modules
 
 MANIFESTS = sorted([*(ROOT / "src").glob("*/package.xml"), *(ROOT / "tests/overlay").glob("*/package.xml")])
 # What a module is imported as -> what pip calls it, where the two differ.
-DISTRIBUTIONS = {"cv2": "opencv-python-headless", "yaml": "pyyaml", "markupsafe": "jinja2"}
+DISTRIBUTIONS = {"cv2": "opencv-python-headless", "yaml": "pyyaml", "markupsafe": "jinja2", "PIL": "pillow"}
 # On the graph only, from ROS itself or from packages of ours that no learning machine needs.
 NOT_FROM_PIP = {"rclpy", "launch", "launch_ros", "std_srvs", "ament_index_python", "cv_bridge"}
 # Optional on purpose, with a message of its own where it is missing: gym_hil installs with --no-deps only, metaworld is

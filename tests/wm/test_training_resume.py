@@ -161,7 +161,7 @@ def test_an_interrupted_save_leaves_the_old_state(tmp_path: Path, monkeypatch: p
     assert other.restore(tmp_path / "state", "run") and other.step == 2
 
 
-def test_tensorboard_gets_curves_and_pictures(store: EpisodeStore, tmp_path: Path) -> None:
+def test_tensorboard_gets_curves_pictures_and_films(store: EpisodeStore, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     train(store, tmp_path / "wm")
@@ -169,7 +169,8 @@ def test_tensorboard_gets_curves_and_pictures(store: EpisodeStore, tmp_path: Pat
     assert [point.step for point in board.Scalars("world_model/loss")] == [CONFIG.steps]
     pictures = board.Images("world_model/last_true_predicted_difference")
     assert [picture.step for picture in pictures] == [3, 6]
-    assert (pictures[0].width, pictures[0].height) == (
-        4 * 2 * 16,
-        6 * 16,
-    )  # columns x cameras x pixels, moments x pixels
+    # columns x cameras x pixels, moments x pixels
+    assert (pictures[0].width, pictures[0].height) == (4 * 2 * 16, 6 * 16)
+    films = board.Images("world_model/true_dreamed_difference")
+    assert [film.step for film in films] == [3, 6]
+    assert (films[0].width, films[0].height) == (3 * 2 * 16, 2 * 16)  # columns x cameras x pixels, episodes x pixels

@@ -6,6 +6,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from world4rl.checkpoint_choice import CheckpointChoice, Refinement, Selection
 from world4rl.dreamed import Dreamer, dreamed_success
 from world4rl.practice import Practice
+from world4rl.practice_film import practice_film
 from world4rl.refinement_journal import RefinementJournal, refinement_log
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy
@@ -99,7 +101,7 @@ def refine(
         check: the replay check of `dream`; where it refuses, the start policy is kept.
         starts, judge_starts: where dreams begin; disjoint.
         successes: real successful episodes for the BC term.
-        out: folder for metrics.jsonl, the state to go on from, and the policies that the judge has seen.
+        out: folder for metrics.jsonl, TensorBoard, the state to go on from, and the policies that the judge has seen.
     """
     keep_freed_memory()
     share, few = Share.of(process_state()), config.selection.episodes
@@ -120,14 +122,20 @@ def refine(
     practice = Practice(start, env, Demonstrations(*successes, start.history), config.ppo, seed, share)
     identity = _identity((start, dream, judge), (starts, judge_starts), successes, config, seed)
     journal = RefinementJournal(out, practice.state(choice=choice), identity, share)
-    if not journal.resumed:
-        journal.write(choice.begin())
-    with journal.bar(config.ppo.iterations, progress) as bar:
+    rate_hz = dream.world_model.contract.control_rate_hz
+    film = partial(practice_film, practice.policy, dream, starts, config.imagination)
+    with closing(journal), journal.bar(config.ppo.iterations, progress) as bar:
+        if not journal.resumed:
+            journal.write(choice.begin())
+            journal.film(film, rate_hz)
         while not practice.over and not choice.stopped:
             row = practice.iterate()
-            if choice.due(practice.iteration):
+            seen = choice.due(practice.iteration)
+            if seen:
                 row |= choice.look(practice.policy, practice.iteration, practice.distance())
             journal.write(row)
+            if seen:
+                journal.film(film, rate_hz)
             bar.set_postfix(imagined=f"{row['imagined_success']:.2f}", judged=f"{choice.best.judged_refined:.2f}")
             bar.update()
     journal.tell_times()

@@ -1,13 +1,16 @@
-"""What a refinement writes down while it runs: a row for every iteration, and the state to go on from."""
+"""What a refinement writes down while it runs: a row for every iteration, the state to go on from, and TensorBoard."""
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from tqdm import tqdm
 
 from world4rl.checkpoint_choice import CHECKPOINTS
+from world4rl_wm.training.board import Board
 from world4rl_wm.training.metrics_log import MetricsLog
 from world4rl_wm.training.share import Share
 from world4rl_wm.training.state import STATE, TrainingState
@@ -26,9 +29,10 @@ class RefinementJournal:
         self._path, self._state, self._fingerprint = folder / STATE, state, fingerprint
         self.resumed = state.restore(self._path, fingerprint)
         share.wait()  # all have read the state before anybody writes one
-        self._log = None
+        self._log, self._board = None, None
         if share.main:
-            self._log = refinement_log(folder, state.step if self.resumed else -1)
+            step = state.step if self.resumed else -1
+            self._log, self._board = refinement_log(folder, step), Board(folder, step, "refinement")
             if not self.resumed:
                 shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)  # another refinement's
 
@@ -44,10 +48,20 @@ class RefinementJournal:
 
     def write(self, row: dict[str, float]) -> None:
         """The row of the iteration that is over, then the state: what is killed between them is done again."""
-        if self._log is not None:
+        if self._log is not None and self._board is not None:
             self._log.write(**row)
             self._state.step = int(row["iteration"])
+            self._board.curves(self._state.step, {name: value for name, value in row.items() if name != "iteration"})
             self._state.save(self._path, self._fingerprint)
+
+    def film(self, make: Callable[[], np.ndarray], rate_hz: float) -> None:
+        """Show what `make` returns, uint8 ``(T, H, W, 3)``, as a film of the policy after the newest iteration."""
+        if self._board is not None:
+            self._board.film(self._state.step, "practice", make(), rate_hz)
+
+    def close(self) -> None:
+        if self._board is not None:
+            self._board.close()
 
     def tell_times(self) -> None:
         """Print where the time of all iterations went."""

@@ -1,4 +1,4 @@
-"""What a training shows while it runs: metrics.jsonl, and TensorBoard with pictures."""
+"""What a training shows while it runs: metrics.jsonl, and TensorBoard with pictures and films."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 from world4rl_wm.model.frames import FrameWindows, to_uint8
 from world4rl_wm.model.world_model import WorldModel
 from world4rl_wm.pictures import side_by_side
+from world4rl_wm.training.board import Board
 from world4rl_wm.training.metrics_log import MetricsLog
 
 _PICTURES = 6  # moments shown, spread over the data
@@ -23,19 +23,17 @@ class TrainingMonitor:
     """
 
     def __init__(self, folder: Path, step: int, name: str = "world_model") -> None:
-        self._name = name
         self.log = MetricsLog(folder / "metrics.jsonl", step)
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+        self._board = Board(folder, step, name)
 
     def loss(self, step: int, loss: float, learning_rate: float, **parts: float) -> None:
         """A point of the curves; `parts` are further losses by name."""
         self.log.write(step=step, loss=loss, learning_rate=learning_rate, **parts)
-        for curve, value in {"loss": loss, "learning_rate": learning_rate, **parts}.items():
-            self._board.add_scalar(f"{self._name}/{curve}", value, step)
+        self._board.curves(step, {"loss": loss, "learning_rate": learning_rate, **parts})
 
     def picture(self, step: int, title: str, rgb: np.ndarray) -> None:
         """A picture uint8 ``(H, W, 3)``."""
-        self._board.add_image(f"{self._name}/{title}", rgb, step, dataformats="HWC")
+        self._board.picture(step, title, rgb)
 
     @torch.no_grad()
     def pictures(self, step: int, model: WorldModel, windows: FrameWindows) -> None:
@@ -49,6 +47,10 @@ class TrainingMonitor:
         frames = [to_uint8(column).cpu().numpy() for column in shown]
         rows = [np.concatenate([side_by_side(column[i]) for column in frames], axis=1) for i in range(_PICTURES)]
         self.picture(step, "last_true_predicted_difference", np.concatenate(rows))
+
+    def film(self, step: int, title: str, rgb: np.ndarray, rate_hz: float) -> None:
+        """A film uint8 ``(T, H, W, 3)`` of `rate_hz` pictures a second."""
+        self._board.film(step, title, rgb, rate_hz)
 
     def close(self) -> None:
         self._board.close()
