@@ -50,7 +50,7 @@ class JoystickMap:
         self.config, self._zone = config, dead_zone
         self._panel = ButtonPanel("joystick", config.deadman, config.events(), timeout_s)
         self._axes = [getattr(config, f"axis_{name}") for name in DIRECTIONS]
-        self._wish = np.zeros(6)
+        self._wish: np.ndarray = np.zeros(6)
         self.problem = ""
 
     def see(self, axes: Sequence[float], buttons: Sequence[int], now_s: float) -> tuple[TeleopEvent, ...]:

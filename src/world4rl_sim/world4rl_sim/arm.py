@@ -77,7 +77,7 @@ class SimArm:
         self._arm_dofs = np.array([self.model.joint(name).dofadr[0] for name in ARM_JOINTS])
         self._pads = tuple(self.model.geom(name).id for name in ("left_pad1", "right_pad1"))
         self._grip = self.model.actuator("fingers_actuator").id
-        self._target_position = np.zeros(3)
+        self._target_position: np.ndarray = np.zeros(3)
         self._target_quat_wxyz = np.array([1.0, 0.0, 0.0, 0.0])
         self._unused_time_s = 0.0
         self._go_home()

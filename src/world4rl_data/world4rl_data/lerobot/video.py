@@ -50,7 +50,8 @@ def encode(frames: Iterable[np.ndarray], path: Path, fps: int, config: VideoConf
         for frame in frames:
             if stream is None:
                 stream = container.add_stream("libx264", rate=fps, options=options)
-                stream.height, stream.width, stream.pix_fmt = *frame.shape[:2], config.pixel_format
+                stream.height, stream.width = frame.shape[0], frame.shape[1]
+                stream.pix_fmt = config.pixel_format
                 stream.codec_context.thread_count = 1
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
             container.mux(stream.encode(picture))
