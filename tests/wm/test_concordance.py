@@ -22,7 +22,7 @@ def test_a_true_dream() -> None:
     assert (found.spearman, found.ordered, found.pairs, found.regret) == (pytest.approx(1), 3.0, 3, 0.0)
     # 38 of 39 believed at .95 came true, and 0 of 21 believed at .05: distances .95 - 38/39 and .05
     assert found.calibration_error == pytest.approx((39 * abs(0.95 - 38 / 39) + 21 * 0.05) / 60)
-    assert found.trusted()
+    assert found.verdict() == "trusted"
     assert found.sentence().startswith("The dream could be trusted: it promised 2 points more than came true")
     assert "3 of 3 pairs" in found.sentence() and found.sentence().endswith("the best one in reality.")
 
@@ -32,7 +32,7 @@ def test_an_exploited_dream() -> None:
     found = concordance([tried(0, 10, 10), tried(10, 6, 14), tried(20, 0, 20)], chosen=20)
     assert found.bias.mean == pytest.approx((0 + 8 + 20) / 60)
     assert (found.spearman, found.ordered, found.pairs, found.regret) == (pytest.approx(-1), 0.0, 3, 0.5)
-    assert not found.trusted()
+    assert found.verdict() == "not trusted"
     assert "could not be trusted: it promised 47 points more" in found.sentence()
     assert "50 points below the best" in found.sentence()
 
@@ -44,24 +44,30 @@ def test_ties_count_half_and_close_pairs_are_not_asked_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("policies", "chosen", "trusted"),
+    ("policies", "chosen", "verdict"),
     [
-        ([(0, 10, 10)], 0, True),  # nothing to order: bias and choice decide
-        ([(0, 10, 13)], 0, False),  # 15 points of bias
-        ([(0, 10, 8)], 0, True),  # just within, to the other side
-        ([(0, 10, 10), (10, 11, 11)], 0, True),  # 5 points of regret
-        ([(0, 10, 10), (10, 12, 12)], 0, False),  # 10 points of regret
-        ([(0, 10, 12), (10, 12, 11)], 10, False),  # wrong order
+        ([(0, 10, 10)], 0, "undecided"),  # nothing to order
+        ([(0, 10, 13)], 0, "not trusted"),  # 15 points of bias
+        ([(0, 10, 10), (10, 11, 11)], 0, "undecided"),  # 5 points of regret are within, but nothing to order
+        ([(0, 10, 10), (10, 12, 12)], 0, "not trusted"),  # 10 points of regret
+        ([(0, 10, 12), (10, 12, 11)], 10, "not trusted"),  # wrong order
+        ([(0, 10, 10), (10, 12, 12)], 10, "trusted"),
+        (
+            [(0, 10, 9), (10, 12, 11)],
+            10,
+            "undecided",
+        ),  # 5 points, but of 20 start states: the interval is wider than 10
     ],
 )
-def test_limits(policies: list[tuple[int, int, int]], chosen: int, trusted: bool) -> None:
+def test_limits(policies: list[tuple[int, int, int]], chosen: int, verdict: str) -> None:
     found = concordance([tried(*one) for one in policies], chosen)
-    assert found.trusted() is trusted is found.to_dict()["trusted"]
+    assert found.verdict() == verdict == found.to_dict()["verdict"]
     assert found.spearman is None
 
 
 def test_one_policy_has_no_order() -> None:
     found = concordance([tried(0, 10, 10)], 0)
+    assert found.sentence().startswith("Too little was tried to say whether the dream could be trusted: ")
     assert "no two policies differ enough" in found.sentence()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from world4rl_wm.measures.intervals import Estimate, bootstrap, wilson_interval
 
 APART = 0.1  # real success of two policies must differ by this, or their order is not asked for
+
+Verdict = Literal["trusted", "not trusted", "undecided"]
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,15 @@ class Concordance:
     calibration_error: float
     reliability: list[Bin]
 
-    def trusted(self, limits: Limits = Limits()) -> bool:
-        """Whether bias, order and choice all keep the limits; without pairs to order, bias and choice decide."""
-        in_order = not self.pairs or self.ordered / self.pairs >= limits.ordered
+    def verdict(self, limits: Limits = Limits()) -> Verdict:
+        """Not trusted where bias, order or choice break a limit. Undecided where all keep them, but too little was
+        tried to tell: the interval of the bias reaches beyond its limit, or there were no pairs to order."""
         bias, regret = round(abs(self.bias.mean), 9), round(self.regret, 9)  # 0.55 - 0.5 is 0.05 to the limits
-        return bias <= limits.bias and regret <= limits.regret and in_order
+        if bias > limits.bias or regret > limits.regret or self.ordered < limits.ordered * self.pairs:
+            return "not trusted"
+        if not self.pairs or max(-self.bias.low, self.bias.high) > limits.bias:
+            return "undecided"
+        return "trusted"
 
     def sentence(self, limits: Limits = Limits()) -> str:
         """One sentence for people: could the dream be trusted, and why."""
@@ -85,12 +91,16 @@ class Concordance:
         choice = f"the chosen policy is {100 * self.regret:.0f} points below the best one in reality"
         if self.regret <= 0:
             choice = "the chosen policy is the best one in reality"
-        verdict = "could" if self.trusted(limits) else "could not"
-        return f"The dream {verdict} be trusted: {told}, and {choice}."
+        begin = {
+            "trusted": "The dream could be trusted",
+            "not trusted": "The dream could not be trusted",
+            "undecided": "Too little was tried to say whether the dream could be trusted",
+        }
+        return f"{begin[self.verdict(limits)]}: {told}, and {choice}."
 
     def to_dict(self, limits: Limits = Limits()) -> dict[str, Any]:
         """For JSON, with the verdict on `limits`."""
-        verdict = {"trusted": self.trusted(limits), "sentence": self.sentence(limits), "limits": asdict(limits)}
+        verdict = {"verdict": self.verdict(limits), "sentence": self.sentence(limits), "limits": asdict(limits)}
         return asdict(self) | verdict
 
 
