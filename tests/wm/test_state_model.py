@@ -12,7 +12,7 @@ from small_models import SIZE, small_contract
 
 from world4rl_data.episode import Episode
 from world4rl_wm.model.frames import FrameWindows
-from world4rl_wm.model.state_model import StateModel
+from world4rl_wm.model.state_model import StateModel, robust_least_squares
 from world4rl_wm.training.train_state_model import StateTraining, train_state_model
 
 CONTRACT = small_contract()
@@ -93,6 +93,12 @@ def test_a_free_arm_is_known_exactly_though_it_often_gets_caught() -> None:
     with torch.no_grad():
         predicted = model.predict(torch.zeros(500, 6, SIZE, SIZE), proprio, actions)
     torch.testing.assert_close(predicted, free, atol=1e-4, rtol=0)  # a tenth of a millimetre
+
+
+def test_columns_that_say_the_same_do_not_stop_the_fit() -> None:
+    """A robot whose joints move together, or not at all, in units that make their numbers large."""
+    x = 1e4 * torch.ones(6, 3)
+    torch.testing.assert_close(x @ robust_least_squares(x, torch.full((6, 2), 5.0)), torch.full((6, 2), 5.0))
 
 
 def test_a_checkpoint_from_before_the_linear_model_predicts_as_it_did() -> None:

@@ -103,11 +103,11 @@ def robust_least_squares(x: Tensor, y: Tensor, scale: float = 0.1, rounds: int =
     Iteratively reweighted least squares with Cauchy's weights: a row that is missed by much more than `scale`, an arm
     that met something, hardly counts.
     """
-    wide_x, wide_y = x.double(), y.double()
-    weight = torch.ones(len(x), 1, dtype=torch.double, device=x.device)
-    ridge = 1e-9 * len(x) * torch.eye(x.shape[1], dtype=torch.double, device=x.device)  # for columns that are constant
+    wide_x, wide_y = x.double().cpu(), y.double().cpu()  # only the CPU's solver takes columns that say the same
+    weight = torch.ones(len(x), 1, dtype=torch.double)
     for _ in range(rounds):
-        solution = torch.linalg.solve(wide_x.T @ (weight * wide_x) + ridge, wide_x.T @ (weight * wide_y))
+        root = weight.sqrt()
+        solution = torch.linalg.lstsq(root * wide_x, root * wide_y, driver="gelsd").solution
         missed = (wide_x @ solution - wide_y).norm(dim=1, keepdim=True)
         weight = 1 / (1 + (missed / scale).square())
-    return solution.to(x.dtype)
+    return solution.to(x)
