@@ -6,7 +6,8 @@ RUN is the folder of a finished `world4rl demo`, or of a row of `world4rl benchm
 read, and rows are worked out below --work. A row refines the run's filtered BC in the run's own world models under
 settings of its own and meets the start states that the run was evaluated on. Every run's first rows come first; what is
 done is not done again, so that the same command goes on where it was stopped, in the middle of a refinement too. Writes
-benchmarks/results/ablations-TASK.json after every row and prints the table.
+benchmarks/results/ablations-TASK.json after every row, and the run's own rows to RUN/ablations.json for its report
+(`world4rl report RUN`); prints the table.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ from refinement_parts.table import table
 
 from world4rl.collect import evaluate
 from world4rl.pipeline import refinement
+from world4rl.report_ablations import ABLATIONS
 from world4rl.run_folder import Run, training_store
 
 ROWS: dict[str, tuple[str, ...]] = {
@@ -124,6 +126,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 options.work / f"{run.task}-seed-{run.seed}-{key['data'][:8]}" / f"row-{list(ROWS).index(name):02d}"
             )
             results.add(key | {"settings": settings} | refined(run, name, settings, folder, options.workers))
+            results.copy(run.path / ABLATIONS, **key)
     print(table(results.rows))
 
 

@@ -44,10 +44,19 @@ class Results:
         self.rows.append(row | {"machine": machine()})
         hashes = {f"{row['task']}, seed {row['run_seed']}": row["data"] for row in self.rows}
         text = json.dumps(self._head | {"rows": self.rows, "provenance": provenance(None, hashes)}, indent=1)
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        temporary.write_text(text + "\n")
-        temporary.replace(self.path)
+        _write(self.path, text)
+
+    def copy(self, path: Path, **key: Any) -> None:
+        """Write the rows that have these values to a file of their own."""
+        rows = [row for row in self.rows if all(row[name] == value for name, value in key.items())]
+        _write(path, json.dumps(self._head | {"rows": rows}, indent=1))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text + "\n")
+    temporary.replace(path)
 
 
 def run_key(run: Run, data: str) -> dict[str, Any]:

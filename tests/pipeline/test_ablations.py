@@ -19,6 +19,8 @@ from finished_rig import finished_folder
 from refinement_parts.runs import finished_run
 
 from world4rl.presets import load_preset
+from world4rl.report import render
+from world4rl.report_data import read_run
 from world4rl_wm.measures.replay_check import judge
 
 
@@ -44,7 +46,9 @@ def test_every_row_has_settings_that_there_are(row: str) -> None:
     load_preset("metaworld/tiny", settings)
 
 
-def test_rows_are_written_once_and_the_run_stays_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_rows_are_written_once_and_shown_in_the_report_of_a_run_that_stays_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder, out = run_with_dreams(tmp_path / "run"), tmp_path / "result.json"
     before = files(folder)
     rows = ["last checkpoint, whatever the judge says", "no BC term"]
@@ -55,9 +59,13 @@ def test_rows_are_written_once_and_the_run_stays_as_it_is(tmp_path: Path, capsys
     assert found[0]["iteration"] == 2 and found[0]["reason"] == "the last one"
     assert found[1]["settings"] == ["ppo.bc_coefficient=0"]
     assert all(len(row["outcomes"][row["policy"]]) == 2 for row in found)
-    assert files(folder) == before
+    own = folder / "ablations.json"
+    assert files(folder) == before | {str(own): own.stat().st_mtime_ns}
+    assert json.loads(own.read_text())["rows"] == found
     text = out.read_text()
     ablations.main([*given, *rows])
+    page = render(read_run(folder))
+    assert all(row["policy"] in page for row in found), "the run's report tells"
     assert out.read_text() == text and "no BC term" in capsys.readouterr().out
 
 

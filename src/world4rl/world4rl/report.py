@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from world4rl.charts import Series, line_chart
 from world4rl.page import environment, write_page
+from world4rl.report_ablations import ablation_rows
 from world4rl.report_concordance import concordance_section
 from world4rl.report_data import Rate, RunData, read_run
 from world4rl.report_loop import loop_steps
@@ -61,6 +62,7 @@ def view(data: RunData) -> dict[str, Any]:
         "dream": dream(summary),
         "rounds": rounds_section(data.loop),
         "concordance": concordance_section(data.path),
+        "ablations": ablation_rows(data.path),
         "curves": [curve for curve in curves if curve["svg"]],
         "missing_curves": [curve["title"] for curve in curves if not curve["svg"]],
         "kept": kept_start(data),
