@@ -6,8 +6,8 @@ RUN is the folder of a finished `world4rl demo`, or of a row of `world4rl benchm
 read, and rows are worked out below --work. A row refines the run's filtered BC in the run's own world models under
 settings of its own and meets the start states that the run was evaluated on. Every run's first rows come first; what is
 done is not done again, so that the same command goes on where it was stopped, in the middle of a refinement too. Writes
-benchmarks/results/ablations-TASK.json after every row, and the run's own rows to RUN/ablations.json for its report
-(`world4rl report RUN`); prints the table.
+benchmarks/results/ablations-TASK.json after every row and prints the table. Without --set the run's own rows also go to
+RUN/ablations.json, for its report (`world4rl report RUN`).
 """
 
 from __future__ import annotations
@@ -119,14 +119,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     for name in options.rows:
         for run in runs:
             key = run_key(run, training_store(run, "demonstrations", "practice", "check").content_hash)
-            if results.holds(**key, policy=name):
-                continue
-            settings = [*settings_of(run, name), *options.set]
-            folder = (
-                options.work / f"{run.task}-seed-{run.seed}-{key['data'][:8]}" / f"row-{list(ROWS).index(name):02d}"
-            )
-            results.add(key | {"settings": settings} | refined(run, name, settings, folder, options.workers))
-            results.copy(run.path / ABLATIONS, **key)
+            if not results.holds(**key, policy=name):
+                settings = [*settings_of(run, name), *options.set]
+                folder = (
+                    options.work / f"{run.task}-seed-{run.seed}-{key['data'][:8]}" / f"row-{list(ROWS).index(name):02d}"
+                )
+                results.add(key | {"settings": settings} | refined(run, name, settings, folder, options.workers))
+            if not options.set:  # the report says that one part is changed
+                results.copy(run.path / ABLATIONS, **key)
     print(table(results.rows))
 
 

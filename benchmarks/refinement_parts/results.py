@@ -37,7 +37,7 @@ class Results:
 
     def holds(self, **key: Any) -> bool:
         """Whether a row has these values."""
-        return any(all(row[name] == value for name, value in key.items()) for row in self.rows)
+        return bool(self._rows_with(key))
 
     def add(self, row: dict[str, Any]) -> None:
         """Append a row and write the file, whole or not at all."""
@@ -48,8 +48,10 @@ class Results:
 
     def copy(self, path: Path, **key: Any) -> None:
         """Write the rows that have these values to a file of their own."""
-        rows = [row for row in self.rows if all(row[name] == value for name, value in key.items())]
-        _write(path, json.dumps(self._head | {"rows": rows}, indent=1))
+        _write(path, json.dumps(self._head | {"rows": self._rows_with(key)}, indent=1))
+
+    def _rows_with(self, key: dict[str, Any]) -> list[dict[str, Any]]:
+        return [row for row in self.rows if all(row[name] == value for name, value in key.items())]
 
 
 def _write(path: Path, text: str) -> None:

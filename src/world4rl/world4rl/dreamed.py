@@ -23,6 +23,19 @@ class Dreamer:
     reward_model: RewardModel
 
 
+def dreams_of_all(
+    dreamer: Dreamer,
+    starts: StartStates,
+    config: ImaginationConfig,
+    share: Share = Share(),  # noqa: B008 (frozen)
+) -> tuple[ImaginationEnv, Tensor]:
+    """Dreams that have just begun at every one of `starts`, and their first observation; success alone counts there."""
+    config = replace(config, num_envs=len(starts), max_uncertainty=None, uncertainty_penalty=0.0, progress_reward=0.0)
+    env = ImaginationEnv([dreamer.world_model], [dreamer.reward_model], starts, config, share=share)
+    observation, _ = env.reset(seed=0, rows=torch.arange(len(starts), device="cpu"))
+    return env, observation
+
+
 @torch.no_grad()
 def dreamed_outcomes(
     policy: GaussianPolicy,
@@ -37,13 +50,9 @@ def dreamed_outcomes(
     it is above the reward model's threshold. Both lie in the CPU's memory. Policy and dreamer are on one device; of
     several processes each dreams its `share`, or everything where the starts cannot be dealt out evenly.
     """
-    config = replace(  # success alone counts here
-        config, num_envs=len(starts), max_uncertainty=None, uncertainty_penalty=0.0, progress_reward=0.0
-    )
     if len(starts) % share.count:
         share = Share()
-    env = ImaginationEnv([dreamer.world_model], [dreamer.reward_model], starts, config, share=share)
-    observation, _ = env.reset(seed=0, rows=torch.arange(len(starts), device="cpu"))
+    env, observation = dreams_of_all(dreamer, starts, config, share)
     success = torch.zeros(env.num_envs, dtype=torch.bool, device=observation.device)
     probabilities = []
     for _ in range(max(config.horizon, config.hits)):

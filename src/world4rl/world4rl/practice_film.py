@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from world4rl.dreamed import Dreamer
+from world4rl.dreamed import Dreamer, dreams_of_all
 from world4rl_policy.actor_critic import GaussianPolicy
-from world4rl_wm.imagination.env import ImaginationConfig, ImaginationEnv
+from world4rl_wm.imagination.env import ImaginationConfig
 from world4rl_wm.model.frames import StartStates, to_uint8
 from world4rl_wm.pictures import side_by_side
 
@@ -28,9 +26,7 @@ def practice_film(
     Under each a bar, green once the reward model calls it a success; it stands still then.
     """
     starts = starts[:_DREAMS]
-    config = replace(config, num_envs=len(starts), max_uncertainty=None, uncertainty_penalty=0.0, progress_reward=0.0)
-    env = ImaginationEnv([dreamer.world_model], [dreamer.reward_model], starts, config)
-    observation, _ = env.reset(seed=0, rows=torch.arange(len(starts), device="cpu"))
+    env, observation = dreams_of_all(dreamer, starts, config)
     won = [False] * len(starts)
     shown = _pictures(observation)
     film = [_framed(shown, won)]

@@ -67,7 +67,7 @@ def train_world_model(
     accelerator.wait_for_everyone()  # all have read the state before anybody writes one
     monitor = TrainingMonitor(work, state.step) if main else None
     training.prepare()
-    film = TrainingFilm(store, episodes, model.history) if main else None
+    film = TrainingFilm(store, episodes, model.history)
     _learn(training, state, monitor, film, work / STATE, fingerprint, progress and main)
     if monitor is not None:
         monitor.close()
@@ -85,12 +85,12 @@ def _learn(
     training: TrainingStep,
     state: TrainingState,
     monitor: TrainingMonitor | None,
-    film: TrainingFilm | None,
+    film: TrainingFilm,
     path: Path,
     fingerprint: str,
     progress: bool,
 ) -> None:
-    """Take the steps that are left. The process that has a monitor and a film also saves the state at `path`."""
+    """Take the steps that are left. The process that has a monitor also saves the state at `path`."""
     config = training.config
     bar = tqdm(total=config.steps, initial=state.step, desc="world model", disable=not progress, unit="step")
     while state.step < config.steps:
@@ -103,7 +103,7 @@ def _learn(
             if monitor is not None:
                 monitor.loss(state.step, value, training.learning_rate)
             bar.set_postfix(loss=f"{value:.4f}")
-        if state.step % config.save_every == 0 and monitor is not None and film is not None:
+        if state.step % config.save_every == 0 and monitor is not None:
             state.save(path, fingerprint)
             monitor.pictures(state.step, training.model, training.windows)
             monitor.film(state.step, "true_dreamed_difference", film.frames(training.model), film.rate_hz)
