@@ -39,7 +39,7 @@ def test_models_come_back_as_they_were(tmp_path: Path) -> None:
     """A layer that the state dict forgets would show here."""
     contract = small_contract()
     model = world_model(contract)
-    model.state_model.fit_scale(torch.randn(9, 3) + 2, torch.randn(9, 3))
+    model.state_model.fit(torch.randn(9, 2, 3) + 2, torch.randn(9, 4, 3), torch.randn(9, 3))
     again = WorldModel.load(model.save(tmp_path / "wm"), contract=contract)
     assert again.config == model.config and not again.training
     context, actions = torch.rand(2, 4, 6, 16, 16), torch.rand(2, 4, contract.action_dim)

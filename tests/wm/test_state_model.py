@@ -12,7 +12,7 @@ from small_models import SIZE, small_contract
 
 from world4rl_data.episode import Episode
 from world4rl_wm.model.frames import FrameWindows
-from world4rl_wm.model.state_model import StateModel
+from world4rl_wm.model.state_model import StateModel, robust_least_squares
 from world4rl_wm.training.train_state_model import StateTraining, train_state_model
 
 CONTRACT = small_contract()
@@ -72,9 +72,62 @@ def test_scales_come_from_the_data_and_constants_stay_finite() -> None:
     """A gripper that never moves must not divide by zero."""
     model = small_state_model()
     proprio = torch.tensor([[0.1, 5.0, 0.0], [0.3, 5.0, 0.1], [0.5, 5.0, 0.4]])
-    model.fit_scale(proprio, proprio + torch.tensor([[0.0, 0.0, 0.1], [0.0, 0.0, 0.2], [0.0, 0.0, 0.3]]))
+    following = proprio + torch.tensor([[0.0, 0.0, 0.1], [0.0, 0.0, 0.2], [0.0, 0.0, 0.3]])
+    model.fit(proprio.unsqueeze(1).repeat(1, 2, 1), torch.zeros(3, 4, CONTRACT.action_dim), following)
     torch.testing.assert_close(model.mean, torch.tensor([0.3, 5.0, 1 / 6]))
     torch.testing.assert_close(model.change_std, torch.tensor([1e-4, 1e-4, 0.1]))
     normal = model.normalise(proprio)
     assert bool(normal.isfinite().all()) and float(normal[:, 1].abs().max()) == 0
     torch.testing.assert_close(normal[:, 0].std(), torch.tensor(1.0))
+
+
+def test_a_free_arm_is_known_exactly_though_it_often_gets_caught() -> None:
+    """Every fifth motion ends at an obstacle. Least squares alone would believe that the arm lags everywhere."""
+    generator = torch.Generator().manual_seed(1)
+    actions = torch.rand(500, 4, CONTRACT.action_dim, generator=generator) * 2 - 1
+    proprio = torch.rand(500, 2, 3, generator=generator)
+    free = proprio[:, -1] + STEP * actions[:, -1]
+    caught = torch.arange(500) % 5 == 0
+    model = small_state_model()
+    model.fit(proprio, actions, torch.where(caught.unsqueeze(1), proprio[:, -1], free))
+    with torch.no_grad():
+        predicted = model.predict(torch.zeros(500, 6, SIZE, SIZE), proprio, actions)
+    torch.testing.assert_close(predicted, free, atol=1e-4, rtol=0)  # a tenth of a millimetre
+
+
+def test_a_fit_on_hardly_any_data_does_not_run_away() -> None:
+    """Twelve moves for the linear model's thirty numbers: fed its own predictions, it grew until nothing was finite."""
+    generator = torch.Generator().manual_seed(2)
+    proprio = torch.rand(12, 2, 3, generator=generator)
+    following = proprio[:, -1] + STEP * torch.rand(12, 3, generator=generator)
+    model = small_state_model()
+    model.fit(proprio, torch.rand(12, 4, CONTRACT.action_dim, generator=generator), following)
+    frame, state = torch.zeros(12, 6, SIZE, SIZE), proprio
+    for _ in range(200):
+        actions = torch.rand(12, 4, CONTRACT.action_dim, generator=generator) * 2 - 1
+        with torch.no_grad():
+            state = torch.stack([state[:, -1], model.predict(frame, state, actions)], 1)
+    tenth = 0.1 * (following.max(0).values - following.min(0).values) + 1e-6
+    assert bool((state[:, -1] >= following.min(0).values - tenth).all())
+    assert bool((state[:, -1] <= following.max(0).values + tenth).all())
+
+
+def test_columns_that_say_the_same_do_not_stop_the_fit() -> None:
+    """A robot whose joints move together, or not at all."""
+    x = torch.tensor([3.0, 3.0, 0.0]).repeat(60, 1)
+    found = robust_least_squares(x, torch.full((60, 2), 5.0))
+    torch.testing.assert_close(x @ found, torch.full((60, 2), 5.0), atol=1e-3, rtol=0)
+
+
+def test_a_checkpoint_from_before_the_linear_model_predicts_as_it_did() -> None:
+    model = small_state_model()
+    old = {name: value for name, value in model.state_dict().items() if name not in ("linear", "low", "high")}
+    old["dynamics.4.weight"] = torch.zeros_like(old["dynamics.4.weight"])
+    old["dynamics.4.bias"] = torch.tensor([1.0, 2.0, 3.0])
+    again = small_state_model()
+    for new in (again.linear, again.low, again.high):
+        new.fill_(9.0)
+    again.load_state_dict(old)
+    proprio, actions = torch.rand(2, 2, 3), torch.rand(2, 4, CONTRACT.action_dim)
+    predicted = again.predict(torch.zeros(2, 6, SIZE, SIZE), proprio, actions)
+    torch.testing.assert_close(predicted, proprio[:, -1] + torch.tensor([1.0, 2.0, 3.0]))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from tqdm import tqdm
 
 from world4rl_wm.model.frames import FrameWindows, to_float
@@ -18,6 +19,7 @@ from world4rl_wm.training.state import STATE, TrainingState, one_cycle
 
 SAVE_EVERY = 100
 """Steps between two saves of the training's state, each with a line of metrics."""
+_BETA = 0.1  # of a typical change: where Huber's loss turns from squared to absolute
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class StateTraining:
     """Optimisation of the state model; `noise` is the largest standard deviation of noise on its frames.
 
     It predicts `unroll` steps in a row from its own predictions, so that it learns not to drift; `batch_size` counts
-    frames. Gradients longer than `max_grad_norm` are shortened: an arm that gets caught is a large surprise.
+    frames. Gradients longer than `max_grad_norm` are shortened.
     """
 
     steps: int = 600
@@ -45,12 +47,15 @@ def train_state_model(
     work: Path | None = None,
     fingerprint: str = "",
 ) -> None:
-    """Fit estimate and prediction by squared error, each in units of its own scale; leaves the model frozen.
+    """Fit scales, linear model and networks, in units of their own scale; leaves the model frozen.
+
+    The estimate by squared error, the prediction by Huber's: squared, the rare step at which the arm gets caught and
+    misses by centimetres would outweigh all steps at which a millimetre counts.
 
     With a folder `work` the training saves its state there, with its metrics, and goes on from a state of the same
     `fingerprint`. Of several processes each trains the same model, and the main one writes.
     """
-    model.fit_scale(windows.proprio[windows.current], windows.proprio[windows.current + 1])
+    _fit(model, windows)
     optimizer = torch.optim.AdamW(model.parameters(), lr=config.learning_rate)
     state = TrainingState(model, optimizer)
     if work is not None:
@@ -78,6 +83,12 @@ def train_state_model(
     model.requires_grad_(False)
 
 
+def _fit(model: StateModel, windows: FrameWindows) -> None:
+    now = windows.current
+    values = (windows.proprio[windows.past(now, 2)], windows.actions[windows.past(now)], windows.proprio[now + 1])
+    model.fit(*(value.to(model.mean.device) for value in values))
+
+
 def _loss(model: StateModel, windows: FrameWindows, config: StateTraining, draws: Draws) -> Tensor:
     device = model.mean.device
     unroll = min(config.unroll, int(windows.remaining.max()))
@@ -98,4 +109,5 @@ def _loss(model: StateModel, windows: FrameWindows, config: StateTraining, draws
         proprio = torch.stack([proprio[:, -1], following], 1)
         predicted.append(following)
     prediction = (torch.stack(predicted, 1) - measured[:, 2:]) / model.change_std
-    return estimate.square().mean() + prediction.square().mean()
+    missed = functional.smooth_l1_loss(prediction, torch.zeros_like(prediction), beta=_BETA)
+    return estimate.square().mean() + missed
