@@ -16,13 +16,15 @@ from world4rl_wm.measures.replay import Replay, labelled_dreams, longest_streak,
 from world4rl_wm.measures.replay_check import ReplayCheck, judge
 
 
-def case(true_positive: int, successes: int, false_positive: int, failures: int) -> ReplayCheck:
+def case(
+    true_positive: int, successes: int, false_positive: int, failures: int, policy_dreamed: float | None = None
+) -> ReplayCheck:
     real = torch.tensor([True] * successes + [False] * failures)
     dreamed = torch.tensor(
         [n < true_positive for n in range(successes)] + [n < false_positive for n in range(failures)]
     )
     order = torch.randperm(len(real), generator=torch.Generator().manual_seed(0))
-    return judge(real[order], dreamed[order])
+    return judge(real[order], dreamed[order], policy_dreamed=policy_dreamed)
 
 
 def test_rates_and_exact_bounds() -> None:
@@ -68,9 +70,30 @@ def test_a_dream_whose_successes_are_mostly_false_is_not_practised_in() -> None:
     """The policy succeeds in one episode of five: J says little of what it would learn from."""
     check = case(18, 24, 17, 96)
     assert 0.5 < check.j < 0.8 and check.verdict == "keep"
-    assert "only 51% were real" in check.reason and check.to_dict()["precision"] == pytest.approx(18 / 35)
+    assert "only 51% would be real" in check.reason and check.to_dict()["precision"] == pytest.approx(18 / 35)
     assert case(18, 24, 7, 96).verdict == "refine_cautiously"
     assert case(0, 24, 0, 96).precision == 0.0
+
+
+def test_precision_is_that_of_the_policy_that_is_to_practise() -> None:
+    """The episodes are those of a policy that succeeds in a third; filtered BC succeeds in
+    seven of eight and would learn from true successes. One that fails nearly always would not."""
+    rates = (38, 40, 26, 80)  # TPR .95, FPR .325
+    alone, better, worse = case(*rates), case(*rates, 0.87), case(*rates, 0.40)
+    assert alone.precision == pytest.approx(38 / 64) and alone.policy_success is None and not alone.passed
+    assert better.policy_success == pytest.approx((0.87 - 0.325) / 0.625)
+    true, false = 0.95 * better.policy_success, 0.325 * (1 - better.policy_success)
+    assert better.precision == pytest.approx(true / (true + false)) and better.precision > 0.95
+    assert better.verdict == "refine_cautiously" and better.to_dict()["policy_success"] == better.policy_success
+    assert worse.policy_success == pytest.approx(0.12) and worse.verdict == "keep"
+    assert f"only {worse.precision:.0%} would be real" in worse.reason
+
+
+@pytest.mark.parametrize(("dreamed", "share"), [(0.05, 0.0), (0.2, 0.0), (0.8, 1.0), (0.99, 1.0)])
+def test_the_estimate_of_a_policys_success_is_a_share(dreamed: float, share: float) -> None:
+    """Chance alone may put its dreams below the false positives or above the true ones."""
+    assert case(16, 20, 4, 20, dreamed).policy_success == pytest.approx(share)
+    assert case(4, 20, 16, 20, dreamed).policy_success is None, "a dream that is wrong tells nothing"
 
 
 @pytest.mark.parametrize("counts", [(9, 9, 0, 100), (100, 100, 0, 9), (0, 0, 0, 30), (30, 30, 0, 0)])

@@ -68,23 +68,23 @@ class Round:
 
     def refinement(self) -> None:
         """Replay check, PPO in the updated dream, choice by the updated judge; else the policy stays as it was."""
+        from world4rl.checked_dream import check_dream
         from world4rl.refine import refine, save_refinement, with_horizon
         from world4rl_policy.actor_critic import GaussianPolicy
-        from world4rl_wm.measures.replay import replay, verdicts
         from world4rl_wm.measures.replay_check import judge
         from world4rl_wm.model.frames import StartStates
 
         training, check, dream = self.training(), self.check(), dreamer(self.run, "a")
         preset, seed = self.run.preset, self.first.seed + self.number
-        dreamed = replay(dream.world_model, check, range(len(check)), seed)
-        _, success = verdicts(dreamed, dream.reward_model, preset.imagination.hits)
-        verdict = judge(dreamed.real_success, success, preset.replay_check.limits)
-        newest = judge(dreamed.real_success[: self.held_back], success[: self.held_back], preset.replay_check.limits)
+        limits, start = preset.replay_check.limits, GaussianPolicy.load(self.start)
+        config = with_horizon(preset.refine_config(), max(info.length for info in training.infos))
+        checked = check_dream(dream, start, check, range(len(check)), config.imagination, limits, seed)
+        verdict, last = checked.check, slice(self.held_back)
+        newest = judge(checked.replayed.real_success[last], checked.success[last], limits)
         self.run.write("replay_check.json", verdict.to_dict() | {"newest_policy": newest.to_dict()})
         print(f"replay check: {verdict.reason}; on the newest policy's {self.held_back} episodes J = {newest.j:.2f}")
-        config = with_horizon(preset.refine_config(), max(info.length for info in training.infos))
         result = refine(
-            GaussianPolicy.load(self.start),
+            start,
             verdict,
             dream,
             dreamer(self.run, "b"),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from world4rl.collect import Behaviour, evaluate
 from world4rl.dreamers import dreamer, train_dreamer
@@ -18,6 +18,10 @@ from world4rl.run_folder import Run, collect_into, successes, training_store
 from world4rl.stages import Stages
 from world4rl.summary import POLICIES
 from world4rl_data.store import EpisodeStore
+
+if TYPE_CHECKING:
+    from world4rl.checked_dream import CheckedDream
+    from world4rl.refine import RefineConfig
 
 CHECK_BATCH = 50
 
@@ -105,24 +109,32 @@ def world_models(run: Run) -> None:
 
 
 def replay_check(run: Run) -> None:
-    """Does the dream tell success from failure on the scout policy's fresh episodes?"""
-    from world4rl_wm.measures.replay import replay, verdicts
-    from world4rl_wm.measures.replay_check import judge
+    """Does the dream tell success from failure on the scout policy's fresh episodes, well enough for filtered BC?"""
+    from world4rl.checked_dream import check_dream
+    from world4rl_policy.actor_critic import GaussianPolicy
 
-    store, dream = run.store("check"), dreamer(run, "a")
-    dreamed = replay(dream.world_model, store, range(len(store)), run.seed)
-    probability, success = verdicts(dreamed, dream.reward_model, run.preset.imagination.hits)
-    check = judge(dreamed.real_success, success, run.preset.replay_check.limits)
+    store, dream, policy = run.store("check"), dreamer(run, "a"), GaussianPolicy.load(run.checkpoint("filtered_bc"))
+    imagination, limits = _refine_config(run).imagination, run.preset.replay_check.limits
+    checked = check_dream(dream, policy, store, range(len(store)), imagination, limits, run.seed)
+    check = checked.check
     run.write("replay_check.json", check.to_dict())
-    _clips(run, store, dreamed, probability, success)
+    _clips(run, store, checked)
     print(f"replay check: TPR {check.tpr:.2f}, FPR {check.fpr:.2f}, {check.reason}")
 
 
-def _clips(run: Run, store: EpisodeStore, replayed: Any, probability: Any, dreamed: Any, each: int = 2) -> None:
+def _refine_config(run: Run) -> RefineConfig:
+    """The run's, for dreams as long as its longest episode."""
+    from world4rl.refine import with_horizon
+
+    practice = training_store(run, "demonstrations", "practice")
+    return with_horizon(run.preset.refine_config(), max(info.length for info in practice.infos))
+
+
+def _clips(run: Run, store: EpisodeStore, checked: CheckedDream, each: int = 2) -> None:
     """Films of real and dreamed episodes: successes and failures, told truly and not."""
     from world4rl.video import side_by_side
 
-    real = replayed.real_success
+    replayed, dreamed, real = checked.replayed, checked.success, checked.replayed.real_success
     kinds = {
         "success-dreamed-as-success": real & dreamed,
         "failure-dreamed-as-failure": ~real & ~dreamed,
@@ -136,7 +148,7 @@ def _clips(run: Run, store: EpisodeStore, replayed: Any, probability: Any, dream
                 store.frames(row),
                 replayed.frames[row, :length].numpy(),
                 run.path / "clips" / f"{kind}-{number + 1}.mp4",
-                probability[row, :length].tolist(),
+                checked.probability[row, :length].tolist(),
                 fps=run.contract.control_rate_hz,
             )
 
@@ -165,7 +177,7 @@ def uncertainty(run: Run) -> None:
 
 def refinement(run: Run) -> None:
     """PPO in the dream, from filtered BC; the checkpoint is chosen by the judge."""
-    from world4rl.refine import refine, save_refinement, with_horizon
+    from world4rl.refine import refine, save_refinement
     from world4rl_policy.actor_critic import GaussianPolicy
     from world4rl_wm.measures.replay_check import ReplayCheck
     from world4rl_wm.model.frames import StartStates
@@ -174,7 +186,7 @@ def refinement(run: Run) -> None:
     check = ReplayCheck(**{k: v for k, v in values.items() if k in ReplayCheck.__dataclass_fields__})
     practice_store, check_store = training_store(run, "demonstrations", "practice"), run.store("check")
     real = training_store(run, "demonstrations", "practice", "check")
-    config = with_horizon(run.preset.refine_config(), max(info.length for info in practice_store.infos))
+    config = _refine_config(run)
     result = refine(
         GaussianPolicy.load(run.checkpoint("filtered_bc")),
         check,

@@ -91,12 +91,11 @@ def _refine(
     device: str,
 ) -> Refinement:
     """Load the models, do the replay check, refine."""
+    from world4rl.checked_dream import check_dream
     from world4rl.dreamed import Dreamer
     from world4rl.refine import refine as refine_policy
     from world4rl_data.episode import Outcome
     from world4rl_policy.actor_critic import GaussianPolicy
-    from world4rl_wm.measures.replay import replay, verdicts
-    from world4rl_wm.measures.replay_check import judge
     from world4rl_wm.model.frames import StartStates
     from world4rl_wm.model.world_model import WorldModel
     from world4rl_wm.reward.model import RewardModel
@@ -119,9 +118,9 @@ def _refine(
     labelled = fresh.select(outcome=(Outcome.SUCCESS, Outcome.FAILURE))
     if not labelled:
         raise CommandError(f"{fresh.path} holds no labelled episode: the replay check compares outcomes")
-    dreamed = replay(dream.world_model, fresh, labelled, seed)
-    _, success = verdicts(dreamed, dream.reward_model, config.imagination.hits)
-    check = Share.of(process_state()).agreed(judge(dreamed.real_success, success, limits))
+    check = check_dream(
+        dream, start, fresh, labelled, config.imagination, limits, seed, Share.of(process_state())
+    ).check
     if main_process():
         (work / "replay_check.json").write_text(json.dumps(check.to_dict(), indent=2))
         print(f"replay check: TPR {check.tpr:.2f}, FPR {check.fpr:.2f}, {check.reason}")

@@ -15,8 +15,8 @@ Verdict = Literal["refine", "refine_cautiously", "keep"]
 class ReplayCheckConfig:
     """Limits on J = TPR - FPR and on the precision, and the fewest episodes of each outcome to decide on.
 
-    Where success is rare, a J that would do elsewhere leaves most dreamed successes false, and those are what PPO
-    learns from.
+    Where a policy succeeds rarely, a J that would do elsewhere leaves most of its dreamed successes false, and those
+    are what PPO learns from.
     """
 
     refine_from: float = 0.8
@@ -28,7 +28,11 @@ class ReplayCheckConfig:
 
 @dataclass(frozen=True)
 class ReplayCheck:
-    """Outcome of the check. `tpr_low` and `fpr_high` are one-sided bounds at the configured confidence."""
+    """Outcome of the check. `tpr_low` and `fpr_high` are one-sided bounds at the configured confidence.
+
+    `policy_dreamed` is the share of its own dreams in which the policy that is to practise there succeeds; None where
+    no policy was asked about.
+    """
 
     tpr: float
     fpr: float
@@ -39,11 +43,19 @@ class ReplayCheck:
     failures: int
     verdict: Verdict
     reason: str
+    policy_dreamed: float | None = None
+
+    @property
+    def policy_success(self) -> float | None:
+        """Real success of the policy that is to practise, estimated from its dreams by their two rates (Rogan and
+        Gladen, 1978); None where no policy was asked about, or the dream tells nothing."""
+        return _real_share(self.tpr, self.fpr, self.policy_dreamed)
 
     @property
     def precision(self) -> float:
-        """Share of the dreamed successes that were real; 0 where nothing succeeded in a dream."""
-        return _precision(self.tpr * self.successes, self.fpr * self.failures)
+        """Share of the dreamed successes that are real: of the policy that is to practise, or where none was asked
+        about, of the checked episodes; 0 where nothing succeeds in a dream."""
+        return _precision(self.tpr, self.fpr, self.policy_success, self.successes, self.failures)
 
     @property
     def passed(self) -> bool:
@@ -51,16 +63,34 @@ class ReplayCheck:
 
     def to_dict(self) -> dict[str, Any]:
         counted = {"precision": self.precision, "episodes": self.successes + self.failures}
-        return asdict(self) | {"passed": self.passed} | counted
+        return asdict(self) | {"passed": self.passed, "policy_success": self.policy_success} | counted
 
 
-def _precision(true_positives: float, false_positives: float) -> float:
+def _real_share(tpr: float, fpr: float, dreamed: float | None) -> float | None:
+    return None if dreamed is None or tpr <= fpr else min(max((dreamed - fpr) / (tpr - fpr), 0.0), 1.0)
+
+
+def _precision(tpr: float, fpr: float, share: float | None, successes: int, failures: int) -> float:
+    if share is None:
+        share = successes / (successes + failures) if successes else 0.0
+    true_positives, false_positives = tpr * share, fpr * (1 - share)
     positives = true_positives + false_positives
     return true_positives / positives if positives else 0.0
 
 
-def judge(real: Tensor, dreamed: Tensor, config: ReplayCheckConfig = ReplayCheckConfig()) -> ReplayCheck:
-    """Rates with exact (Clopper-Pearson) one-sided bounds and the verdict on whether to refine."""
+def judge(
+    real: Tensor,
+    dreamed: Tensor,
+    config: ReplayCheckConfig = ReplayCheckConfig(),
+    policy_dreamed: float | None = None,
+) -> ReplayCheck:
+    """Rates with exact (Clopper-Pearson) one-sided bounds and the verdict on whether to refine a policy there.
+
+    Args:
+        real, dreamed: bool ``(E,)``, how fresh episodes ended and how they did in the dream.
+        policy_dreamed: see `ReplayCheck`. The precision is asked for at the rate at which *this* policy succeeds, for
+            it is the one that would learn from false successes; without it, at that of the episodes.
+    """
     successes, failures = int(real.sum()), int((~real).sum())
     true_positive, false_positive = int((real & dreamed).sum()), int((~real & dreamed).sum())
     tpr = true_positive / successes if successes else 0.0
@@ -70,7 +100,7 @@ def judge(real: Tensor, dreamed: Tensor, config: ReplayCheckConfig = ReplayCheck
     certain = false_positive >= failures
     fpr_high = 1.0 if certain else float(beta.ppf(config.confidence, false_positive + 1, failures - false_positive))
     j = round(tpr - fpr, 9)  # 0.85 - 0.05 is 0.8 to the limits below
-    precision = _precision(true_positive, false_positive)
+    precision = _precision(tpr, fpr, _real_share(tpr, fpr, policy_dreamed), successes, failures)
     verdict: Verdict
     if min(successes, failures) < config.min_episodes:
         verdict = "keep"
@@ -81,8 +111,8 @@ def judge(real: Tensor, dreamed: Tensor, config: ReplayCheckConfig = ReplayCheck
     elif j >= config.cautious_from and precision < config.precision_from:
         verdict = "keep"
         reason = (
-            f"J = {j:.2f}, but of the dreamed successes only {precision:.0%} were real, below "
-            f"{config.precision_from:.0%}: success is too rare for this dream. Collect more episodes, above all "
+            f"J = {j:.2f}, but of the policy's dreamed successes only {precision:.0%} would be real, below "
+            f"{config.precision_from:.0%}: it succeeds too rarely for this dream. Collect more episodes, above all "
             "successful ones."
         )
     elif j >= config.refine_from:
@@ -95,4 +125,4 @@ def judge(real: Tensor, dreamed: Tensor, config: ReplayCheckConfig = ReplayCheck
             f"J = {j:.2f} is below {config.cautious_from}: the dream cannot tell success from failure. Collect more "
             "episodes (near misses above all) and train the world model longer."
         )
-    return ReplayCheck(tpr, fpr, tpr_low, fpr_high, j, successes, failures, verdict, reason)
+    return ReplayCheck(tpr, fpr, tpr_low, fpr_high, j, successes, failures, verdict, reason, policy_dreamed)

@@ -1,0 +1,51 @@
+"""The replay check of a dreamer for a policy that is to practise in it: on fresh real episodes, before any of that."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from world4rl.dreamed import Dreamer, dreamed_success
+from world4rl_data.store import EpisodeStore
+from world4rl_policy.actor_critic import GaussianPolicy
+from world4rl_wm.imagination.env import ImaginationConfig
+from world4rl_wm.measures.replay import Replay, replay, verdicts
+from world4rl_wm.measures.replay_check import ReplayCheck, ReplayCheckConfig, judge
+from world4rl_wm.model.frames import StartStates
+from world4rl_wm.training.share import Share
+
+
+@dataclass(frozen=True)
+class CheckedDream:
+    """The check, and what it rests on: the episodes dreamed again, the success probability ``(E, T + 1)`` that the
+    reward model gives their frames, and the success ``(E,)`` that it dreams."""
+
+    check: ReplayCheck
+    replayed: Replay
+    probability: Tensor
+    success: Tensor
+
+
+def check_dream(
+    dreamer: Dreamer,
+    policy: GaussianPolicy,
+    fresh: EpisodeStore,
+    episodes: Sequence[int],
+    config: ImaginationConfig,
+    limits: ReplayCheckConfig,
+    seed: int,
+    share: Share = Share(),  # noqa: B008 (frozen)
+) -> CheckedDream:
+    """Dream labelled fresh episodes again with their own actions; then the policy's own dreams from where they began.
+
+    The policy may be on another device than the dreamer; all processes of a `share` get the same check.
+    """
+    replayed = replay(dreamer.world_model, fresh, episodes, seed)
+    probability, success = verdicts(replayed, dreamer.reward_model, config.hits)
+    policy = copy.deepcopy(policy).to(dreamer.world_model.device)
+    dreamed = dreamed_success(policy, dreamer, StartStates.of(fresh, episodes), config, share)
+    check = share.agreed(judge(replayed.real_success, success, limits, dreamed))
+    return CheckedDream(check, replayed, probability, success)
