@@ -56,7 +56,9 @@ def micro_refinement(folder: Path, config: RefineConfig = CONFIG, device: str = 
     store = EpisodeStore.open(folder / "store")
     starts = StartStates.of(store, [0, 1])
     dream, judge = (Dreamer(world_model(s).to(device), torn_reward_model().to(device)) for s in (0, 5))
-    return refine(policy(), CHECK, dream, judge, starts, starts, (store, [0, 1]), folder / "out", config, 3, False)
+    return refine(
+        policy(), policy(), CHECK, dream, judge, starts, starts, (store, [0, 1]), folder / "out", config, 3, False
+    )
 
 
 def curve(out: Path) -> list[dict[str, Any]]:

@@ -32,7 +32,9 @@ def refined(tmp_path: Path, **selection: object) -> Refinement:
     store = press_store(tmp_path / "store", (3, 4), won=(0, 1))
     config = replace(CONFIG, selection=replace(CONFIG.selection, **selection))
     starts = StartStates.of(store, [0, 1])
-    return refine(policy(), CHECK, DREAM, JUDGE, starts, starts, (store, [0, 1]), tmp_path / "refine", config, 0, False)
+    return refine(
+        policy(), policy(), CHECK, DREAM, JUDGE, starts, starts, (store, [0, 1]), tmp_path / "refine", config, 0, False
+    )
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,8 @@ Success = Callable[[GaussianPolicy], float]
 class Selection:
     """How the checkpoint is chosen: every `every` iterations `episodes` dreams of the judge, from its own start frames.
 
-    A checkpoint must beat the start policy there by `margin` and stay within `max_start_kl` of it; otherwise the start
-    policy is kept. `by` the `dream` that it practises in instead, or the `last` one whatever anybody says, is for
+    A checkpoint must beat the start policy there by `margin` and stay within `max_start_kl` of it; otherwise nothing
+    is gained. `by` the `dream` that it practises in instead, or the `last` one whatever anybody says, is for
     finding out what the judge is good for.
     """
 
@@ -35,7 +35,10 @@ class Selection:
 
 @dataclass(frozen=True)
 class Refinement:
-    """What came out: which iteration was kept (0: the start policy), and how it did in the judge's dreams."""
+    """What came out: which iteration was kept (0: the policy of before), and how it did in the judge's dreams.
+
+    `imagined_start` and `judged_start` are of the start policy.
+    """
 
     policy: GaussianPolicy
     iteration: int
@@ -69,14 +72,21 @@ def kept_checkpoints(out: Path) -> dict[int, Path]:
 class CheckpointChoice:
     """Sees a policy now and then while it learns, keeps what it has seen in `out`, and remembers the best.
 
-    `imagined` is success in the dream that the policy practises in, `judged` in the judge's. It begins with `begin`, or
-    goes on with what `state_dict` told.
+    `imagined` is success in the dream that the policy practises in, `judged` in the judge's. Where nothing beats
+    `start`, it is `before` that comes out. It begins with `begin`, or goes on with what `state_dict` told.
     """
 
     def __init__(
-        self, selection: Selection, start: GaussianPolicy, imagined: Success, judged: Success, out: Path, seed: int
+        self,
+        selection: Selection,
+        start: GaussianPolicy,
+        before: GaussianPolicy,
+        imagined: Success,
+        judged: Success,
+        out: Path,
+        seed: int,
     ):
-        self.selection, self._imagined, self._judged = selection, imagined, judged
+        self.selection, self._before, self._imagined, self._judged = selection, before, imagined, judged
         self._out, self._seed = out, seed
         self.best = Refinement(start, 0, 0.0, 0.0, 0.0, 0.0, 0.0, "")
         self._to_reach = 0.0
@@ -124,11 +134,12 @@ class CheckpointChoice:
         return bool(self._end)
 
     def result(self, reason: str = "") -> Refinement:
-        """The best policy; where that is the start policy, `reason` says why, or what the choice knows of it."""
+        """The best policy; where none is better than the start, the one of before, and `reason` says why, or what the
+        choice knows of it."""
         if self.best.iteration:
             return self.best
         none = f"no checkpoint was better than the start policy in the {self.selection.by}'s dreams"
-        return replace(self.best, reason=reason or self._end or none)
+        return replace(self.best, policy=self._before, reason=reason or self._end or none)
 
     def state_dict(self) -> dict[str, Any]:
         """What it remembers; the best policy itself is among those kept."""

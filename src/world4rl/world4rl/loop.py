@@ -69,6 +69,7 @@ class Round:
     def refinement(self) -> None:
         """Replay check, PPO in the updated dream, choice by the updated judge; else the policy stays as it was."""
         from world4rl.checked_dream import check_dream
+        from world4rl.dream_bc import dream_bc
         from world4rl.refine import refine, save_refinement, with_horizon
         from world4rl_policy.actor_critic import GaussianPolicy
         from world4rl_wm.measures.replay_check import judge
@@ -76,7 +77,10 @@ class Round:
 
         training, check, dream = self.training(), self.check(), dreamer(self.run, "a")
         preset, seed = self.run.preset, self.first.seed + self.number
-        limits, start = preset.replay_check.limits, GaussianPolicy.load(self.start)
+        limits, before, judges = preset.replay_check.limits, GaussianPolicy.load(self.start), dreamer(self.run, "b")
+        real, models = (training, successes(training)), [dream.world_model, judges.world_model]
+        kept = self.run.checkpoint("start")
+        start = dream_bc(before, models, real, preset.dream_bc, kept, seed, self.run.progress)
         config = with_horizon(preset.refine_config(), max(info.length for info in training.infos))
         checked = check_dream(dream, start, check, range(len(check)), config.imagination, limits, seed)
         verdict, last = checked.check, slice(self.held_back)
@@ -85,12 +89,13 @@ class Round:
         print(f"replay check: {verdict.reason}; on the newest policy's {self.held_back} episodes J = {newest.j:.2f}")
         result = refine(
             start,
+            before,
             verdict,
             dream,
-            dreamer(self.run, "b"),
+            judges,
             StartStates.of(training, range(len(training))),
             StartStates.of(check, range(len(check))),
-            (training, successes(training)),
+            real,
             self.run.path / "refine",
             config,
             seed,

@@ -108,12 +108,23 @@ def world_models(run: Run) -> None:
     in_parallel(train_dreamer, [(run, "a", 1000 + run.seed), (run, "b", 2001 + run.seed)])
 
 
+def start_policy(run: Run) -> None:
+    """Filtered BC that has also seen its successes as the world models dream them."""
+    from world4rl.dream_bc import dream_bc
+    from world4rl_policy.actor_critic import GaussianPolicy
+
+    real = training_store(run, "demonstrations", "practice", "check")
+    models, config = [dreamer(run, name).world_model for name in ("a", "b")], run.preset.dream_bc
+    before = GaussianPolicy.load(run.checkpoint("filtered_bc"))
+    dream_bc(before, models, (real, successes(real)), config, run.checkpoint("start"), run.seed, run.progress)
+
+
 def replay_check(run: Run) -> None:
-    """Does the dream tell success from failure on the scout policy's fresh episodes, well enough for filtered BC?"""
+    """Does the dream tell success from failure on fresh episodes of the scout, well enough for the start policy?"""
     from world4rl.checked_dream import check_dream
     from world4rl_policy.actor_critic import GaussianPolicy
 
-    store, dream, policy = run.store("check"), dreamer(run, "a"), GaussianPolicy.load(run.checkpoint("filtered_bc"))
+    store, dream, policy = run.store("check"), dreamer(run, "a"), GaussianPolicy.load(run.checkpoint("start"))
     imagination, limits = _refine_config(run).imagination, run.preset.replay_check.limits
     checked = check_dream(dream, policy, store, range(len(store)), imagination, limits, run.seed)
     check = checked.check
@@ -176,7 +187,7 @@ def uncertainty(run: Run) -> None:
 
 
 def refinement(run: Run) -> None:
-    """PPO in the dream, from filtered BC; the checkpoint is chosen by the judge."""
+    """PPO in the dream, from the start policy; the checkpoint is chosen by the judge, or filtered BC is kept."""
     from world4rl.refine import refine, save_refinement
     from world4rl_policy.actor_critic import GaussianPolicy
     from world4rl_wm.measures.replay_check import ReplayCheck
@@ -188,6 +199,7 @@ def refinement(run: Run) -> None:
     real = training_store(run, "demonstrations", "practice", "check")
     config = _refine_config(run)
     result = refine(
+        GaussianPolicy.load(run.checkpoint("start")),
         GaussianPolicy.load(run.checkpoint("filtered_bc")),
         check,
         dreamer(run, "a"),
@@ -246,6 +258,7 @@ STAGES: dict[str, tuple[Callable[[Run], None], float]] = {
     "fresh episodes": (check_episodes, 35),
     "filtered BC": (filtered_bc, 20),
     "world models": (world_models, 480),
+    "start policy": (start_policy, 40),
     "replay check": (replay_check, 15),
     "uncertainty": (uncertainty, 30),
     "refinement": (refinement, 200),

@@ -18,7 +18,7 @@ from world4rl.practice_film import practice_film
 from world4rl.refinement_journal import RefinementJournal, refinement_log
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy
-from world4rl_policy.bc import Demonstrations
+from world4rl_policy.bc import BcTraining, Demonstrations
 from world4rl_policy.ppo_config import PpoConfig
 from world4rl_wm.checkpoint_identity import module_digest
 from world4rl_wm.imagination.env import ImaginationConfig, ImaginationEnv
@@ -40,13 +40,15 @@ class Caution:
 
 @dataclass(frozen=True)
 class RefineConfig:
-    """All settings of a refinement. `verified_success`: the judge's reward model must agree in the dream."""
+    """All settings of a refinement. `verified_success`: the judge's reward model must agree in the dream; `dream_bc`:
+    how the start policy is made (`world4rl.dream_bc`)."""
 
     ppo: PpoConfig = field(default_factory=PpoConfig)
     imagination: ImaginationConfig = field(default_factory=ImaginationConfig)
     selection: Selection = field(default_factory=Selection)
     caution: Caution = field(default_factory=Caution)
     verified_success: bool = False
+    dream_bc: BcTraining = field(default_factory=BcTraining)
 
 
 def with_horizon(config: RefineConfig, steps: int) -> RefineConfig:
@@ -81,6 +83,7 @@ def practice_env(
 
 def refine(
     start: GaussianPolicy,
+    before: GaussianPolicy,
     check: ReplayCheck,
     dream: Dreamer,
     judge: Dreamer,
@@ -98,7 +101,8 @@ def refine(
     Processes that accelerate or torchrun have started practise together; each call returns the same.
 
     Args:
-        check: the replay check of `dream`; where it refuses, the start policy is kept.
+        start: what practice begins with; before: what is kept where nothing better comes of it.
+        check: the replay check of `dream`; where it refuses, nobody practises.
         starts, judge_starts: where dreams begin; disjoint.
         successes: real successful episodes for the BC term.
         out: folder for metrics.jsonl, TensorBoard, the state to go on from, and the policies that the judge has seen.
@@ -110,7 +114,7 @@ def refine(
         partial(dreamed_success, dreamer=who, starts=where[:few], config=config.imagination, share=share)
         for who, where in ((dream, starts), (judge, judge_starts))
     )
-    choice = CheckpointChoice(config.selection, start, imagined, judged, out, seed)
+    choice = CheckpointChoice(config.selection, start, before, imagined, judged, out, seed)
     if not check.passed:
         row = choice.begin()
         if share.main:

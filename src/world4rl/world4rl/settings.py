@@ -115,6 +115,7 @@ class Preset:
     imagination: ImaginationConfig
     ppo: PpoConfig
     selection: Selection
+    dream_bc: BcTraining
     verified_success: bool
     caution: Caution
     replay_check: ReplaySettings
@@ -129,7 +130,9 @@ class Preset:
 
     def refine_config(self) -> RefineConfig:
         """PPO, the dreams it practises in, and how its checkpoint is chosen."""
-        return RefineConfig(self.ppo, self.imagination, self.selection, self.caution, self.verified_success)
+        return RefineConfig(
+            self.ppo, self.imagination, self.selection, self.caution, self.verified_success, self.dream_bc
+        )
 
     def policy_config(self, contract: TaskContract) -> PolicyConfig:
         """The policy's network for the contract's frames and actions."""

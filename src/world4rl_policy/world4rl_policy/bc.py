@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
@@ -28,6 +30,15 @@ class BcTraining:
     shift: int = 1
 
 
+class Examples(Protocol):
+    """Something to imitate."""
+
+    def sample(
+        self, size: int, generator: torch.Generator, device: torch.device | str = "cpu"
+    ) -> tuple[Tensor, Tensor]:
+        """Frames ``(size, history, C, H, W)`` in [-1, 1] and actions ``(size, A)``."""
+
+
 class Demonstrations:
     """Frames and actions to imitate. Steps after the first success are left out: nothing is left to learn there."""
 
@@ -42,6 +53,12 @@ class Demonstrations:
                 keep[start + info.success_index : start + info.length] = False
             start += info.length
         self.rows = self.rows[keep]
+
+    def showing(self, episodes: Sequence[Tensor]) -> Demonstrations:
+        """The same actions with other frames: of each episode uint8 ``(length + 1, C, H, W)``."""
+        other = copy.copy(self)
+        other.windows = self.windows.showing(episodes)
+        return other
 
     def sample(
         self, size: int, generator: torch.Generator, device: torch.device | str = "cpu"
@@ -81,13 +98,25 @@ def train_bc(
 
     `log` gets the loss every 50 steps.
     """
+    return imitate(Demonstrations(store, episodes, policy.history), policy, config, seed, progress, description, log)
+
+
+def imitate(
+    examples: Examples,
+    policy: GaussianPolicy,
+    config: BcTraining = BcTraining(),
+    seed: int = 0,
+    progress: bool = True,
+    description: str = "BC",
+    log: MetricsLog | None = None,
+) -> GaussianPolicy:
+    """As `train_bc`, from whatever gives examples."""
     generator = torch.Generator().manual_seed(seed)
-    demonstrations = Demonstrations(store, episodes, policy.history)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps, eta_min=config.learning_rate / 20)
     policy.train()
     for step in tqdm(range(1, config.steps + 1), desc=description, disable=not progress, unit="step"):
-        frames, actions = demonstrations.sample(config.batch_size, generator)
+        frames, actions = examples.sample(config.batch_size, generator)
         frames = random_shift(frames, config.shift, generator)
         loss = -policy.distribution(frames).log_prob(actions).sum(-1).mean()
         optimizer.zero_grad(set_to_none=True)

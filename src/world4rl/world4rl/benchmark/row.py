@@ -65,6 +65,12 @@ def readers(run: Run) -> None:
         in_parallel(train_reader, [(run, name, first + run.seed) for name, first in DREAMERS])
 
 
+def start_policy(run: Run) -> None:
+    """Filtered BC that has also seen its successes dreamed, where there is a dream."""
+    if not undecidable(run):
+        pipeline.start_policy(run)
+
+
 def replay_check(run: Run) -> None:
     """Does the dream tell success from failure? Undecided where the fresh episodes have one outcome only."""
     if not undecidable(run):
@@ -119,6 +125,7 @@ GATHER: dict[str, Work] = {
 OWN_MODELS: dict[str, Work] = {"world models": (world_models, 600)}
 SHARED_MODELS: dict[str, Work] = {"reward models": (readers, 90)}
 CONCLUDE: dict[str, Work] = {
+    "start policy": (start_policy, 60),
     "replay check": (replay_check, 30),
     "refinement": (refinement, 400),
     "evaluation": (evaluation, 150),

@@ -1,4 +1,4 @@
-"""`world4rl refine`: replay check, PPO in imagination, choice of the checkpoint."""
+"""`world4rl refine`: BC on dreams, replay check, PPO in imagination, choice of the checkpoint."""
 
 from __future__ import annotations
 
@@ -32,20 +32,21 @@ def refine(
 ) -> None:
     """Refine a policy in imagination, as far as models that it never practised in confirm it.
 
-    First the replay check: fresh real episodes of the policy are dreamed again; where the dream cannot tell their
-    successes from their failures, the policy is kept as it is, the reason is printed, and the exit code is still 0.
+    First the policy learns to act in dreams as in reality, by BC on its successes and on the same dreamed again. Then
+    the replay check: fresh real episodes of the policy are dreamed again; where the dream cannot tell their successes
+    from their failures, the policy is kept as it is, the reason is printed, and the exit code is still 0.
 
     Interrupted, the same command goes on after the last finished iteration. On several devices:
     `torchrun --nproc-per-node N -m world4rl refine ...`.
 
     Args:
-        policy: Checkpoint of the start policy.
+        policy: Checkpoint of the policy to refine.
         world_model: World model to dream in.
         reward: Reward model of the dream.
         judge_world_model: Independently trained world model (another --seed) that chooses the checkpoint.
         judge_reward: Independently trained reward model for the judge.
         store: Store whose first frames start the dreams and whose successes feed the BC term.
-        check: Store of fresh episodes of the start policy with exploration noise, seen by no training.
+        check: Store of fresh episodes of the policy with exploration noise, seen by no training.
         out: Checkpoint folder to write; settings, replay check, state and metrics by iteration go to OUT.training.
         device: Where everything runs: auto (a GPU where there is one), cpu, cuda ...
     """
@@ -92,6 +93,7 @@ def _refine(
 ) -> Refinement:
     """Load the models, do the replay check, refine."""
     from world4rl.checked_dream import check_dream
+    from world4rl.dream_bc import dream_bc
     from world4rl.dreamed import Dreamer
     from world4rl.refine import refine as refine_policy
     from world4rl_data.episode import Outcome
@@ -107,7 +109,7 @@ def _refine(
     if not successes:
         raise CommandError(f"{real.path} holds no success: the BC term needs some")
     place = process_device(device)
-    start = GaussianPolicy.load(names["policy"], contract=contract)
+    before = GaussianPolicy.load(names["policy"], contract=contract)
     dream, judges = (
         Dreamer(
             WorldModel.load(names[f"{who}world_model"], place, contract),
@@ -118,11 +120,14 @@ def _refine(
     labelled = fresh.select(outcome=(Outcome.SUCCESS, Outcome.FAILURE))
     if not labelled:
         raise CommandError(f"{fresh.path} holds no labelled episode: the replay check compares outcomes")
-    check = check_dream(
-        dream, start, fresh, labelled, config.imagination, limits, seed, Share.of(process_state())
-    ).check
+    state = process_state()
+    models = [dream.world_model, judges.world_model]
+    with state.main_process_first():
+        start = dream_bc(before, models, (real, successes), config.dream_bc, work / "start", seed)
+    share = Share.of(state)
+    check = check_dream(dream, start, fresh, labelled, config.imagination, limits, seed, share).check
     if main_process():
         (work / "replay_check.json").write_text(json.dumps(check.to_dict(), indent=2))
         print(f"replay check: TPR {check.tpr:.2f}, FPR {check.fpr:.2f}, {check.reason}")
     starts = StartStates.of(real, range(len(real))), StartStates.of(fresh, range(len(fresh)))
-    return refine_policy(start, check, dream, judges, *starts, (real, successes), work, config, seed)
+    return refine_policy(start, before, check, dream, judges, *starts, (real, successes), work, config, seed)

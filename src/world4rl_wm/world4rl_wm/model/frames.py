@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Sequence
@@ -121,6 +122,15 @@ class FrameWindows:
             pixels = np.asarray(store.frames(episode))
             frames += [np.repeat(pixels[:1], pad, axis=0), pixels]
         return torch.from_numpy(np.concatenate(frames))
+
+    def showing(self, episodes: Sequence[Tensor]) -> FrameWindows:
+        """The same windows with other frames: of each episode uint8 ``(length + 1, C, H, W)``."""
+        lengths = [info.length + 1 for info in self.infos]
+        if [len(frames) for frames in episodes] != lengths:
+            raise ValueError("other frames than the episodes have")
+        other, pad = copy.copy(self), self.history - 1
+        other.frames = torch.cat([part for f in episodes for part in (f[:1].expand(pad, -1, -1, -1), f)])
+        return other
 
     def long_enough(self, depth: int) -> tuple[Tensor, Tensor]:
         """Which of the rows `current` have more than `depth` successors, bool ``(M,)``, and those rows. Found once."""

@@ -1,0 +1,76 @@
+"""Behaviour cloning on real successes and on the same dreamed again: the policy that refinement begins with.
+
+A policy that has seen real frames only takes the grain and blur of a dream for something else. It acts otherwise there
+and fails where it succeeds in reality, and what it then learns in the dream is to cope with the dream. Shown its own
+successes as the world models dream them, with the actions that were really executed, it acts in a dream as it does in
+reality. What the judge dreams is among them, for the judge is to see the same policy.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from world4rl_data.store import EpisodeStore
+from world4rl_policy.actor_critic import GaussianPolicy
+from world4rl_policy.bc import BcTraining, Demonstrations, imitate
+from world4rl_wm.measures.replay import replay
+from world4rl_wm.model.world_model import WorldModel
+
+MOST_DREAMED = 300
+"""Episodes that are dreamed again, at most: their frames are kept in memory."""
+
+
+class RealAndDreamed:
+    """Successful episodes, real and as each world model dreams them with their own actions, in equal parts."""
+
+    def __init__(
+        self, store: EpisodeStore, episodes: Sequence[int], history: int, world_models: Sequence[WorldModel], seed: int
+    ):
+        drawn = torch.randperm(len(episodes), generator=torch.Generator().manual_seed(seed))[:MOST_DREAMED]
+        few = [episodes[number] for number in drawn.sort().values.tolist()]
+        shown = Demonstrations(store, few, history)
+        self._parts = [Demonstrations(store, episodes, history)]
+        for model in world_models:
+            dreamed = replay(model, store, few, seed)
+            lengths = (dreamed.lengths + 1).tolist()
+            frames = [f[:length] for f, length in zip(dreamed.frames, lengths, strict=True)]
+            self._parts.append(shown.showing(frames))
+
+    def sample(
+        self, size: int, generator: torch.Generator, device: torch.device | str = "cpu"
+    ) -> tuple[Tensor, Tensor]:
+        """Frames ``(size, history, C, H, W)`` in [-1, 1] and the actions ``(size, A)`` that were really executed."""
+        count = len(self._parts)
+        sizes = [size // count + (number < size % count) for number in range(count)]
+        drawn = [part.sample(n, generator, device) for part, n in zip(self._parts, sizes, strict=True)]
+        frames, actions = zip(*drawn, strict=True)
+        return torch.cat(frames), torch.cat(actions)
+
+
+def dream_bc(
+    policy: GaussianPolicy,
+    world_models: Sequence[WorldModel],
+    successes: tuple[EpisodeStore, Sequence[int]],
+    config: BcTraining,
+    out: Path,
+    seed: int = 0,
+    progress: bool = True,
+) -> GaussianPolicy:
+    """`policy`, which is on the CPU, after it has learned further; the same one where `config` has no steps.
+
+    It is kept as the checkpoint `out`, so that a refinement that goes on later begins with the same one.
+    """
+    if not out.is_dir():
+        learner = copy.deepcopy(policy)
+        if config.steps:
+            store, episodes = successes
+            examples = RealAndDreamed(store, episodes, policy.history, world_models, seed)
+            imitate(examples, learner.requires_grad_(True), config, seed, progress, "BC on dreams")
+        learner.save(out, metrics={"training": asdict(config)}, seed=seed)
+    return GaussianPolicy.load(out, contract=policy.contract)

@@ -1,0 +1,85 @@
+"""A refinement's start policy has seen its successes dreamed, and acts on the dreamed frames as on the real ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from dream_rig import policy as small_policy
+from dream_rig import press_store, world_model
+
+from world4rl.dream_bc import RealAndDreamed, dream_bc
+from world4rl_data.store import EpisodeStore
+from world4rl_policy.bc import BcTraining, Demonstrations
+from world4rl_wm.measures.replay import replay
+from world4rl_wm.model.frames import to_float
+
+GOOD = [0, 2]
+MODELS = [world_model(0), world_model(5)]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> EpisodeStore:
+    return press_store(tmp_path_factory.mktemp("dream_bc") / "store", won=(0, 2))
+
+
+def test_a_third_is_real_and_the_rest_is_dreamed_with_the_actions_that_were_executed(store: EpisodeStore) -> None:
+    frames, actions = RealAndDreamed(store, GOOD, 2, MODELS, seed=0).sample(64, torch.Generator().manual_seed(0))
+    assert frames.shape[:2] == (64, 2) and actions.shape == (64, store.contract.action_dim)
+    sizes, first = (22, 21, 21), 0
+    for model, size in zip((None, *MODELS), sizes, strict=True):
+        known = [torch.from_numpy(store.frames(e).copy()) for e in GOOD]
+        if model is not None:
+            dreamed = replay(model, store, GOOD, 0)
+            known = [f[: len(real)] for f, real in zip(dreamed.frames, known, strict=True)]
+        for shown, action in zip(frames[first : first + size], actions[first : first + size], strict=True):
+            matches = [
+                (e, t)
+                for e, f in enumerate(known)
+                for t in range(len(f) - 1)
+                if torch.equal(torch.stack([to_float(f[max(t - 1, 0)]), to_float(f[t])]), shown)
+            ]
+            assert len(matches) == 1, "a window of one of the episodes"
+            episode, step = matches[0]
+            torch.testing.assert_close(torch.from_numpy(store.actions(GOOD[episode])[step].copy()), action)
+        first += size
+
+
+def test_it_acts_on_dreamed_frames_as_it_does_on_real_ones(store: EpisodeStore, tmp_path: Path) -> None:
+    """Untrained models dream noise, which says nothing but can be remembered: a policy that has been shown it is nearer
+    to the executed actions there than before, and not further off on real frames."""
+
+    def missed(policy: torch.nn.Module) -> list[float]:
+        real = Demonstrations(store, GOOD, policy.history)
+        dreamed = [f[: store.infos[e].length + 1] for f, e in zip(replay(MODELS[0], store, GOOD).frames, GOOD)]
+        found = []
+        for examples in (real, real.showing(dreamed)):
+            frames, actions = examples.sample(64, torch.Generator().manual_seed(1))
+            with torch.no_grad():
+                found.append(float((policy.act(frames) - actions).abs().mean()))
+        return found
+
+    before, config = small_policy(), BcTraining(steps=400, batch_size=24, learning_rate=3e-3, shift=0)
+    after = dream_bc(before, MODELS, (store, GOOD), config, tmp_path / "start", seed=0, progress=False)
+    (real, dreamed), (real_after, dreamed_after) = missed(before), missed(after)
+    assert dreamed_after < 0.5 * dreamed and real_after < 0.5 * real
+
+
+def test_it_is_made_once(store: EpisodeStore, tmp_path: Path) -> None:
+    """An interrupted refinement must go on with the very same one."""
+    config = BcTraining(steps=2, batch_size=6)
+    first = dream_bc(small_policy(), MODELS, (store, GOOD), config, tmp_path / "start", progress=False)
+    again = dream_bc(small_policy(3), MODELS, (store, GOOD), config, tmp_path / "start", progress=False)
+    torch.testing.assert_close(again.state_dict(), first.state_dict(), rtol=0, atol=0)
+
+
+def test_without_steps_it_is_the_policy_itself(store: EpisodeStore, tmp_path: Path) -> None:
+    before = small_policy()
+    after = dream_bc(before, MODELS, (store, GOOD), BcTraining(steps=0), tmp_path / "start", progress=False)
+    torch.testing.assert_close(after.state_dict(), before.state_dict(), rtol=0, atol=0)
+
+
+def test_frames_of_other_lengths_are_refused(store: EpisodeStore) -> None:
+    with pytest.raises(ValueError, match="other frames than the episodes have"):
+        Demonstrations(store, GOOD, 2).showing([torch.zeros(3, 3, 8, 8, dtype=torch.uint8)])
