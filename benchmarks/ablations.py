@@ -27,7 +27,7 @@ from refinement_parts.runs import HeldOut, finished_run
 from refinement_parts.table import table
 
 from world4rl.collect import evaluate
-from world4rl.pipeline import refinement
+from world4rl.pipeline import refinement, start_policy
 from world4rl.report_ablations import ABLATIONS
 from world4rl.run_folder import Run, training_store
 
@@ -45,9 +45,10 @@ ROWS: dict[str, tuple[str, ...]] = {
     "no KL stop": ("ppo.target_kl=1.0e9",),
     "no value warm-up": ("ppo.value_warm_up=0",),
     "std e^0, the paper's bound": ("ppo.std=1.0",),
+    "no BC on dreams": ("dream_bc.steps=0",),
     "none of these": (
         *("selection.by=last", "selection.max_start_kl=1.0e9", "imagination.hits=1"),
-        *("ppo.bc_coefficient=0", "ppo.target_kl=1.0e9", "ppo.value_warm_up=0"),
+        *("dream_bc.steps=0", "ppo.bc_coefficient=0", "ppo.target_kl=1.0e9", "ppo.value_warm_up=0"),
     ),
 }
 """Names and their settings; {limit} and {penalty} are the run's own, see `uncertainty_values`."""
@@ -96,6 +97,7 @@ def refined(run: Run, name: str, settings: list[str], folder: Path, workers: int
     """Refine and evaluate."""
     changed, began = row_run(run, settings, folder), time.process_time()
     if not (folder / "refinement.json").is_file():
+        start_policy(changed)
         refinement(changed)
     seconds, known = time.process_time() - began, HeldOut.of(run)
     found = evaluate(run.task, run.contract, changed.checkpoint("refined"), known.seeds, 0.0, workers, progress=False)

@@ -39,6 +39,7 @@ world_model:
   training: {steps: 4, batch_size: 4, warm_up: 1, save_every: 100, state: {steps: 4, batch_size: 4}}
 reward: {network: {width: 8}, training: {steps: 4, positives: 4, negatives: 4, progress_batch: 4}}
 imagination: {num_envs: 4}
+dream_bc: {steps: 4, batch_size: 8}
 ppo: {iterations: 1, epochs: 1, minibatch_size: 64, value_warm_up: 0}
 selection: {every: 1, episodes: 4, margin: -1.0}
 replay_check:

@@ -14,6 +14,7 @@ from world4rl.summary import POLICIES
 
 SMALL = [
     "imagination.num_envs=2",
+    "dream_bc.steps=2",
     "ppo.iterations=2",
     "ppo.epochs=1",
     "ppo.minibatch_size=8",

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.ros, pytest.mark.timeout(900)]
 TOY = """collect.demonstrations=3 collect.policy_episodes=12 collect.random_episodes=4 collect.scout_episodes=6
 bc.training.steps=200
 bc.filtered_training.steps=50 world_model.training.steps=30 world_model.training.state.steps=30
-reward.training.steps=30 ppo.iterations=4 ppo.value_warm_up=1 selection.every=2
+reward.training.steps=30 ppo.iterations=4 ppo.value_warm_up=1 selection.every=2 dream_bc.steps=20
 selection.episodes=16 selection.margin=-1.0
 replay_check.max_episodes=12 replay_check.limits.min_episodes=0 replay_check.limits.refine_from=-1.0
 replay_check.limits.cautious_from=-2.0 replay_check.limits.precision_from=0

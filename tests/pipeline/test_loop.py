@@ -34,6 +34,7 @@ world_model:
   training: {batch_size: 4, warm_up: 1, state: {steps: 4, batch_size: 4}}
 reward: {network: {width: 8}, training: {positives: 4, negatives: 4, progress_batch: 4}}
 imagination: {num_envs: 4}
+dream_bc: {steps: 2, batch_size: 8}
 ppo: {epochs: 1, minibatch_size: 16, value_warm_up: 0}
 selection: {every: 1, episodes: 4, margin: -1.0}
 replay_check: {limits: {min_episodes: 0, precision_from: 0, refine_from: -2.0, cautious_from: -2.0}}

@@ -16,6 +16,7 @@ from world4rl.cli import main
 from world4rl_wm.precision import native_bfloat16
 
 SETTINGS = {
+    "dream_bc.steps": 2,
     "ppo.iterations": 3,
     "ppo.epochs": 2,
     "ppo.minibatch_size": 5,
