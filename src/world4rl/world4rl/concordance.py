@@ -59,11 +59,13 @@ def measure_concordance(run: Run, episodes: int) -> dict[str, Any]:
 def policies(run: Run, chosen: int) -> dict[int, Path]:
     """Checkpoints by iteration: the start policy, and those that the judge has seen.
 
-    A run of an earlier version kept only the chosen one.
+    A run of an earlier version began with filtered BC, or kept only the chosen one.
     """
     from world4rl.checkpoint_choice import kept_checkpoints
 
-    found = {0: run.checkpoint("filtered_bc")} | kept_checkpoints(run.path / "refine")
+    start = run.checkpoint("start")
+    first = start if start.is_dir() else run.checkpoint("filtered_bc")
+    found = {0: first} | kept_checkpoints(run.path / "refine")
     found.setdefault(chosen, run.checkpoint("refined"))
     return dict(sorted(found.items()))
 
@@ -75,7 +77,7 @@ def real_success(run: Run, iteration: int, checkpoint: Path, episodes: int) -> N
     """
     seeds = run.seeds.take("concordance", episodes)
     if iteration == 0:
-        collect_into(run, STORE, Behaviour("policy", 0.0, checkpoint), seeds, "filtered BC, real")
+        collect_into(run, STORE, Behaviour("policy", 0.0, checkpoint), seeds, "start policy, real")
         store = run.store(STORE)
         won = {store.infos[row].seed for row in successes(store)}
         return np.array([seed in won for seed in seeds])

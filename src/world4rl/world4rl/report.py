@@ -137,10 +137,11 @@ def _words(name: object) -> str:
 
 
 def dream(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """Imagined, judged and real success before the refinement (of filtered BC) and after, side by side."""
+    """Imagined, judged and real success before the refinement and after, side by side: before it, in reality of
+    filtered BC, in dreams of the start policy that was made of it."""
     imagined, judged = summary.get("imagined_success") or {}, summary.get("judged_success") or {}
     rows = []
-    for key, policy, name in (("start", "filtered_bc", "before: filtered BC"), ("refined", "refined", "refined")):
+    for key, policy, name in (("start", "filtered_bc", "before"), ("refined", "refined", "refined")):
         real = summary.get(f"{policy}_success")
         row = {"name": name, "imagined": imagined.get(key), "judged": judged.get(key), "real": real}
         if row["imagined"] is not None or row["judged"] is not None:
