@@ -24,7 +24,8 @@ TOY = """collect.demonstrations=3 collect.demonstration_noise=0.0 collect.policy
 collect.scout_episodes=2 collect.workers=1 bc.training.steps=20 bc.filtered_training.steps=20
 world_model.denoiser.widths=[16,16] world_model.training.steps=4 world_model.training.batch_size=4
 world_model.training.state.steps=4 reward.training.steps=4 imagination.num_envs=4 ppo.iterations=2 ppo.value_warm_up=1
-dream_bc.steps=4 ppo.minibatch_size=32 selection.every=1 selection.episodes=4 selection.margin=-1.0 replay_check.max_episodes=4
+dream_bc.steps=4 ppo.minibatch_size=32 selection.every=1 selection.episodes=4 selection.margin=-1.0
+replay_check.max_episodes=4
 replay_check.limits.refine_from=-1.0 replay_check.limits.cautious_from=-2.0 replay_check.limits.precision_from=0
 evaluation.episodes=4"""
 
