@@ -33,8 +33,7 @@ ORACLE = "oracle"
 
 def settings(run: Run, iterations: int | None) -> RefineConfig:
     """The run's refinement, with dreams as long as it had them and, where that is asked for, fewer iterations."""
-    longest = max(info.length for info in training_store(run, "demonstrations", "practice").infos)
-    config = with_horizon(run.preset.refine_config(), longest)
+    config = with_horizon(run.preset.refine_config(), training_store(run, "demonstrations", "practice"))
     return config if iterations is None else replace(config, ppo=replace(config.ppo, iterations=iterations))
 
 

@@ -102,7 +102,7 @@ def test_learns_a_visible_mapping(tmp_path: Path) -> None:
     log = MetricsLog(tmp_path / "metrics.jsonl")
     policy = make_policy()
     config = BcTraining(steps=300, batch_size=32, learning_rate=3e-3)
-    assert train_bc(store, range(40), policy, config, progress=False, log=log) is policy
+    assert train_bc(Demonstrations(store, range(40), policy.history), policy, config, progress=False, log=log) is policy
     assert not policy.training
     held_out = make_store(tmp_path / "held out", [imitable(n) for n in (100, 101, 102)])
     frames, actions = Demonstrations(held_out, range(3), 2).sample(64, torch.Generator().manual_seed(0))

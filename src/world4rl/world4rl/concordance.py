@@ -38,8 +38,8 @@ def measure_concordance(run: Run, episodes: int) -> dict[str, Any]:
     store = run.store(STORE)
     rows = {info.seed: row for row, info in enumerate(store.infos)}
     starts = StartStates.of(store, [rows[seed] for seed in run.seeds.take("concordance", episodes)])
-    longest = max(info.length for info in training_store(run, "demonstrations", "practice").infos)
-    imagination = with_horizon(run.preset.refine_config(), longest).imagination
+    real_store = training_store(run, "demonstrations", "practice")
+    imagination = with_horizon(run.preset.refine_config(), real_store).imagination
     dream, judge = dreamer(run, "a"), dreamer(run, "b")
     figures, judged = [], []
     for iteration, (path, real) in tried_policies.items():

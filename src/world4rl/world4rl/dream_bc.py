@@ -18,7 +18,7 @@ from torch import Tensor
 
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy
-from world4rl_policy.bc import BcTraining, Demonstrations, imitate
+from world4rl_policy.bc import BcTraining, Demonstrations, train_bc
 from world4rl_wm.measures.replay import replay
 from world4rl_wm.model.world_model import WorldModel
 
@@ -71,6 +71,6 @@ def dream_bc(
         if config.steps:
             store, episodes = successes
             examples = RealAndDreamed(store, episodes, policy.history, world_models, seed)
-            imitate(examples, learner.requires_grad_(True), config, seed, progress, "BC on dreams")
+            train_bc(examples, learner.requires_grad_(True), config, seed, progress, "BC on dreams")
         learner.save(out, metrics={"training": asdict(config)}, seed=seed)
     return GaussianPolicy.load(out, contract=policy.contract)

@@ -81,7 +81,7 @@ class Round:
         real, models = (training, successes(training)), [dream.world_model, judges.world_model]
         kept = self.run.checkpoint("start")
         start = dream_bc(before, models, real, preset.dream_bc, kept, seed, self.run.progress)
-        config = with_horizon(preset.refine_config(), max(info.length for info in training.infos))
+        config = with_horizon(preset.refine_config(), training)
         checked = check_dream(dream, start, check, range(len(check)), config.imagination, limits, seed)
         verdict, last = checked.check, slice(self.held_back)
         newest = judge(checked.replayed.real_success[last], checked.success[last], limits)

@@ -137,8 +137,7 @@ def _refine_config(run: Run) -> RefineConfig:
     """The run's, for dreams as long as its longest episode."""
     from world4rl.refine import with_horizon
 
-    practice = training_store(run, "demonstrations", "practice")
-    return with_horizon(run.preset.refine_config(), max(info.length for info in practice.infos))
+    return with_horizon(run.preset.refine_config(), training_store(run, "demonstrations", "practice"))
 
 
 def _clips(run: Run, store: EpisodeStore, checked: CheckedDream, each: int = 2) -> None:

@@ -51,8 +51,9 @@ class RefineConfig:
     dream_bc: BcTraining = field(default_factory=BcTraining)
 
 
-def with_horizon(config: RefineConfig, steps: int) -> RefineConfig:
+def with_horizon(config: RefineConfig, real: EpisodeStore) -> RefineConfig:
     """Dreams as long as the longest real episode."""
+    steps = max(info.length for info in real.infos)
     return replace(
         config, ppo=replace(config.ppo, horizon=steps), imagination=replace(config.imagination, horizon=steps)
     )

@@ -85,23 +85,6 @@ def random_shift(frames: Tensor, pixels: int, generator: torch.Generator) -> Ten
 
 
 def train_bc(
-    store: EpisodeStore,
-    episodes: Sequence[int],
-    policy: GaussianPolicy,
-    config: BcTraining = BcTraining(),
-    seed: int = 0,
-    progress: bool = True,
-    description: str = "BC",
-    log: MetricsLog | None = None,
-) -> GaussianPolicy:
-    """Fit `policy` to the episodes' executed actions by negative log-likelihood; returns it in evaluation mode.
-
-    `log` gets the loss every 50 steps.
-    """
-    return imitate(Demonstrations(store, episodes, policy.history), policy, config, seed, progress, description, log)
-
-
-def imitate(
     examples: Examples,
     policy: GaussianPolicy,
     config: BcTraining = BcTraining(),
@@ -110,7 +93,10 @@ def imitate(
     description: str = "BC",
     log: MetricsLog | None = None,
 ) -> GaussianPolicy:
-    """As `train_bc`, from whatever gives examples."""
+    """Fit `policy` to the examples' actions by negative log-likelihood; returns it in evaluation mode.
+
+    `log` gets the loss every 50 steps.
+    """
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps, eta_min=config.learning_rate / 20)
@@ -144,6 +130,7 @@ def train_and_save(
     contract = store.contract
     sizes = (contract.image_channels, contract.images[0].height, contract.action_dim)
     policy = GaussianPolicy(network or PolicyConfig(*sizes), contract)
-    train_bc(store, episodes, policy, config, seed, progress, description, log)
+    examples = Demonstrations(store, episodes, policy.history)
+    train_bc(examples, policy, config, seed, progress, description, log)
     metrics = {"episodes": len(episodes), "training": asdict(config), "std": policy.std.tolist()}
     return policy.save(out, metrics=metrics, seed=seed, data_hashes={"store": store.content_hash})

@@ -62,7 +62,7 @@ def refine(
     real.contract.require_same(fresh.contract, f"store {check}")
     if not len(real) or not len(fresh):
         raise CommandError(f"{fresh.path if len(real) else real.path} holds no episodes: collect some")
-    config = with_horizon(values.refine_config(), max(info.length for info in real.infos))
+    config = with_horizon(values.refine_config(), real)
     names = {"policy": policy, "world_model": world_model, "reward": reward}
     names |= {"judge_world_model": judge_world_model, "judge_reward": judge_reward}
     asked: dict[str, Any] = {name: f"{path} {checkpoint_digest(path)}" for name, path in names.items()}
