@@ -96,7 +96,7 @@ def test_normal_episodes_pass(monitor: TrustMonitor) -> None:
     assert (monitor.report.checked, monitor.report.unknown) == (20, 0)
 
 
-@pytest.mark.parametrize("fault, share", [(covered, 1.0), (other_scene, 1.0), (shuffled, 0.5), (frozen, 0.5)])
+@pytest.mark.parametrize("fault, share", [(covered, 1.0), (other_scene, 1.0), (shuffled, 7 / 12), (frozen, 0.75)])
 def test_a_camera_that_shows_something_else_is_noticed(monitor: TrustMonitor, fault: Callable, share: float) -> None:
     """Where hardly anything moves, an old picture may be right: six trainings noticed 7 to 10 of twelve episodes with
     shuffled ones, 9 or 10 with frozen ones."""

@@ -1,7 +1,7 @@
 """Behaviour cloning on real successes and on the same dreamed again: the policy that refinement begins with.
 
 A policy that has seen real frames only takes the grain and blur of a dream for something else. It acts otherwise there
-and fails where it succeeds in reality, and what it then learns in the dream is to cope with the dream. Shown its own
+and may fail where it succeeds in reality, so that part of what it learns there is to cope with the dream. Shown its own
 successes as the world models dream them, with the actions that were really executed, it acts in a dream as it does in
 reality. What the judge dreams is among them, for the judge is to see the same policy.
 """
