@@ -3,18 +3,17 @@
     python benchmarks/ablations.py runs/seed0 runs/seed1 runs/seed2
 
 RUN is the folder of a finished `world4rl demo`, or of a row of `world4rl benchmark metaworld` (RUN/seed-0/TASK); it is
-read, and rows are worked out below --work. A row refines the run's filtered BC in the run's own world models under
-settings of its own and meets the start states that the run was evaluated on. Every run's first rows come first; what is
-done is not done again, so that the same command goes on where it was stopped, in the middle of a refinement too. Writes
-benchmarks/results/ablations-TASK.json after every row and prints the table. Without --set the run's own rows also go to
-RUN/ablations.json, for its report (`world4rl report RUN`).
+read, and rows are worked out below --work. A row does what comes after the training of the world models (BC on dreams,
+replay check, refinement) under settings of its own, and meets the start states that the run was evaluated on. Every
+run's first rows come first; what is done is not done again, so that the same command goes on where it was stopped, in
+the middle of a refinement too. Writes benchmarks/results/ablations-TASK.json after every row and prints the table.
+Without --set the run's own rows also go to RUN/ablations.json, for its report (`world4rl report RUN`).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,10 +26,12 @@ from refinement_parts.runs import HeldOut, finished_run
 from refinement_parts.table import table
 
 from world4rl.collect import evaluate
-from world4rl.pipeline import refinement, start_policy
+from world4rl.pipeline import refinement, replay_check, start_policy
 from world4rl.report_ablations import ABLATIONS
 from world4rl.run_folder import Run, training_store
 
+LIMITS = ("refine_from=-1", "cautious_from=-1", "precision_from=0", "min_episodes=0")
+NO_CHECK = tuple(f"replay_check.limits.{limit}" for limit in LIMITS)
 ROWS: dict[str, tuple[str, ...]] = {
     "the whole recipe": (),
     "last checkpoint, whatever the judge says": ("selection.by=last", "selection.max_start_kl=1.0e9"),
@@ -46,9 +47,11 @@ ROWS: dict[str, tuple[str, ...]] = {
     "no value warm-up": ("ppo.value_warm_up=0",),
     "std e^0, the paper's bound": ("ppo.std=1.0",),
     "no BC on dreams": ("dream_bc.steps=0",),
+    "no replay check": NO_CHECK,
     "none of these": (
         *("selection.by=last", "selection.max_start_kl=1.0e9", "imagination.hits=1"),
         *("dream_bc.steps=0", "ppo.bc_coefficient=0", "ppo.target_kl=1.0e9", "ppo.value_warm_up=0"),
+        *NO_CHECK,
     ),
 }
 """Names and their settings; {limit} and {penalty} are the run's own, see `uncertainty_values`."""
@@ -89,7 +92,6 @@ def row_run(run: Run, settings: Sequence[str], folder: Path) -> Run:
     for link, target in links.items():
         if not link.is_symlink():
             link.symlink_to(target.resolve(), target_is_directory=True)
-    shutil.copyfile(run.path / "replay_check.json", folder / "replay_check.json")
     return changed
 
 
@@ -97,8 +99,8 @@ def refined(run: Run, name: str, settings: list[str], folder: Path, workers: int
     """Refine and evaluate."""
     changed, began = row_run(run, settings, folder), time.process_time()
     if not (folder / "refinement.json").is_file():
-        start_policy(changed)
-        refinement(changed)
+        for stage in (start_policy, replay_check, refinement):
+            stage(changed)
     seconds, known = time.process_time() - began, HeldOut.of(run)
     found = evaluate(run.task, run.contract, changed.checkpoint("refined"), known.seeds, 0.0, workers, progress=False)
     told = ("iteration", "imagined_refined", "judged_refined", "start_kl", "reason", "kept_start_policy")

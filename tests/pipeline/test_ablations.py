@@ -51,12 +51,13 @@ def test_rows_are_written_once_and_shown_in_the_report_of_a_run_that_stays_as_it
 ) -> None:
     folder, out = run_with_dreams(tmp_path / "run"), tmp_path / "result.json"
     before = files(folder)
-    rows = ["last checkpoint, whatever the judge says", "no BC term"]
+    rows = ["none of these", "no BC term"]
     given = [str(folder), "--work", str(tmp_path / "work"), "--out", str(out), "--workers", "1", "--rows"]
     ablations.main([*given, *rows])
     found = json.loads(out.read_text())["rows"]
     assert [row["policy"] for row in found] == rows
     assert found[0]["iteration"] == 2 and found[0]["reason"] == "the last one"
+    assert found[1]["kept_start_policy"], "the row's own replay check refuses this dream; the row above asks for none"
     assert found[1]["settings"] == ["ppo.bc_coefficient=0"]
     assert all(len(row["outcomes"][row["policy"]]) == 2 for row in found)
     own = folder / "ablations.json"
