@@ -232,7 +232,7 @@ def test_idle_episodes_are_truncated_and_successful_ones_end_early() -> None:
         _, reward, terminated, truncated, info = env.step(act())
         rewards.append(reward)
         done = terminated or truncated
-    assert info["success"] and len(rewards) == info["success_index"] + 3 < env.horizon
+    assert info["success"] and len(rewards) == info["success_index"] + 8 < env.horizon
     assert rewards[info["success_index"] - 1] == 1.0 and not any(rewards[: info["success_index"] - 1])
     env.close()
 

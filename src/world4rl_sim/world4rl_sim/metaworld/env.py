@@ -38,11 +38,13 @@ class MetaWorldEnvConfig:
     `settle_steps` of Meta-World's steps pass between its reset and the first observation: right after the reset some
     pictures do not show the moved object, and the arm still swings, which would look like the first action's doing.
     Fine meshes, the arm's above all, are drawn on a grid of `mesh_cell_m` [m], which is a third of a pixel at 32x32.
+    An episode goes on for `periods_after_success`, half a second at 16 Hz: what is done stays done, and only data that
+    shows it lets a dream be asked for a success that stays.
     """
 
     supersampling: int = 2
     settle_steps: int = 20
-    periods_after_success: int = 3
+    periods_after_success: int = 8
     mesh_cell_m: float = 0.01
 
 
@@ -51,8 +53,8 @@ class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
 
     The contract decides how long an action lasts (``80 Hz / control_rate_hz`` of Meta-World's steps) and how long an
     episode (`max_episode_s`). Action: float32 (4,), translation and gripper, +1 open. Reward 1.0 while the task is done
-    at the end of a control period, so that its picture shows it, else 0.0. Terminated a few periods after the first
-    success, truncated at the horizon. info: as of `TaskEnv`; "executed" is the action clipped to [-1, 1].
+    at the end of a control period, so that its picture shows it, else 0.0. Terminated `periods_after_success` after
+    the first success, truncated at the horizon. info: as of `TaskEnv`; "executed" is the action clipped to [-1, 1].
     """
 
     def __init__(self, task: str, contract: TaskContract, config: MetaWorldEnvConfig = MetaWorldEnvConfig()) -> None:
