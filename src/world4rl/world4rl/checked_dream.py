@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -47,5 +47,12 @@ def check_dream(
     probability, success = verdicts(replayed, dreamer.reward_model, config.hits)
     policy = copy.deepcopy(policy).to(dreamer.world_model.device)
     dreamed = dreamed_success(policy, dreamer, StartStates.of(fresh, episodes), config, share)
-    check = share.agreed(judge(replayed.real_success, success, limits, dreamed))
-    return CheckedDream(check, replayed, probability, success)
+    check = judge(replayed.real_success, success, limits, dreamed)
+    brief = int((replayed.real_success & (replayed.success_frames < config.hits)).sum())
+    if brief and not check.passed:
+        why = (
+            f" Of {check.successes} real successes {brief} end before {config.hits} frames show them, as a dreamed one "
+            "must: let episodes go on for longer after a success, or ask for fewer frames (imagination.hits)."
+        )
+        check = replace(check, reason=check.reason + why)
+    return CheckedDream(share.agreed(check), replayed, probability, success)

@@ -37,6 +37,11 @@ class Replay:
         step = torch.arange(self.frames.shape[1])
         return (step <= self.lengths.unsqueeze(1)) & (step > 0)
 
+    @property
+    def success_frames(self) -> Tensor:
+        """``(E,)``, how many real frames show the success; all where nobody said when it began."""
+        return self.lengths + 1 - self.success_index.clamp_min(0)
+
 
 @torch.no_grad()
 def replay(
