@@ -12,6 +12,7 @@ import pytest
 from world4rl.benchmark.metaworld import _held, rows_of
 from world4rl.benchmark.table import COLUMNS, difference, notes, result, table
 from world4rl_policy.statistics import compare
+from world4rl_wm.measures.concordance import Tried, concordance
 
 
 def row(task: str, seed: int, rates: dict[str, float], steps: int = 30, kept: bool = False) -> dict[str, Any]:
@@ -80,6 +81,23 @@ def test_rows_are_found_wherever_they_were_made(tmp_path: Path) -> None:
         (folder / "row.json").write_text(json.dumps(made))
     (tmp_path / "seed-0" / "shared").mkdir()
     assert len(rows_of(tmp_path)) == 3
+    assert "imagined against real" not in notes(result(rows_of(tmp_path)))
+
+
+def test_imagined_against_real_is_told_for_the_rows_that_it_was_measured_on(tmp_path: Path) -> None:
+    real = np.arange(20) < 10
+    for number, (made, imagined) in enumerate(zip(ROWS, (real, np.ones(20, bool), None), strict=True)):
+        folder = tmp_path / f"seed-{made['seed']}" / f"{made['task']}{number}"
+        folder.mkdir(parents=True)
+        (folder / "row.json").write_text(json.dumps(made))
+        if imagined is not None:
+            tried = [Tried(0, real & False, imagined & False, real * 0.0), Tried(48, real, imagined, imagined * 1.0)]
+            (folder / "concordance.json").write_text(json.dumps(concordance(tried, 0).to_dict()))
+    found = result(rows_of(tmp_path))
+    assert sum("concordance" in made for made in found["tasks"]) == 2
+    said = next(line for line in notes(found).splitlines() if "imagined against real" in line)
+    assert "2 rows" in said and "+12.5 points" in said and "(+0.0 to +25.0)" in said
+    assert "2 of 2 pairs" in said and "50.0 points below the best one (at most 50.0)" in said
 
 
 def test_two_processes_do_not_do_the_same_row(tmp_path: Path) -> None:

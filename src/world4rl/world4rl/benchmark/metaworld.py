@@ -23,6 +23,7 @@ from world4rl.benchmark.row import (
     do_stages,
     write_row,
 )
+from world4rl.concordance import RESULT as CONCORDANCE
 from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, joined_store, training_store
 from world4rl.settings import Preset
@@ -74,8 +75,13 @@ def run_benchmark(benchmark: Benchmark) -> int:
 
 
 def rows_of(path: Path) -> list[dict[str, Any]]:
-    """Every finished row below a benchmark's folder."""
-    return [json.loads(file.read_text()) for file in sorted(path.glob(f"seed-*/*/{ROW}"))]
+    """Every finished row below a benchmark's folder; imagined against real too, where that has been measured."""
+    rows = []
+    for file in sorted(path.glob(f"seed-*/*/{ROW}")):
+        tried = file.with_name(CONCORDANCE)
+        row = json.loads(file.read_text())
+        rows.append(row | ({"concordance": json.loads(tried.read_text())} if tried.is_file() else {}))
+    return rows
 
 
 def _told(folder: Path, work: Callable[[], None]) -> bool:

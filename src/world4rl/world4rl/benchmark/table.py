@@ -104,6 +104,16 @@ def notes(found: Mapping[str, Any]) -> str:
         f"- {len(rows)} rows, {first['episodes']} unseen start states each, {found['hours']:.1f} hours; refined in "
         f"{found['refined_rows']}, in the others filtered BC was kept"
     )
+    tried = [row["concordance"] for row in rows if "concordance" in row]
+    if tried:
+        bias = [100 * one["bias"]["mean"] for one in tried]
+        regret = [100 * one["regret"] for one in tried]
+        said.append(
+            f"- imagined against real, {len(tried)} rows: the judge's dreams promised {np.mean(bias):+.1f} points more "
+            f"than came true ({min(bias):+.1f} to {max(bias):+.1f}), {sum(one['ordered'] for one in tried):g} of "
+            f"{sum(one['pairs'] for one in tried)} pairs of policies in the right order, the chosen policy "
+            f"{np.mean(regret):.1f} points below the best one (at most {max(regret):.1f})"
+        )
     worse = ", ".join(found["worse_than_bc"]) or "none"
     said.append(f"- tasks where the refined policy is worse than BC beyond chance, in any seed or over seeds: {worse}")
     if not found["paper_protocol"]:
