@@ -29,8 +29,8 @@ class RealEnv:
     """`config.num_envs` simulators under the contract of `ImaginationEnv`: the same observations, reward and ends.
 
     The reward is 1 in the step in which the task has been done for `hits` steps in a row, and the episode terminates;
-    it is truncated at `horizon`, or where the simulator's time is up. There is no autoreset. What looks at models does
-    not apply here: uncertainty and progress.
+    it is truncated at `horizon`, or where the simulator's time is up, unless it is in the middle of these. There is no
+    autoreset. What looks at models does not apply here: uncertainty and progress.
 
     Attributes:
         steps, episodes: how many were simulated so far.
@@ -71,7 +71,8 @@ class RealEnv:
         self._streak = torch.where(torch.from_numpy(done), self._streak + 1, torch.zeros_like(self._streak))
         self._taken += 1
         success = going & (self._streak >= self.config.hits)
-        truncated = going & ~success & (torch.from_numpy(out_of_time) | (self._taken >= self.config.horizon))
+        over = torch.from_numpy(out_of_time) | (self._taken >= self.config.horizon)
+        truncated = going & ~success & over & (self._streak == 0)
         self._going = going & ~(success | truncated)
         return self._seen, success.float(), success, truncated, {"success": success}
 

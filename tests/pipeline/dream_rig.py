@@ -39,9 +39,13 @@ def policy(seed: int = 2) -> GaussianPolicy:
 
 
 def press_store(
-    path: Path, lengths: tuple[int, ...] = (5, 3, 4, 6), won: tuple[int, ...] = (), source: str = "policy"
+    path: Path,
+    lengths: tuple[int, ...] = (5, 3, 4, 6),
+    won: tuple[int, ...] = (),
+    source: str = "policy",
+    after: int = 0,
 ) -> EpisodeStore:
-    """Episodes of random pixels; those of the numbers `won` succeed in their last frame."""
+    """Episodes of random pixels; those of the numbers `won` succeed `after` frames before their last one."""
     with EpisodeStore.create(path, CONTRACT) as store:
         for number, length in enumerate(lengths):
             rng = np.random.default_rng(number)
@@ -56,7 +60,7 @@ def press_store(
                     task="press_button",
                     source=source,
                     outcome=Outcome.SUCCESS if number in won else Outcome.FAILURE,
-                    success_index=length if number in won else None,
+                    success_index=length - after if number in won else None,
                     contract_hash=CONTRACT.hash,
                     episode_id=f"{source}-{number}" if path.name != "check" else f"check-{number}",
                 )

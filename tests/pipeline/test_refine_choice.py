@@ -12,7 +12,7 @@ from dream_rig import CONTRACT, policy, press_store, reward_model, world_model
 from world4rl.checkpoint_choice import Refinement, Selection, kept_checkpoints
 from world4rl.dreamed import Dreamer, dreamed_outcomes
 from world4rl.practice_film import practice_film
-from world4rl.refine import RefineConfig, practice_env, refine
+from world4rl.refine import RefineConfig, practice_env, refine, with_horizon
 from world4rl_policy.ppo_config import PpoConfig
 from world4rl_wm.imagination.env import ImaginationConfig
 from world4rl_wm.measures.replay_check import ReplayCheck
@@ -35,6 +35,15 @@ def refined(tmp_path: Path, **selection: object) -> Refinement:
     return refine(
         policy(), policy(), CHECK, DREAM, JUDGE, starts, starts, (store, [0, 1]), tmp_path / "refine", config, 0, False
     )
+
+
+def test_a_dream_has_as_long_for_its_success_as_the_real_episodes_had(tmp_path: Path) -> None:
+    """What real episodes show after a success is no time to reach one; a dreamed success may take time to last."""
+    lasting = replace(CONFIG, imagination=replace(CONFIG.imagination, hits=3))
+    late = with_horizon(lasting, press_store(tmp_path / "late", (9, 4), won=(0,), after=3))
+    assert (late.imagination.horizon, late.imagination.max_steps, late.ppo.horizon) == (6, 8, 8)
+    early = with_horizon(CONFIG, press_store(tmp_path / "early", (6, 4), won=(0,), after=3))
+    assert (early.imagination.horizon, early.ppo.horizon) == (4, 4)
 
 
 @pytest.mark.parametrize(

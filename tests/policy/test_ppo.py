@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 from reach import CONFIG, NETWORK, Reach, make_policy
+from torch import Tensor
 
 from world4rl_policy.actor_critic import GaussianPolicy, ValueFunction
 from world4rl_policy.advantage import generalized_advantage, normalise
@@ -82,16 +83,40 @@ def test_what_comes_after_the_end_changes_nothing(seed: int) -> None:
 def test_collected_steps_are_valid_until_the_one_that_ends_the_episode() -> None:
     policy = make_policy()
     batch = collect(Reach(), policy, ValueFunction(NETWORK), 3, STD, torch.Generator().manual_seed(1))
-    ended_before = torch.cat([torch.zeros(1, 64), batch.terminated.float().cumsum(0)[:-1]]) > 0
+    ended_before = torch.cat([torch.zeros(1, 64), batch.ended.float().cumsum(0)[:-1]]) > 0
     assert torch.equal(batch.valid, ~ended_before)
-    assert 0 < int(batch.terminated.sum()) < 64 and int(batch.terminated.sum(0).max()) == 1
-    assert batch.success == pytest.approx(float(batch.terminated.any(0).float().mean()))
+    assert 0 < int(batch.ended.sum()) < 64 and int(batch.ended.sum(0).max()) == 1
+    assert batch.success == pytest.approx(float(batch.ended.any(0).float().mean()))
     assert batch.observations.shape == (3, 64, 2 * 2, 16) and batch.actions.shape == (3, 64, 2)
     with autocast(torch.device("cpu")):
         distribution = policy.distribution(batch.observations[0], torch.full((2,), CONFIG.std))
     torch.testing.assert_close(batch.log_prob[0], distribution.log_prob(batch.actions[0]).sum(-1))
     noise = batch.actions[0] - distribution.mean
     assert float(noise.std()) == pytest.approx(CONFIG.std, rel=0.2)
+
+
+class ShortReach(Reach):
+    """Every other episode is out of time after two steps."""
+
+    def reset(self, *, seed: int | None = None) -> tuple[Tensor, dict[str, Tensor]]:
+        self.steps = 0
+        return super().reset(seed=seed)
+
+    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]:
+        observation, reward, terminated, _, info = super().step(actions)
+        self.steps += 1
+        truncated = self.alive & (self.steps >= 2) & (torch.arange(self.num_envs) % 2 == 0)
+        return observation, reward, terminated, truncated, info
+
+
+def test_what_is_out_of_time_has_failed_whatever_the_others_still_do() -> None:
+    batch = collect(
+        ShortReach(reachable=False), make_policy(), ValueFunction(NETWORK), 4, STD, torch.Generator().manual_seed(1)
+    )
+    assert batch.valid.sum(0).tolist() == [2, 4] * 32 and batch.success == 0
+    assert batch.ended.int().argmax(0)[::2].eq(1).all() and not batch.ended[:, 1::2].any()
+    _, returns = generalized_advantage(batch, 0.9, 1.0)
+    torch.testing.assert_close(returns[batch.valid], torch.zeros_like(returns[batch.valid]))
 
 
 def test_the_same_generator_collects_the_same_batch() -> None:

@@ -46,7 +46,7 @@ def test_advantages_and_returns_are_those_of_stable_baselines3(seed: int) -> Non
     for t in range(STEPS):
         value, nothing = batch.values[t], np.zeros((ENVS, 1))
         buffer.add(nothing, nothing, batch.rewards[t].numpy(), started, value, torch.zeros(ENVS))
-        started = batch.terminated[t].numpy()
+        started = batch.ended[t].numpy()
     buffer.compute_returns_and_advantage(batch.last_value, dones=np.ones(ENVS))
     advantage, returns = generalized_advantage(batch, GAMMA, GAE_LAMBDA)
     valid = batch.valid.numpy()

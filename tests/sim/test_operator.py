@@ -38,7 +38,7 @@ def test_episode_goes_on_three_actions_after_success() -> None:
 
 def test_last_action_counts_when_its_effect_is_the_success() -> None:
     """The verdict at the horizon waits for the observation that follows the last action."""
-    assert play(EpisodeMonitor(horizon=15), success_from=15)[-1] is Outcome.SUCCESS
+    assert play(EpisodeMonitor(horizon=15), success_from=15) == [None] * 18 + [Outcome.SUCCESS]
     assert play(EpisodeMonitor(horizon=15), success_from=16)[-1] is Outcome.FAILURE
     monitor = EpisodeMonitor(horizon=1)
     monitor.executed(scene(3).stamp_ns)

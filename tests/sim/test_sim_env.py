@@ -8,6 +8,7 @@ from world4rl_data.contract import ContractError, TaskContract
 from world4rl_data.episode import ActionSource
 from world4rl_sim.arm import SimArm
 from world4rl_sim.env import SimEnv
+from world4rl_sim.episode_clock import EpisodeClock
 from world4rl_sim.experts import ExpertConfig, ToolState, make_expert
 from world4rl_sim.task_contracts import TASK_CONTRACTS
 from world4rl_sim.tasks import PressButton, make_task
@@ -125,6 +126,15 @@ def test_episode_ends_a_few_periods_after_success() -> None:
     assert success
     assert len(executed) == env._clock.success_index + 3
     env.close()
+
+
+def test_a_success_in_the_last_moment_is_seen_to_last() -> None:
+    """It has to begin by the horizon; what comes after it is shown all the same."""
+    clock, begins = EpisodeClock(horizon=5, periods_after_success=3), [False] * 4 + [True] * 4
+    assert [clock.tick(success) for success in begins] == [(False, False)] * 7 + [(True, False)]
+    assert clock.info == {"success": True, "success_index": 5}
+    clock.restart()
+    assert [clock.tick(False) for _ in range(5)] == [(False, False)] * 4 + [(False, True)]
 
 
 def test_wrong_names_and_rates_are_refused() -> None:

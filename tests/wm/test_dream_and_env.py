@@ -54,8 +54,10 @@ def other_model() -> WorldModel:
     return other
 
 
-def make_env(store: EpisodeStore, models: list[WorldModel], rewards: list | None = None) -> ImaginationEnv:
-    config = ImaginationConfig(num_envs=ENVS, horizon=HORIZON, hits=2, observed_frames=2)
+def make_env(
+    store: EpisodeStore, models: list[WorldModel], rewards: list | None = None, hits: int = 2
+) -> ImaginationEnv:
+    config = ImaginationConfig(num_envs=ENVS, horizon=HORIZON, hits=hits, observed_frames=2)
     return ImaginationEnv(models, rewards or [never()], StartStates.of(store, [0, 1, 2]), config)
 
 
@@ -90,14 +92,29 @@ def test_success_is_two_hits_in_a_row_and_is_rewarded_once(store: EpisodeStore, 
     """The horizon ends what has not ended; what has ended stays silent, even beyond the horizon."""
     hit_after_hit = [1, 1, 1, 1, 1, 1, 1]
     broken_streak = [1, 0, 1, 1, 0, 1, 1]
-    single_hits = [1, 0, 1, 0, 1, 0, 0]
-    too_late = [0, 0, 0, 0, 1, 1, 1]
+    single_hits = [0, 1, 0, 1, 0, 1, 0]
+    too_late = [0, 0, 0, 0, 0, 1, 1]
     script = torch.tensor([hit_after_hit, broken_streak, single_hits, too_late], dtype=torch.float32).T.tolist()
     rewards, terminated, truncated = run(make_env(store, [model], [ScriptedReward(script)]), 7)
     assert rewards == [[0, 1, 0, 0, 0, 0, 0], [0, 0, 0, 1, 0, 0, 0], [0] * 7, [0] * 7]
     assert terminated == [[value == 1 for value in row] for row in rewards]
     at_horizon = [step == HORIZON - 1 for step in range(7)]
     assert truncated == [[False] * 7, [False] * 7, at_horizon, at_horizon]
+
+
+def test_a_success_that_begins_in_time_may_show_that_it_lasts(store: EpisodeStore, model: WorldModel) -> None:
+    """As a real episode goes on after a success that came with its last action; what begins later is too late."""
+    last_moment = [0] * (HORIZON - 1) + [1, 1, 1]
+    gone_again = [0] * (HORIZON - 1) + [1, 0, 1]
+    too_late = [0] * HORIZON + [1, 1]
+    long_before = [1, 1, 1] + [0] * (HORIZON - 1)
+    script = torch.tensor([last_moment, gone_again, too_late, long_before], dtype=torch.float32).T.tolist()
+    env = make_env(store, [model], [ScriptedReward(script)], hits=3)
+    assert env.config.max_steps == HORIZON + 2
+    rewards, terminated, truncated = run(env, env.config.max_steps)
+    assert [row.index(1) if 1 in row else None for row in rewards] == [HORIZON + 1, None, None, 2]
+    assert [row.index(True) if any(row) else None for row in truncated] == [None, HORIZON, HORIZON - 1, None]
+    assert terminated == [[value == 1 for value in row] for row in rewards]
 
 
 def test_the_threshold_itself_is_no_hit(store: EpisodeStore, model: WorldModel) -> None:

@@ -55,7 +55,7 @@ def dreamed_outcomes(
     env, observation = dreams_of_all(dreamer, starts, config, share)
     success = torch.zeros(env.num_envs, dtype=torch.bool, device=observation.device)
     probabilities = []
-    for _ in range(max(config.horizon, config.hits)):
+    for _ in range(config.max_steps):
         observation, _, terminated, _, info = env.step(policy.act(observation))
         success |= terminated
         probabilities.append(info["probability"])

@@ -30,7 +30,7 @@ def practice_film(
     won = [False] * len(starts)
     shown = _pictures(observation)
     film = [_framed(shown, won)]
-    for _ in range(config.horizon):
+    for _ in range(config.max_steps):
         observation, _, terminated, _, _ = env.step(policy.act(observation))
         shown = [old if over else new for old, new, over in zip(shown, _pictures(observation), won, strict=True)]
         won = [over or now for over, now in zip(won, terminated.tolist(), strict=True)]

@@ -52,11 +52,10 @@ class RefineConfig:
 
 
 def with_horizon(config: RefineConfig, real: EpisodeStore) -> RefineConfig:
-    """Dreams as long as the longest real episode."""
-    steps = max(info.length for info in real.infos)
-    return replace(
-        config, ppo=replace(config.ppo, horizon=steps), imagination=replace(config.imagination, horizon=steps)
-    )
+    """A dream has as long for its success as the real episodes had: the longest failure, or the latest success."""
+    steps = max(info.length if info.success_index is None else info.success_index for info in real.infos)
+    imagination = replace(config.imagination, horizon=max(1, steps))
+    return replace(config, ppo=replace(config.ppo, horizon=imagination.max_steps), imagination=imagination)
 
 
 def cautious(config: RefineConfig) -> RefineConfig:

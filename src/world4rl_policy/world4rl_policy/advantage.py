@@ -17,7 +17,7 @@ def generalized_advantage(batch: RolloutBatch, gamma: float, gae_lambda: float) 
     running = torch.zeros_like(batch.last_value)
     following = torch.zeros_like(batch.last_value)
     for t in reversed(range(len(batch.rewards))):
-        going_on = 1.0 - batch.terminated[t].float()
+        going_on = 1.0 - batch.ended[t].float()
         delta = batch.rewards[t] + gamma * going_on * following - batch.values[t]
         running = delta + gamma * gae_lambda * going_on * running
         running = torch.where(batch.valid[t], running, torch.zeros_like(running))

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 class PpoConfig:
     """PPO's textbook settings, and what keeps an imagined gain real.
 
-    `std` is the exploration's standard deviation (the paper's upper bound is e^0; tighter stays nearer the data). It
-    is fixed unless `learn_std`, which starts there, learns the policy's own and keeps it within `min_std` and
-    `max_std`. `bc_coefficient` weighs the log-likelihood of real successful actions, `kl_coefficient` KL(pi || start
-    policy) on the dreamed states. `target_kl` ends an update early, `value_warm_up` iterations train the value function
-    alone. `normalise_value` has it learn normalised returns.
+    `horizon` is the number of steps in a batch of roll-outs; in dreams it follows from theirs. `std` is the
+    exploration's standard deviation (the paper's upper bound is e^0; tighter stays nearer the data). It is fixed unless
+    `learn_std`, which starts there, learns the policy's own and keeps it within `min_std` and `max_std`.
+    `bc_coefficient` weighs the log-likelihood of real successful actions, `kl_coefficient` KL(pi || start policy) on
+    the dreamed states. `target_kl` ends an update early, `value_warm_up` iterations train the value function alone.
+    `normalise_value` has it learn normalised returns.
     """
 
     iterations: int = 60

@@ -30,7 +30,8 @@ class VectorEnv(Protocol):
 
 @dataclass(frozen=True)
 class RolloutBatch:
-    """One batch of roll-outs, time first: ``(T, N, ...)``. `valid` is False after an episode's end.
+    """One batch of roll-outs, time first: ``(T, N, ...)``. `ended` is True in an episode's last step, be it done or out
+    of time; `valid` is False after it.
 
     `won` says where success was reached; without it, a reward above 0 is one.
     """
@@ -40,7 +41,7 @@ class RolloutBatch:
     log_prob: Tensor
     rewards: Tensor
     values: Tensor
-    terminated: Tensor
+    ended: Tensor
     valid: Tensor
     last_value: Tensor
     won: Tensor | None = None
@@ -53,7 +54,7 @@ class RolloutBatch:
 
     def of_all(self, share: Share) -> RolloutBatch:
         """With what all processes know of their episodes; observations, actions and `log_prob` stay this one's."""
-        columns = {name: share.gather(getattr(self, name), 1) for name in ("rewards", "values", "terminated", "valid")}
+        columns = {name: share.gather(getattr(self, name), 1) for name in ("rewards", "values", "ended", "valid")}
         won = None if self.won is None else share.gather(self.won, 1)
         return replace(self, **columns, last_value=share.gather(self.last_value), won=won)
 
@@ -83,11 +84,12 @@ def collect(
                 distribution, expected = policy.distribution(observation, std), value(observation)
             noise = share.keep(torch.randn(whole, generator=generator, device="cpu")).to(std.device)
             action = distribution.mean + std * noise
-            following, reward, terminated, _, info = env.step(action)
+            following, reward, terminated, truncated, info = env.step(action)
+            ended = terminated | truncated
             log_prob = distribution.log_prob(action).sum(-1)
             won = info.get("success", reward > 0)
-            steps.append((observation, action, log_prob, reward, expected, terminated, alive, won))
-            alive = alive & ~terminated
+            steps.append((observation, action, log_prob, reward, expected, ended, alive, won))
+            alive = alive & ~ended
             observation = following
         with autocast(std.device):
             last_value = value(policy.patches(observation.to(storage_format(std.device))))

@@ -70,8 +70,9 @@ class SimEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
 
     Observation: {"images": {stream: uint8 (H, W, 3) RGB}, "proprio": float32 (P,)}. Action: float32 (A,) in [-1, 1].
     Reward 1.0 while the task is done, else 0.0. Terminated `periods_after_success` periods after the first success,
-    truncated at the task's horizon. info: "executed" float32 (A,) (learn from this, not from the action), "success"
-    (the task was done in this episode), "success_index" (first successful observation or None), "accepted", "reason".
+    truncated at the task's horizon where there is none. info: "executed" float32 (A,) (learn from this, not from the
+    action), "success" (the task was done in this episode), "success_index" (first successful observation or None),
+    "accepted", "reason".
     """
 
     def __init__(

@@ -6,8 +6,8 @@ from typing import Any
 
 
 class EpisodeClock:
-    """Counts control periods: an episode is truncated at `horizon` and terminated `periods_after_success` periods after
-    the first success, so that success is seen on more than one frame."""
+    """Counts control periods: an episode without success is truncated at `horizon`; one with is terminated
+    `periods_after_success` periods after it began, past the horizon too, so that every success is seen to last."""
 
     def __init__(self, horizon: int, periods_after_success: int) -> None:
         self.horizon, self.periods_after_success = horizon, periods_after_success
@@ -24,7 +24,7 @@ class EpisodeClock:
         if success and self.success_index is None:
             self.success_index = self.steps
         since = -1 if self.success_index is None else self.steps - self.success_index
-        return since >= self.periods_after_success, self.steps >= self.horizon
+        return since >= self.periods_after_success, self.success_index is None and self.steps >= self.horizon
 
     @property
     def info(self) -> dict[str, Any]:

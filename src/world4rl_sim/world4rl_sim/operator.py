@@ -59,7 +59,7 @@ class ScriptedOperator:
 
 @dataclass
 class EpisodeMonitor:
-    """Decides when an episode is over: some actions after the first success, or at the horizon.
+    """Decides when an episode is over: some actions after the first success, which has to come by the horizon.
 
     The same rule as SimEnv's, so that episodes on the graph and in-process have the same shape.
     """
@@ -83,8 +83,8 @@ class EpisodeMonitor:
         self.steps = sum(stamp_ns < scene.stamp_ns for stamp_ns in self._stamps)
         if scene.success and self.success_step is None and self.steps <= self.horizon:
             self.success_step, self.success_stamp_ns = self.steps, scene.stamp_ns
-        if self.success_step is not None and self.steps >= min(self.success_step + self.after_success, self.horizon):
-            return Outcome.SUCCESS
+        if self.success_step is not None:
+            return Outcome.SUCCESS if self.steps >= self.success_step + self.after_success else None
         return Outcome.FAILURE if self.steps >= self.horizon else None
 
 

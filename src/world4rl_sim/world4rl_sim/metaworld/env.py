@@ -53,8 +53,9 @@ class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
 
     The contract decides how long an action lasts (``80 Hz / control_rate_hz`` of Meta-World's steps) and how long an
     episode (`max_episode_s`). Action: float32 (4,), translation and gripper, +1 open. Reward 1.0 while the task is done
-    at the end of a control period, so that its picture shows it, else 0.0. Terminated `periods_after_success` after
-    the first success, truncated at the horizon. info: as of `TaskEnv`; "executed" is the action clipped to [-1, 1].
+    at the end of a control period, so that its picture shows it, else 0.0. Terminated `periods_after_success` after the
+    first success, truncated at the horizon where there is none. info: as of `TaskEnv`; "executed" is the action clipped
+    to [-1, 1].
     """
 
     def __init__(self, task: str, contract: TaskContract, config: MetaWorldEnvConfig = MetaWorldEnvConfig()) -> None:

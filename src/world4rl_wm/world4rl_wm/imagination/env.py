@@ -22,7 +22,8 @@ from world4rl_wm.uncertainty.ensemble import Companions, Ensemble
 
 @dataclass(frozen=True)
 class ImaginationConfig:
-    """`num_envs` dreams of at most `horizon` steps; success means `hits` frames in a row above the threshold.
+    """`num_envs` dreams; success means `hits` frames in a row above the threshold, the first of them after at most
+    `horizon` steps. A dream that is then in the middle of them goes on until it is known whether they last.
 
     What keeps a dream from being exploited: a dream ends without success where its uncertainty is above
     `max_uncertainty` (None: never), and every step costs `uncertainty_penalty` times the uncertainty. Both in the
@@ -37,6 +38,11 @@ class ImaginationConfig:
     max_uncertainty: float | None = None
     uncertainty_penalty: float = 0.0
     progress_reward: float = 0.0
+
+    @property
+    def max_steps(self) -> int:
+        """Steps after which every dream is over."""
+        return self.horizon + self.hits - 1
 
     @property
     def needs_uncertainty(self) -> bool:
@@ -159,7 +165,8 @@ class ImaginationEnv:
         success = believed & (self._streak >= self.config.hits)
         terminated = success | (self._alive & ~believed)
         self._steps = self._steps + 1
-        truncated = self._alive & ~terminated & (self._steps >= self.config.horizon)
+        lasting = self._streak > 0
+        truncated = self._alive & ~terminated & (self._steps >= self.config.horizon) & ~lasting
         reward = success.float() + self._alive * self._dense_reward(frames, uncertainty)
         self._alive = self._alive & ~(terminated | truncated)
         info = {"success": success, "probability": probability.min(0).values, "uncertainty": uncertainty}
