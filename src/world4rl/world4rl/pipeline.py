@@ -134,7 +134,7 @@ def replay_check(run: Run) -> None:
 
 
 def _refine_config(run: Run) -> RefineConfig:
-    """The run's, for dreams as long as its longest episode."""
+    """The run's, for dreams that have as long as its episodes had."""
     from world4rl.refine import with_horizon
 
     return with_horizon(run.preset.refine_config(), training_store(run, "demonstrations", "practice"))
