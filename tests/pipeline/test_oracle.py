@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,22 @@ def test_success_is_the_simulator_s_and_ends_an_episode(env: RealEnv) -> None:
     assert truncated[:, 0].sum() == 0 and truncated[:, 1].nonzero().squeeze(1).tolist() == [CONFIG.horizon - 1]
     assert all(torch.equal(row[0][0], rows[when][0][0]) for row in rows[when:])
     assert env.steps - before == when + 1 + CONFIG.horizon
+
+
+def ends(horizon: int) -> tuple[list[int], list[int]]:
+    """Steps in which an expert's episode of at most `horizon` ends in success, and in which it is truncated."""
+    with closing(real_env(config=replace(CONFIG, num_envs=1, horizon=horizon))) as env:
+        env.reset(seed=0)
+        expert = env._simulators.envs[0].expert(0.0, np.random.default_rng(0))  # type: ignore[union-attr]
+        rows = [env.step(torch.from_numpy(np.asarray(expert())).unsqueeze(0)) for _ in range(env.config.max_steps)]
+    return [n for n, row in enumerate(rows, 1) if row[2]], [n for n, row in enumerate(rows, 1) if row[3]]
+
+
+def test_a_success_that_begins_in_time_may_show_that_it_lasts_as_in_the_dream() -> None:
+    (done,), _ = ends(CONFIG.horizon)
+    begun = done - 1  # the first of its two steps
+    assert ends(begun) == ([done], [])
+    assert ends(begun - 1) == ([], [begun - 1])
 
 
 def test_workers_do_the_same(env: RealEnv) -> None:

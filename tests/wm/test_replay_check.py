@@ -52,6 +52,7 @@ def test_bounds_of_a_perfect_dream_have_a_closed_form() -> None:
         ((20, 20, 0, 20), "refine", "tells success from failure"),
         ((18, 20, 2, 20), "refine", "J = 0.80"),
         ((17, 20, 2, 20), "refine_cautiously", "small steps"),
+        ((15, 20, 5, 20), "refine_cautiously", "J = 0.50"),
         ((13, 20, 5, 20), "refine_cautiously", "J = 0.40"),
         ((12, 20, 5, 20), "keep", "cannot tell success from failure"),
         ((20, 20, 20, 20), "keep", "cannot tell success from failure"),  # dreams nothing but success

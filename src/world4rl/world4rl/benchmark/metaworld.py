@@ -78,9 +78,10 @@ def rows_of(path: Path) -> list[dict[str, Any]]:
     """Every finished row below a benchmark's folder; imagined against real too, where that has been measured."""
     rows = []
     for file in sorted(path.glob(f"seed-*/*/{ROW}")):
-        tried = file.with_name(CONCORDANCE)
-        row = json.loads(file.read_text())
-        rows.append(row | ({"concordance": json.loads(tried.read_text())} if tried.is_file() else {}))
+        row, tried = json.loads(file.read_text()), file.with_name(CONCORDANCE)
+        if tried.is_file():
+            row["concordance"] = json.loads(tried.read_text())
+        rows.append(row)
     return rows
 
 

@@ -109,8 +109,8 @@ def notes(found: Mapping[str, Any]) -> str:
         bias = [100 * one["bias"]["mean"] for one in tried]
         regret = [100 * one["regret"] for one in tried]
         said.append(
-            f"- imagined against real, {len(tried)} rows: the judge's dreams promised {np.mean(bias):+.1f} points more "
-            f"than came true ({min(bias):+.1f} to {max(bias):+.1f}), {sum(one['ordered'] for one in tried):g} of "
+            f"- imagined against real, {len(tried)} rows: the judge's dreams promise {np.mean(bias):+.1f} points over "
+            f"what is real ({min(bias):+.1f} to {max(bias):+.1f}), {sum(one['ordered'] for one in tried):g} of "
             f"{sum(one['pairs'] for one in tried)} pairs of policies in the right order, the chosen policy "
             f"{np.mean(regret):.1f} points below the best one (at most {max(regret):.1f})"
         )
