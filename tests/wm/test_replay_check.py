@@ -53,8 +53,8 @@ def test_bounds_of_a_perfect_dream_have_a_closed_form() -> None:
         ((18, 20, 2, 20), "refine", "J = 0.80"),
         ((17, 20, 2, 20), "refine_cautiously", "small steps"),
         ((15, 20, 5, 20), "refine_cautiously", "J = 0.50"),
-        ((13, 20, 5, 20), "refine_cautiously", "J = 0.40"),
-        ((12, 20, 5, 20), "keep", "cannot tell success from failure"),
+        ((10, 20, 4, 20), "refine_cautiously", "J = 0.30"),
+        ((9, 20, 4, 20), "keep", "cannot tell success from failure"),
         ((20, 20, 20, 20), "keep", "cannot tell success from failure"),  # dreams nothing but success
         ((0, 20, 0, 20), "keep", "cannot tell success from failure"),  # dreams nothing but failure
         ((0, 20, 20, 20), "keep", "J = -1.00"),
@@ -159,7 +159,7 @@ class Reads:
 
 
 def test_a_dream_succeeds_by_hits_in_a_row_within_the_real_length() -> None:
-    dreamed = numbered_replay([3, -1, -1, -1], [4, 2, 4, 4])
+    dreamed = numbered_replay([3, 2, -1, -1], [4, 2, 4, 4])
     reads = Reads(2, 3, 12, 13, 20, 21, 31, 33)  # in a row; past the end; with the real first frame; apart
     probability, success = verdicts(dreamed, reads, hits=2)
     assert success.tolist() == [True, False, False, False]
@@ -167,3 +167,15 @@ def test_a_dream_succeeds_by_hits_in_a_row_within_the_real_length() -> None:
     assert probability[:, 0].tolist() == [0.0] * 4  # the first frame is real, whatever it shows
     assert probability[0].tolist() == [0, 0, 1, 1, 0]
     assert verdicts(dreamed, reads, hits=1)[1].tolist() == [True, True, True, True]
+
+
+def test_what_a_failures_dream_shows_at_its_end_counts_against_it() -> None:
+    """The policy's own dreams go on from there until the success has lasted; of a success the recording goes on."""
+    dreamed, reads = numbered_replay([-1, -1, 4], [4, 3, 4]), Reads(4, 12, 24)
+    assert verdicts(dreamed, reads, hits=2)[1].tolist() == [True, False, False]
+
+
+def test_a_dreamed_success_begins_within_the_horizon() -> None:
+    dreamed, reads = numbered_replay([2, 3], [5, 5]), Reads(3, 4, 14, 15)
+    assert verdicts(dreamed, reads, hits=2, horizon=3)[1].tolist() == [True, False]
+    assert verdicts(dreamed, reads, hits=2, horizon=4)[1].tolist() == [True, True]

@@ -97,7 +97,7 @@ class CheckpointChoice:
         began = time.perf_counter()
         imagined, judged = self._imagined(self.best.policy), self._judged(self.best.policy)
         self.best = Refinement(self.best.policy, 0, imagined, imagined, judged, judged, 0.0, "")
-        self._to_reach = (imagined if self.selection.by == "dream" else judged) + self.selection.margin
+        self._to_reach = round((imagined if self.selection.by == "dream" else judged) + self.selection.margin, 9)
         values = {"iteration": 0, "judged_success": judged, "start_kl": 0.0, "imagined_mean_success": imagined}
         return values | {"judge_s": round(time.perf_counter() - began, 4)}
 
@@ -115,7 +115,7 @@ class CheckpointChoice:
             self._end = f"stopped: the policy has gone too far from the start (KL {start_kl:.2f})"
         else:
             seen = self._imagined(policy) if by == "dream" else judged
-            if seen >= self._to_reach or by == "last":
+            if round(seen, 9) >= self._to_reach or by == "last":
                 self._to_reach = seen + 1e-9
                 self.best = replace(
                     self.best,

@@ -71,4 +71,4 @@ def dreamed_success(
     share: Share = Share(),  # noqa: B008 (frozen)
 ) -> float:
     """Success of the policy's mean actions in dreams from every one of `starts`; all processes get the same number."""
-    return share.agreed(float(dreamed_outcomes(policy, dreamer, starts, config, share)[0].float().mean()))
+    return share.agreed(float(dreamed_outcomes(policy, dreamer, starts, config, share)[0].double().mean()))

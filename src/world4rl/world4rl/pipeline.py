@@ -16,6 +16,7 @@ from world4rl.dreamers import dreamer, train_dreamer
 from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, collect_into, successes, training_store
 from world4rl.stages import Stages
+from world4rl.start_states import start_states
 from world4rl.summary import POLICIES
 from world4rl_data.store import EpisodeStore
 
@@ -126,7 +127,8 @@ def replay_check(run: Run) -> None:
 
     store, dream, policy = run.store("check"), dreamer(run, "a"), GaussianPolicy.load(run.checkpoint("start"))
     imagination, limits = _refine_config(run).imagination, run.preset.replay_check.limits
-    checked = check_dream(dream, policy, store, range(len(store)), imagination, limits, run.seed)
+    starts = start_states(run, "select", run.preset.selection.episodes)
+    checked = check_dream(dream, policy, store, range(len(store)), imagination, limits, run.seed, starts=starts)
     check = checked.check
     run.write("replay_check.json", check.to_dict())
     _clips(run, store, checked)
@@ -194,7 +196,7 @@ def refinement(run: Run) -> None:
 
     values = run.read("replay_check.json")
     check = ReplayCheck(**{k: v for k, v in values.items() if k in ReplayCheck.__dataclass_fields__})
-    practice_store, check_store = training_store(run, "demonstrations", "practice"), run.store("check")
+    practice_store = training_store(run, "demonstrations", "practice")
     real = training_store(run, "demonstrations", "practice", "check")
     config = _refine_config(run)
     result = refine(
@@ -204,7 +206,7 @@ def refinement(run: Run) -> None:
         dreamer(run, "a"),
         dreamer(run, "b"),
         StartStates.of(practice_store, range(len(practice_store))),
-        StartStates.of(check_store, range(len(check_store))),
+        start_states(run, "select", config.selection.episodes),
         (real, successes(real)),
         run.path / "refine",
         config,

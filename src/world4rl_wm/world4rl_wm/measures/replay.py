@@ -101,11 +101,19 @@ def longest_streak(hits: Tensor) -> Tensor:
 
 
 @torch.no_grad()
-def verdicts(dreamed: Replay, reward_model: RewardModel, hits: int) -> tuple[Tensor, Tensor]:
+def verdicts(
+    dreamed: Replay, reward_model: RewardModel, hits: int, horizon: int | None = None
+) -> tuple[Tensor, Tensor]:
     """Success probability of each frame ``(E, T + 1)``, 0 at the real first one; the dream's outcome, bool ``(E,)``.
 
-    A dream succeeds as in `ImaginationEnv`: `hits` frames in a row above the reward model's threshold.
+    A dream succeeds as in `ImaginationEnv`: `hits` frames in a row above the reward model's threshold, the first of
+    them after at most `horizon` steps. There a dream goes on until its success has lasted; a failure was recorded no
+    further than its last action. What its dream takes for success at that moment counts against it, however briefly
+    it has lasted.
     """
     columns = [reward_model.probability(to_float(f.to(reward_model.device))).cpu() for f in dreamed.frames.unbind(1)]
     probability = torch.stack([torch.zeros_like(columns[0]), *columns[1:]], 1)
-    return probability, longest_streak((probability > reward_model.threshold) & dreamed.inside) >= hits
+    hit = (probability > reward_model.threshold) & dreamed.inside
+    begun = hit if horizon is None else hit[:, : horizon + hits]
+    at_the_end = hit[torch.arange(len(hit)), dreamed.lengths]
+    return probability, (longest_streak(begun) >= hits) | (at_the_end & ~dreamed.real_success)

@@ -1,0 +1,27 @@
+"""Where episodes could begin: the simulator reset, and nothing done there yet."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from world4rl.run_folder import Run
+from world4rl.simulation import make_env
+
+if TYPE_CHECKING:
+    from world4rl_wm.model.frames import StartStates
+
+
+def start_states(run: Run, purpose: str, count: int) -> StartStates:
+    """`count` start states of the seeds set apart for `purpose`: no episode is needed, and none is made."""
+    import torch
+
+    from world4rl_wm.model.frames import StartStates
+
+    with closing(make_env(run.task, run.contract)) as env:
+        seen = [env.reset(seed=seed)[0] for seed in run.seeds.take(purpose, count)]
+    frames = [np.concatenate([o["images"][s.name].transpose(2, 0, 1) for s in run.contract.images]) for o in seen]
+    proprio = np.stack([o["proprio"] for o in seen]).astype(np.float32)
+    return StartStates(torch.from_numpy(np.stack(frames)), torch.from_numpy(proprio), np.array([run.task] * count))
