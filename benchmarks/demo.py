@@ -3,7 +3,7 @@
     python benchmarks/demo.py runs/demo-seed0 runs/demo-seed1 runs/demo-seed2
 
 Each run's summary.json becomes benchmarks/results/demo-seed<N>.json. Differences are paired on the same start states;
-their intervals resample training seeds first and episodes within them (clustered bootstrap).
+their intervals: Student's t over the training seeds, and a bootstrap of seeds, then of the episodes within them.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from world4rl_policy.statistics import clustered_interval
+from world4rl_policy.statistics import clustered_interval, seed_interval
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -45,22 +45,25 @@ def table(summaries: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def differences(summaries: list[dict]) -> dict[str, list[float]]:
-    """Mean and 95 % interval of each paired difference, over the seeds."""
-    return {
-        f"{b} minus {a}": list(clustered_interval([outcomes(s, b) - outcomes(s, a) for s in summaries]))
-        for a, b in PAIRS
-    }
+def difference(summaries: list[dict], a: str, b: str) -> str:
+    """The mean paired difference and its 95 % intervals, in words."""
+    parts = [outcomes(s, b) - outcomes(s, a) for s in summaries]
+    mean, *bootstrap = clustered_interval(parts)
+    by_t = seed_interval([[part.mean() for part in parts]])
+    told = f"- {b} minus {a}: {100 * mean:+.1f} points".replace("_", " ")
+    if by_t is not None:
+        told += f", {_pair(*by_t)} by Student's t over the seeds"
+    return f"{told}, {_pair(*bootstrap)} by the bootstrap"
+
+
+def _pair(low: float, high: float) -> str:
+    return f"[{100 * low:+.1f}, {100 * high:+.1f}]"
 
 
 def text(summaries: list[dict]) -> str:
     """What the README says between its markers."""
     episodes, task = summaries[0]["episodes"], summaries[0]["task"]
-    found = differences(summaries)
-    said = [
-        f"- {name.replace('_', ' ')}: {100 * mean:+.1f} points [{100 * low:+.1f}, {100 * high:+.1f}]"
-        for name, (mean, low, high) in found.items()
-    ]
+    said = [difference(summaries, a, b) for a, b in PAIRS]
     return "\n".join(
         [
             f"`world4rl demo` for {len(summaries)} seeds, task `{task}`: success by the policies' mean actions on",
@@ -69,7 +72,7 @@ def text(summaries: list[dict]) -> str:
             "",
             table(summaries),
             "",
-            "Paired differences with 95 % intervals that resample seeds, then episodes:",
+            "Paired differences with 95 % intervals ([which](docs/results.md#success)):",
             "",
             *said,
         ]

@@ -29,6 +29,7 @@ def row(task: str, seed: int, rates: dict[str, float], steps: int = 30, kept: bo
         "outcomes": {name: "".join(str(int(x)) for x in found) for name, found in solved.items()},
         "paired": {"refined_vs_bc": compare(solved["bc"], solved["refined"]).to_dict()},
         "replay_check": {"j": None if kept else 0.84},
+        "world_model": {"mode": "per-task", "tasks": [task]},
         "refinement": {"kept_start_policy": kept, "iteration": 0 if kept else 48},
         "wall_s": {"world models": 1800.0},
         "machine": {},
@@ -46,9 +47,12 @@ def test_means_and_paired_differences() -> None:
     assert found["means"]["bc"] == pytest.approx((0.4 + 0.4 + 0.3) / 3)
     assert found["refined_rows"] == 2 and found["hours"] == pytest.approx(1.5)
     gain = found["differences"]["refined_minus_bc"]
-    assert gain["mean"] == pytest.approx(((0.3 + 0.0) / 2 + 0.3) / 2)  # of the seeds' means
+    assert gain["mean"] == pytest.approx(found["means"]["refined"] - found["means"]["bc"])  # seed 1 lacks a task
     assert gain["low"] <= gain["mean"] <= gain["high"]
-    assert difference(ROWS, "bc", "bc") == {"mean": 0.0, "low": 0.0, "high": 0.0}
+    nothing = difference(ROWS, "bc", "bc")
+    assert nothing == {"mean": 0.0, "low": 0.0, "high": 0.0, "seed_t95": pytest.approx((0.0, 0.0))}
+    assert difference(ROWS[1:], "bc", "refined")["seed_t95"] is None
+    assert "one seed a task says nothing of others" in notes(result(ROWS[1:]))
     assert json.loads(json.dumps(found))["tasks"][0]["task"] == "lever-pull-v3"
 
 
@@ -105,3 +109,19 @@ def test_two_processes_do_not_do_the_same_row(tmp_path: Path) -> None:
         assert (first, second, other) == (True, False, True)
     with _held(tmp_path / "row") as again:
         assert again
+
+
+def test_tasks_that_share_a_world_model_are_one_training_a_seed() -> None:
+    """Else three trainings of ten tasks would pass for thirty."""
+    rates = {0: 0.5, 1: 0.7, 2: 0.9}
+    rows = [row(f"{task}-v3", seed, {**SAME, "refined": rate}) for seed, rate in rates.items() for task in ("a", "b")]
+    shared = [one | {"world_model": {"mode": "shared"}} for one in rows]
+    (low, high), (own_low, own_high) = (difference(some, "bc", "refined")["seed_t95"] for some in (shared, rows))
+    assert low < own_low < 0.4 < own_high < high
+
+
+def test_a_handful_of_episodes_is_no_loss() -> None:
+    """Five lost and none gained: the bootstrap's interval is off zero, McNemar's p is .0625."""
+    few = row("soccer-v3", 0, {"bc": 0.5, "filtered_bc": 0.5, "refined": 0.475})
+    assert few["paired"]["refined_vs_bc"]["ci95"][1] < 0
+    assert result([few])["worse_than_bc"] == []

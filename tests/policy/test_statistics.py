@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from world4rl_policy.statistics import clustered_interval, compare, wilson_interval
+from world4rl_policy.statistics import clustered_interval, compare, seed_interval, verdict, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -87,3 +87,46 @@ def test_clustered_interval_is_no_wider_where_seeds_agree() -> None:
     mean, low, high = clustered_interval(differences, resamples=1500)
     assert mean == pytest.approx(0.3)
     assert high - low == pytest.approx(naive_width(differences), rel=0.2)
+
+
+def test_every_episode_weighs_the_same() -> None:
+    """A seed with fewer tasks counts for less: the mean is that of the rows."""
+    assert clustered_interval([np.ones(300), np.zeros(100)], resamples=20)[0] == pytest.approx(0.75)
+
+
+def test_seed_interval_is_students() -> None:
+    """Of 1, 2 and 3 the standard error is 1 / sqrt(3), and t of two degrees of freedom 4.303."""
+    assert seed_interval([[1.0, 2.0, 3.0]]) == pytest.approx((2 - 4.303 / 3**0.5, 2 + 4.303 / 3**0.5), abs=1e-3)
+    assert seed_interval([[1.0], [5.0]]) is None
+
+
+def test_seed_interval_pools_tasks_that_lie_apart() -> None:
+    low, high = seed_interval([[1.0, 2.0, 3.0], [101.0, 102.0, 103.0]]) or (0.0, 0.0)
+    assert (low + high) / 2 == pytest.approx(52) and (high - low) / 2 == pytest.approx(2.776 / 6**0.5, abs=1e-3)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.03, 0.1])
+def test_seed_interval_covers_what_the_bootstrap_of_few_seeds_misses(spread: float) -> None:
+    """Three seeds of 200 episodes whose true difference varies: 95 of 100 intervals must hold the mean."""
+    rng = np.random.default_rng(0)
+    held, trials = 0, 2000
+    for _ in range(trials):
+        means = rng.normal(0.2, spread, 3) + rng.normal(0, 0.5 / 200**0.5, 3)
+        low, high = seed_interval([means.tolist()]) or (0.0, 0.0)
+        held += low <= 0.2 <= high
+    assert 0.93 < held / trials < 0.97
+
+
+@pytest.mark.parametrize(
+    ("found", "told"),
+    [
+        ((0.1, 0.3, 0.0), "better"),
+        ((-0.3, -0.1, 0.0), "worse"),
+        ((-0.1, 0.1, 0.0), "undecided"),
+        ((0.01, 0.1, 0.06), "undecided"),
+        ((-0.1, -0.01, 0.04), "worse"),
+    ],
+)
+def test_better_takes_the_interval_and_the_exact_test(found: tuple[float, float, float], told: str) -> None:
+    low, high, p = found
+    assert verdict(low, high, mcnemar_p=p) == told

@@ -16,6 +16,7 @@ from world4rl.report_data import Rate, RunData, read_run
 from world4rl.report_loop import loop_steps
 from world4rl.report_measures import measured_groups
 from world4rl.report_rounds import rounds_section
+from world4rl_policy.statistics import verdict
 
 COLOURS = {
     "bc": "var(--c1)",
@@ -116,15 +117,16 @@ def facts(data: RunData) -> list[tuple[str, str]]:
 
 
 def paired(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """Comparisons on the same start states, with a readable name and a verdict from the interval."""
+    """Comparisons on the same start states, with a readable name and a verdict."""
     rows = []
     for key, values in (summary.get("paired") or {}).items():
         better, _, worse = key.partition("_vs_")
-        low, high = values["ci95"]
-        verdict = "better" if low > 0 else "worse" if high < 0 else "undecided"
-        if not values["gained"] and not values["lost"]:
-            verdict = "identical"
-        rows.append({"name": f"{_short(better)} − {_short(worse)}", "verdict": verdict, **values})
+        told = (
+            verdict(*values["ci95"], mcnemar_p=values["mcnemar_p"])
+            if values["gained"] or values["lost"]
+            else "identical"
+        )
+        rows.append({"name": f"{_short(better)} − {_short(worse)}", "verdict": told, **values})
     return rows
 
 

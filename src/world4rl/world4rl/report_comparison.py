@@ -12,7 +12,7 @@ import yaml
 
 from world4rl.page import duration, environment, figure, percent, write_page
 from world4rl.report_data import RunData, read_run
-from world4rl_policy.statistics import clustered_interval, compare
+from world4rl_policy.statistics import clustered_interval, compare, seed_interval, verdict
 
 PAIRS = {
     "refined − BC": ("bc", "refined"),
@@ -82,8 +82,11 @@ def over_seeds(runs: list[RunData]) -> list[dict[str, Any]]:
     rows = []
     for name, (a, b) in PAIRS.items():
         if all(a in found and b in found for found in outcomes):
-            mean, low, high = clustered_interval([_bits(found[b]) - _bits(found[a]) for found in outcomes])
-            rows.append({"name": name, "difference": mean, "ci95": (low, high), "verdict": _verdict(low, high)})
+            parts = [_bits(found[b]) - _bits(found[a]) for found in outcomes]
+            mean, low, high = clustered_interval(parts)
+            by_t = seed_interval([[part.mean() for part in parts]])
+            row = {"name": name, "difference": mean, "ci95": (low, high), "seed_t95": by_t}
+            rows.append(row | {"verdict": verdict(*(by_t or (low, high)))})
     return rows
 
 
@@ -96,17 +99,13 @@ def between(runs: list[RunData], names: list[str]) -> list[dict[str, Any]]:
         same = run.summary.get("task") == other.summary.get("task") and None not in ranges and ranges[0] == ranges[1]
         if same and a and len(a) == len(b):
             found = compare(_bits(a).astype(bool).tolist(), _bits(b).astype(bool).tolist())
-            row = {"name": f"{other_name} − {name}", **found.to_dict(), "verdict": _verdict(*found.ci95)}
-            rows.append(row)
+            told = verdict(*found.ci95, mcnemar_p=found.mcnemar_p)
+            rows.append({"name": f"{other_name} − {name}", **found.to_dict(), "verdict": told})
     return rows
 
 
 def _bits(outcomes: str) -> np.ndarray:
     return np.array([int(one) for one in outcomes], dtype=float)
-
-
-def _verdict(low: float, high: float) -> str:
-    return "better" if low > 0 else "worse" if high < 0 else "undecided"
 
 
 def figures(runs: list[RunData]) -> list[tuple[str, list[str]]]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from world4rl_policy.statistics import compare, wilson_interval
+from world4rl_policy.statistics import compare, verdict, wilson_interval
 
 if TYPE_CHECKING:
     from world4rl.run_folder import Run
@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 POLICIES = ("bc", "filtered_bc", "refined")
 PAIRS = {"refined_vs_bc": ("bc", "refined"), "refined_vs_filtered_bc": ("filtered_bc", "refined")}
 PAIRS |= {"filtered_bc_vs_bc": ("bc", "filtered_bc")}
+_CHANCE = {
+    "better": "the gain over filtered BC is beyond chance",
+    "worse": "filtered BC is better beyond chance",
+    "undecided": "between refined and filtered BC the difference is within chance",
+}
 PACKAGES = ("torch", "diffusers", "numpy", "mujoco", "gym-hil", "metaworld", "ros-rclpy")
 
 
@@ -89,16 +94,7 @@ def conclusion(
     text = f"{done}{why}: success {rates['refined_success']:.1%} against {rates['bc_success']:.1%} for BC"
     text += f" and {rates['filtered_bc_success']:.1%} for filtered BC, over {episodes} held-out start states"
     pair = pairs["refined_vs_filtered_bc"]
-    low, high = pair["ci95"]
-    if pair["mcnemar_p"] >= 0.05:  # a handful of episodes can move the bootstrap's interval off zero
-        low = high = 0.0
-    if low > 0:
-        text += "; the gain over filtered BC is beyond chance"
-    elif high < 0:
-        text += "; filtered BC is better beyond chance"
-    else:
-        text += "; between refined and filtered BC the difference is within chance"
-    return text + "."
+    return f"{text}; {_CHANCE[verdict(*pair['ci95'], mcnemar_p=pair['mcnemar_p'])]}."
 
 
 def _version(name: str) -> str:

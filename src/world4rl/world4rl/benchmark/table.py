@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from world4rl_policy.statistics import clustered_interval
+from world4rl_policy.statistics import clustered_interval, seed_interval, verdict
 from world4rl_sim.metaworld.names import short_name
 
 COLUMNS = {"bc": "BC", "filtered_bc": "filtered BC", "refined": "refined"}
@@ -23,7 +23,8 @@ Row = dict[str, Any]
 def result(rows: Sequence[Row]) -> dict[str, Any]:
     """What goes into ``benchmarks/results/metaworld-*.json``.
 
-    Differences are paired on the same start states; their intervals resample training seeds, then episodes within them.
+    Differences are paired on the same start states. Their intervals: a bootstrap that resamples training seeds, then
+    episodes within them, and one by Student's t over the trainings (`seed_interval`).
     """
     first = rows[0]
     return {
@@ -48,18 +49,29 @@ def _tasks(rows: Sequence[Row]) -> list[str]:
 
 
 def _lost(rows: Sequence[Row], task: str) -> bool:
-    """Whether refinement made a task worse: a seed's paired interval, or that over its seeds, lies wholly below 0."""
+    """Whether refinement made a task worse beyond chance, in a seed or over its seeds."""
     own = [row for row in rows if row["task"] == task]
-    uppers = [row["paired"]["refined_vs_bc"]["ci95"][1] for row in own]
-    return min(*uppers, difference(own, "bc", "refined")["high"]) < 0
+    pairs = [row["paired"]["refined_vs_bc"] for row in own]
+    told = [verdict(*pair["ci95"], mcnemar_p=pair["mcnemar_p"]) for pair in pairs]
+    if len(own) > 1:
+        over_seeds = difference(own, "bc", "refined")
+        told.append(verdict(over_seeds["low"], over_seeds["high"]))
+    return "worse" in told
 
 
-def difference(rows: Sequence[Row], a: str, b: str) -> dict[str, float]:
-    """Mean of success of policy `b` minus that of `a`, with its 95 % interval, all as shares of 1."""
+def difference(rows: Sequence[Row], a: str, b: str) -> dict[str, Any]:
+    """Mean over the rows of success of policy `b` minus that of `a`, with its 95 % intervals, all as shares of 1.
+
+    `low` and `high`: of the bootstrap; `seed_t95`: by Student's t, None where no task has two seeds.
+    """
     seeds = sorted({row["seed"] for row in rows})
     parts = [np.concatenate([_gains(row, a, b) for row in rows if row["seed"] == seed]) for seed in seeds]
     mean, low, high = clustered_interval(parts)
-    return {"mean": mean, "low": low, "high": high}
+    if any(row["world_model"]["mode"] == "shared" for row in rows):  # then the tasks of a seed are one training
+        trainings = [[part.mean() for part in parts]]
+    else:
+        trainings = [[_gains(row, a, b).mean() for row in rows if row["task"] == task] for task in _tasks(rows)]
+    return {"mean": mean, "low": low, "high": high, "seed_t95": seed_interval(trainings)}
 
 
 def _gains(row: Row, a: str, b: str) -> np.ndarray:
@@ -98,8 +110,12 @@ def notes(found: Mapping[str, Any]) -> str:
     rows, first, said = found["tasks"], found["tasks"][0], []
     for a, b in PAIRS:
         told = found["differences"][f"{b}_minus_{a}"]
+        seeds = told["seed_t95"]
+        by_t = "one seed a task says nothing of others" if seeds is None else f"[{_pair(*seeds)}] by Student's t"
         points = _points(told["mean"], told["low"], told["high"])
-        said.append(f"- {COLUMNS[b]} minus {COLUMNS[a]}: {points} points, 95 % interval over seeds, then episodes")
+        said.append(
+            f"- {COLUMNS[b]} minus {COLUMNS[a]}: {points} points, 95 % bootstrap over seeds, then episodes; {by_t}"
+        )
     said.append(
         f"- {len(rows)} rows, {first['episodes']} unseen start states each, {found['hours']:.1f} hours; refined in "
         f"{found['refined_rows']}, in the others filtered BC was kept"
@@ -125,4 +141,8 @@ def notes(found: Mapping[str, Any]) -> str:
 
 
 def _points(mean: float, low: float, high: float) -> str:
-    return f"{100 * mean:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return f"{100 * mean:+.1f} [{_pair(low, high)}]"
+
+
+def _pair(low: float, high: float) -> str:
+    return f"{100 * low:+.1f}, {100 * high:+.1f}"
