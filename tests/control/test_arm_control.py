@@ -6,51 +6,14 @@ import dataclasses
 
 import numpy as np
 import pytest
+from arm_bench import CONTRACT, DOWN, HOME, HUMAN, POLICY, Bench
 
-from world4rl_control.arm_control import ArmControl, ControlConfig
-from world4rl_control.backend import PoseCommand
-from world4rl_control.cartesian_pose import CartesianPose
+from world4rl_control.arm_control import ControlConfig
 from world4rl_control.controller_frame import ControllerFrame
 from world4rl_control.instant import Instant
 from world4rl_control.silence import DeadMan
 from world4rl_data.contract import TaskContract
 from world4rl_data.episode import ActionSource
-
-CONTRACT = TaskContract.load("franka_sim_press")
-HOME, DOWN = np.array([0.45, 0.0, 0.30]), np.array([1.0, 0.0, 0.0, 0.0])
-POLICY, HUMAN = ActionSource.POLICY, ActionSource.HUMAN
-
-
-class Bench:
-    """An ArmControl on a clock of its own, whose arm speaks as long as it is told to."""
-
-    def __init__(self, config: ControlConfig | None = None, frame=None, contract=CONTRACT) -> None:
-        self.sent: list[PoseCommand] = []
-        self.control = ArmControl(contract, CartesianPose(), self.sent.append, config or ControlConfig(), frame)
-        self.time_s, self.position, self.quat = 100.0, HOME, DOWN
-        self.silent: set[str] = set()
-
-    @property
-    def now(self) -> Instant:
-        return Instant(self.time_s, self.time_s)
-
-    def pass_time(self, seconds: float, step_s: float = 0.05) -> None:
-        """Everything that speaks speaks, and the watch comes round."""
-        for _ in range(round(seconds / step_s)):
-            self.time_s += step_s
-            if "pose" not in self.silent:
-                self.control.arm.see_pose(self.position, self.quat, self.time_s)
-            for stream in CONTRACT.streams:
-                if stream.topic not in self.silent:
-                    self.control.streams.heard(stream.topic, self.time_s)
-            self.control.tick(self.now)
-
-    def enable(self) -> None:
-        self.pass_time(0.1)
-        assert self.control.enable(self.now) == ""
-
-    def act(self, values=(0.5, 0.0, 0.0), source=POLICY, age_s: float = 0.0):
-        return self.control.act(values, source, self.time_s - age_s, self.now)
 
 
 @pytest.fixture
@@ -96,12 +59,12 @@ def test_an_action_of_another_time_is_dropped_and_counted(bench, age_s):
 
 
 def test_an_action_decided_on_before_the_last_one_is_dropped_until_enabled_again(bench):
-    """Two sources at once: what was recorded would go back in time. The loser's next action counts."""
+    """Two machines at once: the loser decided without what the winner did. The loser's next action counts."""
     assert bench.act().accepted
-    late = bench.act(source=HUMAN, age_s=0.02)
+    late = bench.act(source=ActionSource.SCRIPTED, age_s=0.02)
     assert not late.accepted and "overtaken" in late.reason
     bench.pass_time(CONTRACT.period_s)
-    assert bench.act(source=HUMAN).accepted
+    assert bench.act(source=ActionSource.SCRIPTED).accepted
     bench.control.stop("test", bench.now)
     bench.enable()
     assert bench.act(age_s=0.3).accepted

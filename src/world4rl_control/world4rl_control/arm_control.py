@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from numpy.typing import ArrayLike
 
+from world4rl_control.action_stamps import ActionStamps
 from world4rl_control.arm_state import ArmState, ClockWatch
 from world4rl_control.backend import Backend, Command
 from world4rl_control.controller_frame import ControllerFrame
@@ -61,7 +62,7 @@ class ArmControl:
         self._clock_watch = ClockWatch(config.clock_timeout_s)
         limits = self.gate.limits
         self._path = TargetPath(contract.period_s, limits.max_speed_m_s, limits.max_step_rad / contract.period_s)
-        self._decided_s = 0.0  # stamp of the last action that was taken since enabling
+        self.stamps = ActionStamps()
         self._stopped_s: float | None = None  # real time of the last stop, while the backend must be reminded of it
 
     # -- moving -------------------------------------------------------------------------------------------------------
@@ -70,14 +71,15 @@ class ArmControl:
         """Apply one action (A,) in [-1, 1] that was decided on at `stamp_s`."""
         if self.gate.enabled and (over := self._episode_over(now)):
             self.stop(over, now)
-        unfit = self._untimely(stamp_s, now.ros_s) or self._blind(source, now)
+        self.stamps.see(source, stamp_s, now.ros_s)
+        unfit = self._untimely(source, stamp_s, now.ros_s) or self._blind(source, now)
         if unfit:
             return self.gate.drop(unfit)
         arm, now_s = self.arm, now.ros_s
         out = self.gate.apply(values, source, arm.position, arm.quat, now_s, arm.pose_age(now_s))
         self._aim(out, now)
         if out.accepted:
-            self._decided_s = stamp_s
+            self.stamps.take(source, stamp_s)
         return out
 
     def reset_step(self, now: Instant) -> None:
@@ -122,7 +124,8 @@ class ArmControl:
         refusal = _first([self._mode, *self.faults, *silences, *self.requirements], now)
         if not refusal:
             self._tell_stop("enabled afresh")
-            self.arm.jump, self._decided_s, self._stopped_s = "", 0.0, None
+            self.arm.jump, self._stopped_s = "", None
+            self.stamps.clear()
             self._path.clear()
             self._backend.begin()
             if self.frame is not None:
@@ -186,13 +189,13 @@ class ArmControl:
             return ""
         return self.streams.stale(now.ros_s)
 
-    def _untimely(self, stamp_s: float, now_s: float) -> str:
+    def _untimely(self, source: int, stamp_s: float, now_s: float) -> str:
         limit_s = self.contract.action_timeout_s
         if stamp_s <= 0.0:
             return "the action has no stamp: its source must stamp it"
         age_s = now_s - stamp_s
         if abs(age_s) <= limit_s:
-            if stamp_s <= self._decided_s <= now_s + limit_s:  # a later one is from before the clock started again
+            if self.stamps.overtaken(source, stamp_s, drives=source == self.gate.active_source):
                 return "overtaken: decided on no later than the action that is being executed"
             return ""
         when = f"{age_s:.2f} s old" if age_s > 0 else f"stamped {-age_s:.2f} s in the future"

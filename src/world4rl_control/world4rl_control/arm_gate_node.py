@@ -14,6 +14,7 @@ from typing import Any
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.time import Time
 
 from world4rl_control.arm_control import ArmControl, ControlConfig
 from world4rl_control.arm_links_node import ArmLinks
@@ -105,7 +106,10 @@ class ArmGateNode(Node):
             out = self._control.act(message.values, message.source, stamp_s, self._instant_of(stamp_s))
             if out.accepted:
                 executed = Action(values=out.executed, source=message.source, policy_id=message.policy_id)
-                executed.header.stamp, executed.header.frame_id = message.header.stamp, self._contract.base_frame
+                executed_s = self._control.stamps.executed_s
+                own = executed_s == stamp_s  # then exactly, not rounded to what a float holds
+                executed.header.stamp = message.header.stamp if own else Time(seconds=executed_s).to_msg()
+                executed.header.frame_id = self._contract.base_frame
                 self._executed.publish(executed)
                 if out.gripper is not None:
                     self._hand.command(out.gripper, time.monotonic())

@@ -12,6 +12,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 from world4rl_control.arm_control import ArmControl
 from world4rl_control.instant import Instant
 from world4rl_control.node_support import diagnostics
+from world4rl_data.episode import ActionSource
 from world4rl_interfaces.msg import ArmStatus
 
 _DIAGNOSTICS_PERIOD_S = 1.0
@@ -50,6 +51,8 @@ class GateReport:
         enabled, source, reason, rejected = self._told
         notes = {name: note() for name, note in self.notes.items()}
         values = {"enabled": enabled, "active_source": source, "rejected_actions": rejected}
+        ages_s = self._control.stamps.ages_s
+        values |= {f"age_s_{who.name.lower()}": f"{ages_s[who]:.3f}" for who in ActionSource if who in ages_s}
         values |= {name: note or "ok" for name, note in notes.items()}
         problem = reason or next((note for note in notes.values() if note), "")
         stamp = self._node.get_clock().now().to_msg()
