@@ -74,7 +74,7 @@ class ArmControl:
         self.stamps.see(source, stamp_s, now.ros_s)
         unfit = self._untimely(source, stamp_s, now.ros_s) or self._blind(source, now)
         if unfit:
-            return self.gate.drop(unfit)
+            return self.gate.drop(unfit, source)
         arm, now_s = self.arm, now.ros_s
         out = self.gate.apply(values, source, arm.position, arm.quat, now_s, arm.pose_age(now_s))
         self._aim(out, now)

@@ -104,7 +104,7 @@ class SafetyGate:
             action, who = self.layout.parse(values), self._sources.parse(source)
             position, quat = self._measured(measured_position, measured_quat, pose_age_s)
         except ValueError as error:
-            return self.drop(str(error))
+            return self.drop(str(error), source)
         takes_over = who == ActionSource.HUMAN and self.active_source != ActionSource.HUMAN
         wait = self._sources.admit(who, now_s) or self._wait_for_reset(who)
         if wait:
@@ -117,11 +117,15 @@ class SafetyGate:
         self._alone_s = None if who == ActionSource.HUMAN else now_s if self._alone_s is None else self._alone_s
         return self._execute(action, position, quat, limits)
 
-    def drop(self, reason: str) -> GateOutput:
-        """Throw an action away that cannot be used, count it, and say so until a usable one comes."""
+    def drop(self, reason: str, source: int) -> GateOutput:
+        """Throw an action away that cannot be used, and count it; hold, and say why, until a usable one comes.
+
+        Where another source has the arm it is only counted: what that one asks for goes on.
+        """
         if not self.enabled:
             return self._reject(self.reason)
-        self.reason, self._dropped = reason, f" (the last one: {reason})"
+        if self.active_source in (ActionSource.UNKNOWN, source):
+            self.reason, self._dropped = reason, f" (the last one: {reason})"
         return self._reject(reason)
 
     def autonomous_s(self, now_s: float) -> float:
