@@ -35,7 +35,7 @@ class ArmState:
         self.jump = ""  # how the measured pose jumped, until somebody empties this
         self._pose_s: float | None = None
         self._joints_s: float | None = None
-        self._stamp_s = 0.0
+        self._stamp_s = 0.0  # the newest of the poses that were taken since the clock began
         self._suspect = False  # the last pose was not taken, because it was too far away
         self._state_s: float | None = None  # when the driver's state came; None until it came once
 
@@ -46,16 +46,19 @@ class ArmState:
         """
         if not (np.isfinite(position).all() and 0.5 < float(quat @ quat) < 2.0):
             return
+        if self._pose_s is not None and now_s < self._pose_s:
+            self._pose_s, self._stamp_s = None, 0.0  # this clock began again; a stamp alone may be another publisher's
         if not self._suspect and self._jumped(position, quat, now_s, stamp_s):
             self._suspect = True
             return
         self._suspect = False
-        self.position, self.quat, self._pose_s, self._stamp_s = position, quat, now_s, stamp_s
+        self.position, self.quat, self._pose_s, self._stamp_s = position, quat, now_s, max(stamp_s, self._stamp_s)
 
     def _jumped(self, position: np.ndarray, quat: np.ndarray, now_s: float, stamp_s: float) -> bool:
-        if self._pose_s is None or now_s < self._pose_s or stamp_s < self._stamp_s:  # the first, or a clock began again
+        if self._pose_s is None:  # the first
             return False
-        elapsed_s = max(now_s - self._pose_s, stamp_s - self._stamp_s)  # arrivals may bunch, stamps may be missing
+        stamped_s = stamp_s - self._stamp_s if self._stamp_s > 0.0 else 0.0
+        elapsed_s = max(now_s - self._pose_s, stamped_s)  # arrivals may bunch, stamps may be missing or another clock's
         metres = pose.length(position - self.position)
         radians = pose.length(pose.rotation_between(self.quat, quat))
         if metres <= _JUMP_M + _FASTEST_M_S * elapsed_s and radians <= _JUMP_RAD + _FASTEST_RAD_S * elapsed_s:
