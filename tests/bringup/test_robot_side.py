@@ -114,6 +114,29 @@ def test_the_gate_is_told_of_the_real_arm_and_not_of_the_simulated_one() -> None
     assert set(gate_of(GraphOptions(use_fake_hardware=True))) == {"contract", "use_sim_time"}
 
 
+@pytest.mark.parametrize(
+    ("changed", "compared"),
+    [
+        ({}, True),
+        ({"controller": "cartesian_impedance_controller"}, True),
+        ({"controller": "external"}, False),
+        ({"backend": "servo_twist"}, False),
+    ],
+)
+def test_the_controller_s_pose_is_compared_where_the_driver_runs_elsewhere_as_well(
+    changed: dict[str, Any], compared: bool
+) -> None:
+    """driver.launch.py on the other machine starts the same controllers, their pose broadcaster among them."""
+    assert ("controller_pose_topic" in gate_of(replace(READY, **changed))) == compared
+    assert ("controller_pose_topic" in gate_of(replace(READY, start_driver=False, **changed))) == compared
+
+
+def test_controllers_that_the_gate_is_to_know_of_must_be_there(tmp_path: Path) -> None:
+    elsewhere = GraphOptions(start_driver=False, start_cameras=False, controllers_yaml="/nowhere.yaml")
+    assert "is not a file" in refusals("real_arm", elsewhere, can_include_driver=True)[0]
+    assert "dead_man_topic" in gate_of(replace(elsewhere, dead_man_topic="/joy")), "not lost by another's mistake"
+
+
 def test_a_backend_brings_its_controller(all_installed: None) -> None:
     specs, problems = companions("real_arm", replace(READY, backend="joint_trajectory", start_cameras=False))
     assert not problems

@@ -51,11 +51,10 @@ def gate_parameters(options: GraphOptions) -> dict[str, ParameterValue]:
     """Parameters of the gate in front of a real arm: backend, rate of its commands, and the controller's own pose."""
     parameters: dict[str, ParameterValue] = {"backend": options.backend, "command_rate_hz": _COMMAND_RATE_HZ}
     try:
-        spawned = [name for spec in _controllers(options) for name in spec.controllers]
-        types = controller_types(controllers_file(options))
+        types, names = _controllers_of(options)
     except OptionError:  # told by robot_side
-        return parameters
-    if any(types[name] == _POSE_BROADCASTER for name in spawned):
+        types, names = {}, ()
+    if any(types[name] == _POSE_BROADCASTER for name in names):
         parameters["controller_pose_topic"] = _CONTROLLER_POSE
     if options.dead_man_topic:
         parameters |= {"dead_man_topic": options.dead_man_topic, "dead_man_button": options.dead_man_button}
@@ -114,17 +113,26 @@ def _driver(options: GraphOptions) -> list[IncludeSpec]:
     return [IncludeSpec("the driver", "franka_bringup", "franka.launch.py", arguments, install, instead)]
 
 
-def _controllers(options: GraphOptions) -> list[SpawnerSpec]:
-    name = options.controller or (CONTROLLERS[options.backend] if options.start_driver else "external")
-    if name == "external":
-        return []
-    path = controllers_file(options)
+def _controllers_of(options: GraphOptions) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Plugin types by controller, and the controllers that move the arm, started here or with the driver elsewhere.
+
+    None with ``controller:=external``: nothing is known of that one.
+    """
+    if options.controller == "external":
+        return {}, ()
+    path, name = controllers_file(options), options.controller or CONTROLLERS[options.backend]
     types = controller_types(path)
     if name not in types:
         raise OptionError(f"controller:={name} is not in {path}, which has {', '.join(sorted(types)) or 'none'}")
     # The gate starts at the pose as the controller sees it, which this broadcaster publishes.
     poses = [other for other, kind in types.items() if kind == _POSE_BROADCASTER]
-    names = (*poses, name) if types[name].startswith("crisp_controllers/") else (name,)
+    return types, (*poses, name) if types[name].startswith("crisp_controllers/") else (name,)
+
+
+def _controllers(options: GraphOptions) -> list[SpawnerSpec]:
+    types, names = _controllers_of(options)
+    if not names or not (options.controller or options.start_driver):
+        return []
     plugins = dict.fromkeys(types[name].partition("/")[0] for name in names)
     return [SpawnerSpec(names, ("controller_manager", *plugins))]
 

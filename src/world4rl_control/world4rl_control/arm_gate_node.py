@@ -81,8 +81,8 @@ class ArmGateNode(Node):
         self._backend, topic, rate_hz = make_backend(self, contract)
         declare_arm_model(self)
         by_joints = isinstance(self._backend, JointTrajectory)  # then the controller's pose is that of its joints
-        compared = by_joints or bool(self._value("controller_pose_topic"))
-        frame = ControllerFrame(contract.controller_offset) if compared else None
+        told_on = self._value("controller_pose_topic")
+        frame = ControllerFrame(contract.controller_offset, topic=told_on) if by_joints or told_on else None
         config = ControlConfig(rate_hz, self._value("clock_timeout_s"), self._value("driver_timeout_s"))
         self._commands = CommandPublisher(self, topic, contract.base_frame)
         control = ArmControl(contract, self._backend, self._commands.send, config, frame)

@@ -22,11 +22,16 @@ AGREE_RAD = math.radians(2.0)
 class ControllerFrame:
     """Holds the controller's measured pose and, from enabling on, its offset from the driver's."""
 
-    def __init__(self, offset: tuple[ArrayLike, ArrayLike] | None = None, timeout_s: float = 0.25) -> None:
-        """`offset`: where the controller's frame lies in the driver's end-effector frame, by the contract."""
+    def __init__(
+        self, offset: tuple[ArrayLike, ArrayLike] | None = None, timeout_s: float = 0.25, topic: str = ""
+    ) -> None:
+        """`offset`: where the controller's frame lies in the driver's end-effector frame, by the contract.
+
+        `topic`: where the controller tells its pose; empty where that comes of the measured joints.
+        """
         given = _NONE if offset is None else offset
         self._expected: Pose = (np.asarray(given[0], float), pose.unit(np.asarray(given[1], float)))
-        self._given, self._timeout_s = offset is not None, timeout_s
+        self._given, self._timeout_s, self._topic = offset is not None, timeout_s, topic
         self._measured: Pose | None = None
         self._seen_s = -math.inf
         self._offset = self._expected
@@ -39,7 +44,7 @@ class ControllerFrame:
     def disagreement(self, driver: Pose, now_s: float) -> str:
         """Why enabling would be wrong: no fresh pose of the controller, or another one than the driver's."""
         if self._measured is None or now_s - self._seen_s > self._timeout_s:
-            return "no fresh pose from the motion controller: is it active, and controller_pose_topic right?"
+            return self._silent
         expected = _compose(driver, self._expected)
         metres = pose.length(self._measured[0] - expected[0])
         radians = pose.length(pose.rotation_between(expected[1], self._measured[1]))
@@ -50,6 +55,15 @@ class ControllerFrame:
             f"the motion controller's pose and the driver's differ by {1000 * metres:.1f} mm and "
             f"{math.degrees(radians):.1f} degrees (allowed: 5 mm and 2 degrees, with {rule}): "
             "set the same end effector in both, or give the offset in the contract"
+        )
+
+    @property
+    def _silent(self) -> str:
+        if not self._topic:
+            return "no fresh pose of the motion controller: are all its joints measured?"
+        return (
+            f"no fresh pose of the motion controller on {self._topic} (controller_pose_topic): start what publishes it "
+            "(driver.launch.py starts crisp's pose_broadcaster), or leave this check out by controller:=external"
         )
 
     def fix(self, driver: Pose) -> None:
