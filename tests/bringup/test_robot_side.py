@@ -114,6 +114,23 @@ def test_the_gate_is_told_of_the_real_arm_and_not_of_the_simulated_one() -> None
     assert set(gate_of(GraphOptions(use_fake_hardware=True))) == {"contract", "use_sim_time"}
 
 
+def test_the_rehearsal_asks_for_the_dead_man_button_and_refuses_a_backend_that_it_cannot_try() -> None:
+    rehearsal = GraphOptions(use_fake_hardware=True, dead_man_topic="/joy", dead_man_button=4)
+    told = gate_of(rehearsal)
+    assert (told["dead_man_topic"], told["dead_man_button"]) == ("/joy", 4)
+    assert refusals("real_arm", rehearsal, can_include_driver=True) == []
+    (reason,) = refusals("real_arm", replace(rehearsal, backend="servo_twist"), can_include_driver=True)
+    assert "backend:=servo_twist" in reason and "simulated arm" in reason
+
+
+def test_a_device_s_hint_is_one_that_launch_takes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``ros2 launch`` refuses an argument without a value."""
+    monkeypatch.setenv("AMENT_PREFIX_PATH", "")
+    options = GraphOptions(start_driver=False, start_cameras=False, teleop="joystick")
+    (reason,) = refusals("real_arm", options, can_include_driver=True)
+    assert "leave teleop:=joystick out" in reason and ":= " not in reason
+
+
 @pytest.mark.parametrize(
     ("changed", "compared"),
     [

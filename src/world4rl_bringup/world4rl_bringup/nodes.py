@@ -62,6 +62,8 @@ def sim_nodes(options: GraphOptions, contract: str, sim_time: bool) -> list[Node
 def gate(options: GraphOptions, contract: str, sim_time: bool, robot: Mapping[str, ParameterValue] = {}) -> NodeSpec:
     """The safety gate; ``robot`` are the parameters that only a real arm needs."""
     parameters: dict[str, ParameterValue] = {"contract": contract, "use_sim_time": sim_time, **robot}
+    if options.dead_man_topic:
+        parameters |= {"dead_man_topic": options.dead_man_topic, "dead_man_button": options.dead_man_button}
     return _node(options, "world4rl_control", "arm_gate", parameters)
 
 
@@ -136,7 +138,8 @@ def teleop(options: GraphOptions, contract: str, sim_time: bool) -> list[NodeSpe
         "joystick": ("joy", "game_controller_node", {"autorepeat_rate": 20.0}),
         "spacemouse": ("spacenav", "spacenav_node", {}),
     }[options.teleop]
-    install = f"install it (apt: ros-$ROS_DISTRO-{package}), or say teleop:= and start the device yourself"
+    instead = f"leave teleop:={options.teleop} out and start device and teleop node yourself"
+    install = f"install it (apt: ros-$ROS_DISTRO-{package}), or {instead}"
     driver = NodeSpec(package, program, program, _ROOT, values, install=install, log_level=options.log_level)
     return [driver, node]
 

@@ -24,6 +24,10 @@ _REALSENSE_TOPIC = re.compile(r"/(\w+)/(\w+)/color/image_raw(?:/compressed)?")
 _COMMAND_RATE_HZ = 100.0  # targets between two actions are interpolated
 _CONTROLLER_POSE = "/current_pose"  # of crisp's pose broadcaster; controllers stand in the root namespace
 _POSE_BROADCASTER = "crisp_controllers/PoseBroadcaster"
+_NOT_REHEARSED = (
+    "use_fake_hardware:=true with backend:={}: the simulated arm follows poses only: leave backend out, or say "
+    "backend:=cartesian_pose"
+)
 
 
 def robot_side(options: GraphOptions, contract: str) -> tuple[list[Companion], list[str]]:
@@ -32,7 +36,7 @@ def robot_side(options: GraphOptions, contract: str) -> tuple[list[Companion], l
     The second list says what else is wrong with the arguments: one reason for each part that cannot be started.
     """
     if options.use_fake_hardware:
-        return [], []
+        return [], [_NOT_REHEARSED.format(options.backend)] if options.backend != "cartesian_pose" else []
     specs: list[Companion] = []
     problems: list[str] = []
     parts: list[Callable[[], Sequence[Companion]]] = [partial(_driver, options), partial(_controllers, options)]
@@ -53,11 +57,9 @@ def gate_parameters(options: GraphOptions) -> dict[str, ParameterValue]:
     try:
         types, names = _controllers_of(options)
     except OptionError:  # told by robot_side
-        types, names = {}, ()
+        return parameters
     if any(types[name] == _POSE_BROADCASTER for name in names):
         parameters["controller_pose_topic"] = _CONTROLLER_POSE
-    if options.dead_man_topic:
-        parameters |= {"dead_man_topic": options.dead_man_topic, "dead_man_button": options.dead_man_button}
     return parameters
 
 
