@@ -191,6 +191,8 @@ def test_recorded_episode_holds_what_was_published(robot, bags):
         assert bag.topics[PRESS.action_topic][1] >= 7
         words = [m.data for _, _, m in bag.messages(["/label"])]
         assert words == ["a latched word"]  # also what was published before the recorder came
+        sent = [sent_ns for _, _, sent_ns, _ in bag.sent_messages([PRESS.images[0].topic])]
+        assert 0 not in sent[1:]  # by this it is told what an action could be decided on (the first was known before)
     metadata = (path / "metadata.yaml").read_text()
     assert "RIHS01_" in metadata or "humble" in metadata
     assert robot.status[-1].outcome == Outcome.SUCCESS and not robot.status[-1].recording

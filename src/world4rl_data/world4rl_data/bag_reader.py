@@ -10,6 +10,7 @@ from typing import Any
 
 from mcap.exceptions import McapError
 from mcap.reader import SeekingReader
+from mcap.records import Message
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 from zstandard import ZstdError
@@ -68,18 +69,28 @@ class EpisodeBag:
 
     def messages(self, topics: Iterable[str]) -> Iterator[tuple[str, int, Any]]:
         """(topic, receive time [ns], decoded message) of the topics, in order of receive time."""
+        for topic, log_ns, _, message in self.sent_messages(topics):
+            yield topic, log_ns, message
+
+    def sent_messages(self, topics: Iterable[str]) -> Iterator[tuple[str, int, int, Any]]:
+        """As `messages`, with the time at which each was sent [ns] in the third place; 0 where that is not known."""
         wanted = set(topics) & set(self.topics)
         if not wanted:
             return
-        for topic, kind, log_ns, data in self.raw_messages(wanted):
+        for topic, kind, message in self._records(wanted):
             try:
-                decoded = self._types.deserialize_cdr(data, kind)
+                decoded = self._types.deserialize_cdr(message.data, kind)
             except DAMAGE as error:
                 raise self._unreadable(error) from error
-            yield topic, log_ns, decoded
+            sent_ns = message.publish_time if message.publish_time != message.log_time else 0
+            yield topic, message.log_time, sent_ns, decoded
 
     def raw_messages(self, topics: Iterable[str] | None = None) -> Iterator[tuple[str, str, int, bytes]]:
         """(topic, type, receive time [ns], serialized message) of all topics or some, in order of receive time."""
+        for topic, kind, message in self._records(topics):
+            yield topic, kind, message.log_time, message.data
+
+    def _records(self, topics: Iterable[str] | None) -> Iterator[tuple[str, str, Message]]:
         raw = self._reader.iter_messages(topics=topics)
         while True:
             try:
@@ -89,7 +100,7 @@ class EpisodeBag:
             except DAMAGE as error:
                 raise self._unreadable(error) from error
             assert schema is not None  # our writer gives every channel one
-            yield channel.topic, schema.name, message.log_time, message.data
+            yield channel.topic, schema.name, message
 
     def _unreadable(self, error: BaseException) -> BagError:
         return BagError(

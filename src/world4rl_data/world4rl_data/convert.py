@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ class ConvertConfig:
 
     success_frames: int = 1  # in a successful episode, at least this many last observations count as successful
     max_hold_s: float = 5.0  # a silence of the action source longer than this makes the episode unfit
-    late_s: float = 1.0  # a message may be received this long after its stamp and still count
+    late_s: float = 1.0  # a message may be received this long after the moment at which it is asked for
 
 
 DEFAULTS = ConvertConfig()
@@ -113,24 +114,69 @@ def _fill_holds(
             yield row[0] + k * gap // (missing + 1), hold, row[2]
 
 
+@dataclass(frozen=True)
+class _Received:
+    """A message of the bag that the assembler has not been given yet."""
+
+    topic: str
+    stamp_ns: int
+    sent_ns: int  # 0: not known
+    message: Any
+
+    def known_at(self, moment_ns: int) -> bool:
+        """Whether who decided at this moment had the message: it was sent by then.
+
+        Its stamp does not say: a camera sends a picture tens of milliseconds after it. Nor does the recorder's receipt,
+        which may come after that of an action decided on it. Simulated time knows no sending apart from the stamp. An
+        action is never stamped before what it was decided on, so a message of the very same stamp was there.
+        """
+        return self.sent_ns <= moment_ns or self.stamp_ns == moment_ns
+
+
 def _observe(bag: EpisodeBag, contract: TaskContract, actions: ActionLog, config: ConvertConfig) -> list[Observation]:
-    """Observations at every action's stamp and one control period after the last."""
+    """Observations at every action's stamp, of what was known then, and one control period after the last.
+
+    Nothing is decided on that last one: it shows what became of the arm, as well as the bag tells.
+    """
     final = int(actions.stamps[-1]) + round(1e9 * contract.period_s)
     wanted = [*map(int, actions.stamps), final]
     assembler = ObservationAssembler(contract, history_s=config.late_s)
     found: list[Observation | Missing] = []
     late_ns = int(config.late_s * 1e9)
-    for topic, log_ns, message in bag.messages(contract.observation_topics):
+    received: list[_Received] = []
+
+    def observe() -> None:
+        nonlocal received
+        stamp = wanted[len(found)]
+        received = _hand_over(received, assembler, stamp + late_ns if stamp == final else stamp)
+        found.append(assembler.at(stamp))
+
+    for topic, log_ns, sent_ns, message in bag.sent_messages(contract.observation_topics):
         while len(found) < len(wanted) and log_ns > wanted[len(found)] + late_ns:
-            found.append(assembler.at(wanted[len(found)]))
-        assembler.push(topic, message_stamp(message, log_ns), message)
-    found += [assembler.at(stamp) for stamp in wanted[len(found) :]]
+            observe()
+        received.append(_Received(topic, message_stamp(message, log_ns), sent_ns, message))
+    while len(found) < len(wanted):
+        observe()
     return _trim(found, contract, str(bag.path))
+
+
+def _hand_over(received: list[_Received], assembler: ObservationAssembler, moment_ns: int) -> list[_Received]:
+    """Give the assembler what was known at the moment; returns the rest."""
+    rest = []
+    for item in received:
+        if item.known_at(moment_ns):
+            assembler.push(item.topic, item.stamp_ns, item.message)
+        else:
+            rest.append(item)
+    return rest
 
 
 def _trim(found: list[Observation | Missing], contract: TaskContract, where: str) -> list[Observation]:
     """Drop the end without a fresh observation (recording stopped before it came); refuse holes elsewhere."""
-    while found and (isinstance(found[-1], Missing) or (len(found) > 1 and _stale(found[-1], found[-2]))):
+    whole = len(found)
+    while found and (
+        isinstance(found[-1], Missing) or (len(found) > 1 and _stale(found[-2], found[-1], len(found) == whole))
+    ):
         last = found.pop()
         if len(found) < 2:
             raise EpisodeError(f"bag {where} holds no action with an observation before and after it; {last}")
@@ -143,11 +189,14 @@ def _trim(found: list[Observation | Missing], contract: TaskContract, where: str
     return [o for o in found if isinstance(o, Observation)]
 
 
-def _stale(last: Observation | Missing, before: Observation | Missing) -> bool:
-    """Whether no newer image than the one before has come for some stream."""
+def _stale(before: Observation | Missing, last: Observation | Missing, final: bool) -> bool:
+    """Whether no newer image than the one before has come for some stream; in the final one none from after the action.
+
+    Elsewhere a picture may well be older than the action before it: its camera takes longer than a control period.
+    """
     if isinstance(last, Missing) or isinstance(before, Missing):
         return False
-    return any(last.stream_stamps[name] <= before.stamp_ns for name in last.images)
+    return any(last.stream_stamps[n] <= (before.stamp_ns if final else before.stream_stamps[n]) for n in last.images)
 
 
 def _assemble(
