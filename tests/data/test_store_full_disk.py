@@ -6,20 +6,24 @@ The limit on a file's size (RLIMIT_FSIZE) stands for the disk: a write that goes
 from __future__ import annotations
 
 import resource
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from data_fakes import messages, write_bag
+from data_fakes import TYPES, messages, write_bag
 from store_made import SIM, made_episode, made_store
 
 from world4rl.cli import main
+from world4rl_data.bag_writer import BagTopic
 from world4rl_data.build import build_store
 from world4rl_data.contract import TaskContract
 from world4rl_data.episode import Outcome
 from world4rl_data.lerobot.export import export_store
 from world4rl_data.partial_folder import FolderError
+from world4rl_data.recorder import EpisodeRecorder, RecorderConfig, RecorderError
+from world4rl_data.recover import being_recorded, recover_bag
 from world4rl_data.store import EpisodeStore, StoreError
 from world4rl_data.store_index import write_index
 from world4rl_data.store_verify import verify_store
@@ -93,3 +97,22 @@ def test_a_store_that_was_cut_is_refused_by_name(tmp_path: Path, capsys: pytest.
     for command in ("info", "verify", "validate"):
         assert main(["dataset", command, str(tmp_path / "s")]) == 2
         assert "stamps.bin has 20 bytes" in capsys.readouterr().err
+
+
+def test_a_bag_that_could_not_be_closed_can_be_recovered_while_the_recorder_lives(tmp_path: Path) -> None:
+    """The recorder advises just that, and whoever asked for the end still holds its error."""
+    recorder = EpisodeRecorder(PUSH, RecorderConfig(tmp_path, min_free_mb=0.0, flush_s=0.0))
+    recorder.start("push", 0)
+    partial = recorder.uri.with_name(recorder.uri.name + ".partial")
+    for topic, stamp, message in messages(PUSH):
+        kind = message.__msgtype__
+        definition = TYPES.generate_msgdef(kind, ros_version=2)[0]
+        recorder.push(BagTopic(topic, kind, definition), stamp, bytes(TYPES.serialize_cdr(message, kind)))
+    file = next(partial.glob("*.mcap"))
+    while file.stat().st_size < 50_000:  # some pictures
+        time.sleep(0.01)
+    assert being_recorded(partial)
+    with room_for(50_000), pytest.raises(RecorderError, match="world4rl dataset recover") as told:
+        recorder.stop(Outcome.SUCCESS, stamp)
+    assert told.value.__cause__ is not None and not being_recorded(partial)
+    assert recover_bag(partial).messages > 0

@@ -142,18 +142,23 @@ class BagWriter:
         self._flushed_at = time.monotonic()
 
     def close(self, record: EpisodeRecord) -> Path:
-        """Finish the file, write metadata.yaml and episode.json, rename. Returns the final directory."""
-        information = self._metadata(record)
-        self._writer.add_metadata("rosbag2", {"serialized_metadata": yaml.safe_dump(information, sort_keys=False)})
-        self._writer.finish()
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        document = {"rosbag2_bagfile_information": information}
-        (self.partial / "metadata.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
-        record.messages = dict(self._counts.messages)
-        record.save(self.partial)
-        self.partial.rename(self.path)
-        self._file.close()  # only now, because it gives up the lock
+        """Finish the file, write metadata.yaml and episode.json, rename. Returns the final directory.
+
+        Where that fails, such as on a full disk, the bag is left as a killed recorder leaves it: to be recovered.
+        """
+        try:
+            information = self._metadata(record)
+            self._writer.add_metadata("rosbag2", {"serialized_metadata": yaml.safe_dump(information, sort_keys=False)})
+            self._writer.finish()
+            self._file.flush()
+            os.fsync(self._file.fileno())
+            document = {"rosbag2_bagfile_information": information}
+            (self.partial / "metadata.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+            record.messages = dict(self._counts.messages)
+            record.save(self.partial)
+            self.partial.rename(self.path)
+        finally:
+            self._file.close()  # only now, because it gives up the lock
         return self.path
 
     def _metadata(self, record: EpisodeRecord) -> dict[str, Any]:
