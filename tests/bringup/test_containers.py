@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from world4rl_bringup.graph import MODES, graph
@@ -25,16 +28,48 @@ def test_files_that_the_images_copy_and_run_are_there() -> None:
         assert "pip install" not in text, "the scripts that make uses install, so that both stay the same"
 
 
-def test_compose_starts_launch_files_with_arguments_that_they_have() -> None:
+DRIVER = {"ROBOT_IP": "172.16.0.2", "FRONT_SERIAL": "831612073525", "WRIST_SERIAL": "845112070123"}  # as documented
+CHECKPOINTS = {"POLICY_CHECKPOINT": "/data/my runs/policy", "WORLD_MODEL_CHECKPOINT": "/data/world_model"}
+
+
+def interpolated(text: str, environment: Mapping[str, str]) -> str:
+    """What compose makes of `${NAME}`, `${NAME:-default}`, `${NAME:?error}` and `${NAME:+replacement}`, also nested."""
+    innermost = re.compile(r"\$\{(\w+)(?:(:[-?+])([^${}]*))?\}")
+
+    def value(found: re.Match[str]) -> str:
+        name, rule, word = found.groups()
+        given = environment.get(name, "")
+        assert given or rule != ":?", f"{name}: {word}"
+        return {":-": given or word, ":+": word if given else ""}.get(rule, given)
+
+    while innermost.search(text):
+        text = innermost.sub(value, text)
+    return text
+
+
+def words(command: str | list[str], environment: Mapping[str, str]) -> list[str]:
+    """A service's command as the container gets it."""
+    if isinstance(command, str):
+        return shlex.split(interpolated(command, environment))
+    return [interpolated(word, environment) for word in command]
+
+
+@pytest.mark.parametrize("checkpoints", [{}, CHECKPOINTS])
+def test_compose_starts_launch_files_with_arguments_that_they_have(checkpoints: dict[str, str]) -> None:
     started = {}
     for name, service in SERVICES.items():
-        ros2, launch, package, file, *arguments = service["command"]
+        ros2, launch, package, file, *arguments = words(service["command"], DRIVER | checkpoints)
         assert (ros2, launch, package) == ("ros2", "launch", "world4rl_bringup")
         assert (ROOT / "launch" / file).is_file()
         mode = file.removesuffix(".launch.py")
-        assert {argument.split(":=")[0] for argument in arguments} <= set(MODES[mode].options), name
-        started[name] = arguments
-    assert {"start_driver:=false", "start_cameras:=false"} <= set(started["learn"]), "the other container has them"
+        given = dict(argument.split(":=", 1) for argument in arguments)
+        assert all(option and value for option, value in given.items()), f"{name}: ros2 launch refuses {arguments}"
+        assert set(given) <= set(MODES[mode].options), name
+        started[name] = given
+    assert started["driver"]["robot_ip"] == DRIVER["ROBOT_IP"]
+    learn = started["learn"]
+    assert learn["start_driver"] == learn["start_cameras"] == "false", "the other container has them"
+    assert {name.upper(): path for name, path in learn.items() if "checkpoint" in name} == checkpoints
 
 
 def test_an_arm_never_starts_again_by_itself_and_nobody_is_root() -> None:
