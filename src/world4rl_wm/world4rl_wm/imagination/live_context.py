@@ -119,9 +119,9 @@ class LiveContext:
     def _moments(self, present: int) -> tuple[list[int], list[np.ndarray]]:
         """Stamps of the frames and the actions between them, newest first.
 
-        A frame belongs to the stamp of the action decided on it, as in a recorded episode; where nobody acts, frames
-        are a period apart and the action is zero. An action of the last half period shows no effect yet: the dream
-        starts before it.
+        A frame belongs to the stamp of the action decided on it, as in a recorded episode, but here also where it was
+        sent after that stamp; where nobody acts, frames are a period apart and the action is zero. An action of the
+        last half period shows no effect yet: the dream starts before it.
         """
         period = int(self.contract.period_s * 1e9)
         past = [entry for entry in self._actions if entry[0] <= present]
