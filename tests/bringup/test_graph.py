@@ -56,6 +56,15 @@ def test_modes_hold_their_nodes(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_policy_and_imagination_may_stand_on_another_machine_than_the_gate(tmp_path: Path) -> None:
+    """Each node on one of both: a broken link between them then leaves the arm under the gate."""
+    control, learning = graph("real_arm", GraphOptions(learned=False)), graph("learned")
+    assert names(control) == ["arm_gate", "recorder"] and names(learning) == ["policy", "imagination"]
+    assert {spec.full_name: spec for spec in control + learning} == {s.full_name: s for s in graph("real_arm")}
+    with pytest.raises(OptionError, match=r"policy_checkpoint.*learned\.launch\.py"):
+        graph("real_arm", GraphOptions(learned=False, policy_checkpoint=str(tmp_path)))
+
+
 def test_fake_hardware_puts_the_simulated_arm_in_the_robots_place() -> None:
     specs = graph("real_arm", GraphOptions(use_fake_hardware=True))
     assert names(specs) == ["sim_arm", "arm_gate", "recorder", "policy", "imagination"]

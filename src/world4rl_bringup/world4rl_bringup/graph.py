@@ -23,6 +23,7 @@ _ROBOT = ("robot_ip", "robot_type", "load_gripper", "start_driver")
 _MOTION = ("backend", "controller", "controllers_yaml", "dead_man_topic", "dead_man_button")
 _CAMERAS = ("start_cameras", "front_serial", "wrist_serial", "camera_profile")
 _OPERATOR = ("teleop", "explorer", "rviz")
+_REAL = ("use_fake_hardware", "task", "seed", "learned")
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,17 @@ def _real_arm(options: GraphOptions) -> list[NodeSpec]:
         specs = [nodes.gate(options, contract, sim_time, gate_parameters(options))]
     if options.record:
         specs.append(nodes.recorder(options, contract, sim_time))
-    specs += [nodes.policy(options, contract, sim_time), nodes.imagination(options, contract, sim_time)]
+    if options.learned:
+        specs += _learned(options, contract, sim_time)
+    elif given := [name for name in _LEARNED if getattr(options, name)]:
+        raise OptionError(
+            f"learned:=false starts nothing that reads {', '.join(given)}: give that to learned.launch.py"
+        )
     return [*specs, *_operator_side(options, contract, sim_time)]
+
+
+def _learned(options: GraphOptions, contract: str, sim_time: bool) -> list[NodeSpec]:
+    return [nodes.policy(options, contract, sim_time), nodes.imagination(options, contract, sim_time)]
 
 
 def _record(options: GraphOptions) -> list[NodeSpec]:
@@ -146,8 +156,13 @@ MODES: dict[str, Mode] = {
     ),
     "real_arm": Mode(
         "A real Franka: driver, motion controller, cameras, safety gate, recorder, policy and imagination.",
-        (*_ROBOT, "use_fake_hardware", *_MOTION, *_CAMERAS, *_COMMON, *_LEARNED, *_RECORD, *_OPERATOR, "task", "seed"),
+        (*_ROBOT, *_REAL, *_MOTION, *_CAMERAS, *_COMMON, *_LEARNED, *_RECORD, *_OPERATOR),
         _real_arm,
+    ),
+    "learned": Mode(
+        "Only policy and imagination, for a machine of their own beside real_arm with learned:=false.",
+        (*_COMMON, *_LEARNED, "use_sim_time"),
+        lambda options: _learned(options, contract_of("learned", options), options.use_sim_time),
     ),
     "driver": Mode(
         "Only the robot's side of real_arm: driver, motion controller and cameras, for a real-time machine of its own.",

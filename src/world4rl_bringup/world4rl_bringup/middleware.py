@@ -10,7 +10,7 @@ from world4rl_bringup.paths import share_file
 PROFILE = "config/fastdds_large_messages.xml"
 # The second is the name that Humble and Jazzy read.
 VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
-_WITH_CAMERAS = ("real_arm", "driver", "record")
+_WITH_CAMERAS = ("real_arm", "driver", "learned", "record")
 
 
 def middleware(mode: str, options: GraphOptions, env: Mapping[str, str]) -> dict[str, str]:

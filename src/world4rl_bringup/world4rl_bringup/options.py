@@ -40,6 +40,7 @@ class GraphOptions:
     policy_checkpoint: str = option("", "Folder of the policy to load at the start; it acts once it is enabled.")
     imagination: bool = option(False, "Start the imagination node also without world_model_checkpoint.")
     world_model_checkpoint: str = option("", "Folder of the world model to load at the start.")
+    learned: bool = option(True, "Start policy and imagination. False: they run elsewhere (learned.launch.py).")
     operator: bool = option(False, "Start the scripted operator, which demonstrates the task and labels episodes.")
     reward_checkpoint: str = option("", "Folder of the reward model, for success probabilities in dreams.")
     episodes: int = option(10, "Episodes of the scripted operator, or of the policy in deploy_sim.")
