@@ -13,7 +13,9 @@ Without --set the run's own rows also go to RUN/ablations.json, for its report (
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -27,6 +29,7 @@ from refinement_parts.table import table
 
 from world4rl.collect import evaluate
 from world4rl.pipeline import refinement, replay_check, start_policy
+from world4rl.presets import preset_values
 from world4rl.report_ablations import ABLATIONS
 from world4rl.run_folder import Run, training_store
 
@@ -83,9 +86,16 @@ def settings_of(run: Run, row: str) -> list[str]:
     return [text.format(**told) for text in ROWS[row]]
 
 
-def row_run(run: Run, settings: Sequence[str], folder: Path) -> Run:
-    """A run in `folder` with the models and stores of `run` and settings on top of its."""
-    changed = replace(finished_run(run.path, settings), path=folder)
+def row_run(run: Run, name: str, settings: Sequence[str], work: Path) -> Run:
+    """A run below `work` with the models and stores of `run` and settings on top of its.
+
+    Its folder is called after the row and a digest of all its settings: under other settings it is worked out anew.
+    """
+    changed = finished_run(run.path, settings)
+    values = json.dumps(preset_values(changed.preset), sort_keys=True)
+    words = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    folder = work / f"{words}-{hashlib.sha256(values.encode()).hexdigest()[:8]}"
+    changed = replace(changed, path=folder)
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     links = {folder / "stores": run.path / "stores"}
     links |= {changed.checkpoint(name): run.checkpoint(name) for name in MODELS}
@@ -95,10 +105,10 @@ def row_run(run: Run, settings: Sequence[str], folder: Path) -> Run:
     return changed
 
 
-def refined(run: Run, name: str, settings: list[str], folder: Path, workers: int) -> dict[str, Any]:
+def refined(run: Run, name: str, settings: list[str], work: Path, workers: int) -> dict[str, Any]:
     """Refine and evaluate."""
-    changed, began = row_run(run, settings, folder), time.process_time()
-    if not (folder / "refinement.json").is_file():
+    changed, began = row_run(run, name, settings, work), time.process_time()
+    if not (changed.path / "refinement.json").is_file():
         for stage in (start_policy, replay_check, refinement):
             stage(changed)
     seconds, known = time.process_time() - began, HeldOut.of(run)
@@ -125,10 +135,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             key = run_key(run, training_store(run, "demonstrations", "practice", "check").content_hash)
             if not results.holds(**key, policy=name):
                 settings = [*settings_of(run, name), *options.set]
-                folder = (
-                    options.work / f"{run.task}-seed-{run.seed}-{key['data'][:8]}" / f"row-{list(ROWS).index(name):02d}"
-                )
-                results.add(key | {"settings": settings} | refined(run, name, settings, folder, options.workers))
+                work = options.work / f"{run.task}-seed-{run.seed}-{key['data'][:8]}"
+                results.add(key | {"settings": settings} | refined(run, name, settings, work, options.workers))
             if not options.set:  # the report says that one part is changed
                 results.copy(run.path / ABLATIONS, **key)
     print(table(results.rows))

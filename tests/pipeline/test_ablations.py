@@ -71,6 +71,17 @@ def test_rows_are_written_once_and_shown_in_the_report_of_a_run_that_stays_as_it
     assert json.loads(own.read_text())["rows"] == found, "also of rows that were done before"
 
 
+def test_a_row_under_other_settings_is_worked_out_anew_in_a_folder_of_its_own(tmp_path: Path) -> None:
+    folder, work = run_with_dreams(tmp_path / "run"), tmp_path / "work"
+    given = [str(folder), "--work", str(work), "--workers", "1", "--rows", "none of these", "--out"]
+    ablations.main([*given, str(tmp_path / "two.json")])
+    ablations.main([*given, str(tmp_path / "one.json"), "--set", "ppo.iterations=1"])
+    kept = [json.loads((tmp_path / name).read_text())["rows"][0]["iteration"] for name in ("two.json", "one.json")]
+    assert kept == [2, 1], "the last one, each under its own settings"
+    names = [path.parent.name for path in work.rglob("refinement.json")]
+    assert len(names) == 2 and all(name.startswith("none-of-these-") for name in names)
+
+
 def test_a_run_without_calibrated_uncertainty_says_which_rows_to_leave_out(tmp_path: Path) -> None:
     run = finished_run(run_with_dreams(tmp_path / "run"))
     with pytest.raises(SystemExit, match="leave the rows about disagreement out"):
