@@ -7,10 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from dream_rig import CONTRACT, policy, press_store, reward_model, world_model
 
-from world4rl.checkpoint_choice import Refinement, Selection, kept_checkpoints
-from world4rl.dreamed import Dreamer, dreamed_outcomes
+from world4rl import dreamed
+from world4rl.checkpoint_choice import CheckpointChoice, Refinement, Selection, kept_checkpoints
+from world4rl.dreamed import Dreamer, dreamed_outcomes, dreamed_success
 from world4rl.practice_film import practice_film
 from world4rl.refine import RefineConfig, practice_env, refine, with_horizon
 from world4rl_policy.ppo_config import PpoConfig
@@ -61,6 +63,34 @@ def test_who_chooses(tmp_path: Path, by: str, margin: float, iteration: int, rea
     result = refined(tmp_path, by=by, margin=margin)
     assert (result.iteration, result.reason) == (iteration, reason)
     assert list(kept_checkpoints(tmp_path / "refine")) == [1, 2], "whatever was chosen, what the judge saw is kept"
+
+
+def test_the_last_iteration_is_looked_at_whatever_the_interval(tmp_path: Path) -> None:
+    result = refined(tmp_path, by="last", every=16)
+    assert (result.iteration, result.reason) == (2, "the last one")
+    assert list(kept_checkpoints(tmp_path / "refine")) == [2]
+
+
+@pytest.mark.parametrize("start", range(0, 190, 7))
+def test_exactly_the_margin_is_enough_and_less_is_not(
+    tmp_path: Path, start: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """4 of 200 dreams are the margin of 0.02, wherever the start policy is: no rounding stands in between."""
+    solved = iter([start, start, start + 3, start + 4, start + 4])
+
+    def outcomes(*_: object) -> tuple[torch.Tensor, None]:
+        return torch.arange(200) < next(solved), None
+
+    def success(_: object) -> float:
+        return dreamed_success(policy(), DREAM, None, CONFIG.imagination)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(dreamed, "dreamed_outcomes", outcomes)
+    choice = CheckpointChoice(Selection(margin=0.02), policy(), policy(), success, success, tmp_path, 0)
+    choice.begin()
+    choice.look(policy(), 1, 0.0)
+    assert choice.best.iteration == 0
+    choice.look(policy(), 2, 0.0)
+    assert choice.best.iteration == 2
 
 
 def test_a_policy_that_went_too_far_ends_it(tmp_path: Path) -> None:

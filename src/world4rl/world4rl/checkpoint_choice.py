@@ -19,7 +19,8 @@ Success = Callable[[GaussianPolicy], float]
 
 @dataclass(frozen=True)
 class Selection:
-    """How the checkpoint is chosen: every `every` iterations `episodes` dreams of the judge, from its own start frames.
+    """How the checkpoint is chosen: every `every` iterations, and after the last one, `episodes` dreams of the judge,
+    from its own start frames.
 
     A checkpoint must beat the start policy there by `margin` and stay within `max_start_kl` of it; otherwise nothing
     is gained. `by` the `dream` that it practises in instead, or the `last` one whatever anybody says, is for
@@ -102,7 +103,7 @@ class CheckpointChoice:
         return values | {"judge_s": round(time.perf_counter() - began, 4)}
 
     def due(self, iteration: int) -> bool:
-        """Whether it wants to see the policy after this iteration."""
+        """Whether it wants to see the policy after this iteration; after the last one it does in any case."""
         return iteration % self.selection.every == 0
 
     def look(self, policy: GaussianPolicy, iteration: int, start_kl: float) -> dict[str, float]:

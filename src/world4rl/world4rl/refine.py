@@ -134,7 +134,7 @@ def refine(
             journal.film(film, rate_hz)
         while not practice.over and not choice.stopped:
             row = practice.iterate()
-            seen = choice.due(practice.iteration)
+            seen = choice.due(practice.iteration) or practice.over
             if seen:
                 row |= choice.look(practice.policy, practice.iteration, practice.distance())
             journal.write(row)
