@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from dream_rig import policy, press_run, press_store, reward_model
@@ -61,6 +62,37 @@ def test_every_policy_is_tried_both_ways_once(
     policy(seed=20).save(kept_checkpoint(refined / "refine", 1))
     with pytest.raises(AssertionError, match="known"):
         main(words)
+
+
+def test_what_was_kept_in_place_of_the_start_policy_is_tried_too(
+    refined: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The start policy has seen dreams, filtered BC has not; where nothing beats the first, the second is kept."""
+    run, tried = tmp_path / "run", []
+    shutil.copytree(refined, run)
+    shutil.rmtree(run / "concordance", ignore_errors=True)
+    shutil.rmtree(run / "checkpoints" / "refined")
+    policy(seed=30).save(run / "checkpoints" / "start")
+    shutil.copytree(run / "checkpoints" / "filtered_bc", run / "checkpoints" / "refined")
+    (run / "refinement.json").write_text(json.dumps({"iteration": 0, "kept_start_policy": True}))
+
+    def real(_: object, iteration: int | None, checkpoint: Path, episodes: int) -> np.ndarray:
+        tried.append((iteration, checkpoint.name))
+        return np.full(episodes, iteration is not None)  # all succeed but the one that was kept
+
+    module.real_success(load_run(run), 0, run / "checkpoints" / "start", EPISODES)  # where dreams begin
+    monkeypatch.setattr(module, "real_success", real)
+    assert main(["evaluate", "concordance", str(run), "--episodes", str(EPISODES)]) == 0
+    assert tried == [(0, "start"), (1, "iteration-0001"), (2, "iteration-0002"), (None, "refined")]
+    found = json.loads((run / "concordance.json").read_text())
+    assert [(row["iteration"], row["chosen"]) for row in found["policies"]] == [(0, False), (1, False), (2, False)]
+    assert (found["kept"]["real"], found["regret"]) == (0.0, 1.0)
+    assert "filtered BC, kept" in capsys.readouterr().out
+    assert "filtered BC, which was kept" in (run / "report.html").read_text()
+    shutil.rmtree(run / "checkpoints" / "start")  # as before there was BC on dreams: iteration 0 is what was kept
+    assert main(["evaluate", "concordance", str(run), "--episodes", str(EPISODES)]) == 0
+    found = json.loads((run / "concordance.json").read_text())
+    assert [row["chosen"] for row in found["policies"]] == [True, False, False] and "kept" not in found
 
 
 def test_a_run_of_an_earlier_version_has_two_policies(refined: Path, tmp_path: Path) -> None:

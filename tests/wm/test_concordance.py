@@ -37,6 +37,16 @@ def test_an_exploited_dream() -> None:
     assert "50 points below the best" in found.sentence()
 
 
+def test_what_was_kept_is_judged_by_and_the_dream_is_not() -> None:
+    """Nothing beat the start policy, and another one was kept: the regret is its, all else that of those tried."""
+    policies = [tried(0, 12, 12), tried(10, 16, 17)]
+    found = concordance(policies, 0, np.arange(N) < 15)
+    assert found.regret == pytest.approx(1 / 20) and found.verdict() == concordance(policies, 10).verdict()
+    assert (found.bias, found.pairs) == (concordance(policies, 0).bias, 1)
+    assert concordance(policies, 0, np.arange(N) < 18).regret == 0.0
+    assert concordance(policies, 0).regret == pytest.approx(4 / 20), "that of the start policy"
+
+
 def test_ties_count_half_and_close_pairs_are_not_asked_for() -> None:
     found = concordance([tried(0, 10, 12), tried(10, 11, 12), tried(20, 13, 12)], chosen=20)
     # apart by 5, 15 and 10 points: two pairs to order, both tied in the dream

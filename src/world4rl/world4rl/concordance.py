@@ -21,7 +21,8 @@ STORE, RESULT = "concordance", "concordance.json"
 def measure_concordance(run: Run, episodes: int) -> dict[str, Any]:
     """Try the policies both ways from the same `episodes` start states, set apart for this; writes concordance.json.
 
-    Episodes that were simulated for the same policy before are not simulated again.
+    Episodes that were simulated for the same policy before are not simulated again. Where nothing beat the start
+    policy, filtered BC was kept, which is another: it is tried as well, and the regret is its.
 
     Raises:
         FileNotFoundError: the run has not been refined.
@@ -34,24 +35,33 @@ def measure_concordance(run: Run, episodes: int) -> dict[str, Any]:
     from world4rl_wm.model.frames import StartStates
 
     chosen = run.read("refinement.json")["iteration"]
-    tried_policies = {i: (path, real_success(run, i, path, episodes)) for i, path in policies(run, chosen).items()}
+    paths = policies(run, chosen)
+    tried_policies = {i: (path, real_success(run, i, path, episodes)) for i, path in paths.items()}
+    kept = kept_apart(run, paths[chosen]) if chosen == 0 else None
+    kept_real = None if kept is None else real_success(run, None, kept, episodes)
     store = run.store(STORE)
     rows = {info.seed: row for row, info in enumerate(store.infos)}
     starts = StartStates.of(store, [rows[seed] for seed in run.seeds.take("concordance", episodes)])
     real_store = training_store(run, "demonstrations", "practice")
     imagination = with_horizon(run.preset.refine_config(), real_store).imagination
     dream, judge = dreamer(run, "a"), dreamer(run, "b")
-    figures, judged = [], []
-    for iteration, (path, real) in tried_policies.items():
+
+    def tried(iteration: int, path: Path, real: NDArray[np.bool_]) -> tuple[Tried, dict[str, Any]]:
         policy = GaussianPolicy.load(path, dream.world_model.device)
         imagined, _ = dreamed_outcomes(policy, dream, starts, imagination)
         success, belief = dreamed_outcomes(policy, judge, starts, imagination)
-        judged.append(Tried(iteration, real, success.numpy(), belief.numpy()))
         rates = {"imagined": float(imagined.float().mean()), "judged": float(success.float().mean())}
-        rates |= {"real": float(real.mean())}
-        interval = wilson_interval(int(real.sum()), len(real))
-        figures.append({"iteration": iteration, "chosen": iteration == chosen, **rates, "ci95": interval})
-    result = {"episodes": episodes, "policies": figures} | concordance(judged, chosen).to_dict()
+        rates |= {"real": float(real.mean()), "ci95": wilson_interval(int(real.sum()), len(real))}
+        return Tried(iteration, real, success.numpy(), belief.numpy()), rates
+
+    figures, judged = [], []
+    for iteration, (path, real) in tried_policies.items():
+        one, rates = tried(iteration, path, real)
+        judged.append(one)
+        figures.append({"iteration": iteration, "chosen": iteration == chosen and kept is None, **rates})
+    result = {"episodes": episodes, "policies": figures} | concordance(judged, chosen, kept_real).to_dict()
+    if kept is not None and kept_real is not None:
+        result["kept"] = tried(0, kept, kept_real)[1]
     run.write(RESULT, result)
     return result
 
@@ -70,8 +80,15 @@ def policies(run: Run, chosen: int) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def real_success(run: Run, iteration: int, checkpoint: Path, episodes: int) -> NDArray[np.bool_]:
-    """Success of the policy's mean action in the simulator, bool ``(episodes,)``.
+def kept_apart(run: Run, start: Path) -> Path | None:
+    """The policy that was kept in place of `start`, which nothing beat: filtered BC. None where the two are the same,
+    as without BC on dreams."""
+    kept = run.checkpoint("refined")
+    return None if checkpoint_digest(kept) == checkpoint_digest(start) else kept
+
+
+def real_success(run: Run, iteration: int | None, checkpoint: Path, episodes: int) -> NDArray[np.bool_]:
+    """Success of the policy's mean action in the simulator, bool ``(episodes,)``; `iteration`: None for the one kept.
 
     Those of the start policy are stored: where they begin the dreams begin.
     """
@@ -81,7 +98,8 @@ def real_success(run: Run, iteration: int, checkpoint: Path, episodes: int) -> N
         store = run.store(STORE)
         won = {store.infos[row].seed for row in successes(store)}
         return np.array([seed in won for seed in seeds])
-    digest, file = checkpoint_digest(checkpoint), f"{STORE}/iteration-{iteration:04d}.json"
+    name = "kept" if iteration is None else f"iteration-{iteration:04d}"
+    digest, file = checkpoint_digest(checkpoint), f"{STORE}/{name}.json"
     known: dict[str, Any] = run.read(file) if (run.path / file).is_file() else {"digest": None}
     if known["digest"] != digest or len(known["seeds"]) < episodes:
         workers = run.preset.collect.workers

@@ -58,7 +58,7 @@ class Concordance:
     `bias`: mean of imagined minus real success, its interval over start states. `spearman`: rank correlation of the
     policies' imagined and real success, None below 3 policies or where one of the two is the same for all. `ordered` of
     `pairs` policies that are `APART` in reality have that order in the dream too; a tie there counts half. `regret`:
-    real success of the best policy minus that of the chosen one. `calibration_error`: mean distance of belief and real
+    real success of the best policy minus that of the kept one. `calibration_error`: mean distance of belief and real
     success over the bins of `reliability`.
     """
 
@@ -104,15 +104,20 @@ class Concordance:
         return asdict(self) | verdict
 
 
-def concordance(tried: Sequence[Tried], chosen: int, bins: int = 10) -> Concordance:
+def concordance(
+    tried: Sequence[Tried], chosen: int, kept: NDArray[np.bool_] | None = None, bins: int = 10
+) -> Concordance:
     """Compare dream and reality; `chosen` is the iteration that the refinement has kept.
+
+    Where it has kept a policy that is none of those tried, `kept` is that one's real success ``(N,)``: the choice is
+    measured by it, the dream by those tried alone.
 
     Raises:
         ValueError: nothing was tried, from no start states, or the chosen iteration is not among what was.
     """
     if not tried or not len(tried[0].real):
         raise ValueError("nothing was tried: at least one policy and one start state are needed")
-    if chosen not in [one.iteration for one in tried]:
+    if kept is None and chosen not in [one.iteration for one in tried]:
         raise ValueError(f"iteration {chosen} was chosen, but it is not among those tried")
     real, imagined = (np.stack([getattr(one, name) for one in tried]).astype(float) for name in ("real", "imagined"))
     rates = real.mean(1)
@@ -121,8 +126,9 @@ def concordance(tried: Sequence[Tried], chosen: int, bins: int = 10) -> Concorda
     ordered, pairs = _order(imagined.mean(1), rates)
     reliability = reliability_bins(np.concatenate([one.belief for one in tried]), real.ravel(), bins)
     error = sum(one.count * abs(one.belief - one.real) for one in reliability) / real.size
-    best = float(rates.max() - next(rate for one, rate in zip(tried, rates, strict=True) if one.iteration == chosen))
-    return Concordance(bias, _spearman(imagined.mean(1), rates), ordered, pairs, best, float(error), reliability)
+    have = next(one.real for one in tried if one.iteration == chosen) if kept is None else kept
+    regret = max(0.0, float(rates.max() - have.mean()))
+    return Concordance(bias, _spearman(imagined.mean(1), rates), ordered, pairs, regret, float(error), reliability)
 
 
 def reliability_bins(belief: NDArray[np.floating], real: NDArray[np.floating], bins: int = 10) -> list[Bin]:
