@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from world4rl_bringup.domain import own_domain
 from world4rl_bringup.graph import graph
 from world4rl_bringup.options import GraphOptions
 from world4rl_bringup.running_graph import RunningGraph
+from world4rl_data.bag_reader import find_bags
 
 START_S = 90.0
 EPISODE_S = 30.0
@@ -51,6 +53,18 @@ def _read(path: Path) -> dict[str, Any]:
         return {}
 
 
+def fresh_bags(run: Path, name: str) -> Path:
+    """``bags/NAME`` of the run, empty: what an interrupted attempt of the simulator's left there is recorded again from
+    the same start states, and no episode may be there twice. The store that was made of it goes as well."""
+    bags, store = run / "bags" / name, run / "stores" / name
+    left = len(find_bags(bags)) if bags.is_dir() else 0
+    if left:
+        print(f"{bags}: {left} episodes of an interrupted attempt are removed, all are recorded anew")
+    for folder in (bags, store):
+        shutil.rmtree(folder, ignore_errors=True)
+    return bags
+
+
 def demonstrate(task: str, episodes: int, first_seed: int, run: Path, progress: bool = True) -> dict[str, Any]:
     """Record demonstrations of the scripted operator to ``bags/demonstrations``."""
     options = GraphOptions(
@@ -59,7 +73,7 @@ def demonstrate(task: str, episodes: int, first_seed: int, run: Path, progress: 
         lockstep=True,
         operator=True,
         episodes=episodes,
-        bags_dir=str(run / "bags" / "demonstrations"),
+        bags_dir=str(fresh_bags(run, "demonstrations")),
         results=str(run / "demonstrations.json"),
     )
     return run_graph("sim_arm", options, run / "log" / "demonstrations", progress)
@@ -73,7 +87,7 @@ def deploy(task: str, policy: Path, episodes: int, first_seed: int, run: Path, p
         lockstep=True,
         policy_checkpoint=str(policy),
         episodes=episodes,
-        bags_dir=str(run / "bags" / "deployments"),
+        bags_dir=str(fresh_bags(run, "deployments")),
         results=str(run / "deployments.json"),
     )
     return run_graph("deploy_sim", options, run / "log" / "deployments", progress)

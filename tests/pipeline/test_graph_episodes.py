@@ -1,0 +1,64 @@
+"""Episodes on the graph: an interrupted stage begins anew, so that no demonstration is in the store twice."""
+
+# ruff: noqa: E402 (the helpers are found after the path is set)
+from __future__ import annotations
+
+import sys
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "data")]
+
+from data_fakes import messages, write_bag
+from dream_rig import CONTRACT
+
+from world4rl import graph_episodes, pipeline
+from world4rl.presets import load_preset
+from world4rl.run_folder import Run
+from world4rl_bringup.options import GraphOptions
+
+WANTED = 4
+
+
+def recorder(stops_after: int = WANTED) -> Any:
+    """In the graph's place: bags under new names, as the recorder gives them, from the seed on; perhaps Ctrl-C."""
+
+    def run_graph(_mode: str, options: GraphOptions, *_: object) -> dict[str, Any]:
+        for number in range(options.episodes):
+            if number == stops_after:
+                raise KeyboardInterrupt
+            stream = list(messages(CONTRACT, seed=options.seed + number))
+            write_bag(Path(options.bags_dir) / f"press_{uuid.uuid4().hex}", CONTRACT, stream)
+        return {}
+
+    return run_graph
+
+
+def test_an_interrupted_stage_leaves_no_demonstration_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = Run(tmp_path, "press_button", 0, "tiny", load_preset("tiny", [f"collect.demonstrations={WANTED}"]))
+    monkeypatch.setattr(graph_episodes, "run_graph", recorder(stops_after=3))
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.demonstrations(run)
+    assert "removed" not in capsys.readouterr().out
+    monkeypatch.setattr(graph_episodes, "run_graph", recorder())
+    pipeline.demonstrations(run)
+    assert len(list((tmp_path / "bags" / "demonstrations").iterdir())) == len(run.store("demonstrations")) == WANTED
+    assert "3 episodes of an interrupted attempt are removed" in capsys.readouterr().out
+    pipeline.demonstrations(run)  # killed after its store was built, before it was noted as done
+    assert len(run.store("demonstrations")) == WANTED
+
+
+def test_deployments_begin_anew_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for stops_after in (1, 2):
+        monkeypatch.setattr(graph_episodes, "run_graph", recorder(stops_after))
+        if stops_after == 1:
+            with pytest.raises(KeyboardInterrupt):
+                graph_episodes.deploy("press_button", tmp_path / "policy", 2, 7, tmp_path)
+        else:
+            graph_episodes.deploy("press_button", tmp_path / "policy", 2, 7, tmp_path)
+    assert len(list((tmp_path / "bags" / "deployments").iterdir())) == 2
