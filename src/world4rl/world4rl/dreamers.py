@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from world4rl.dreamed import Dreamer
     from world4rl_data.store import EpisodeStore
     from world4rl_wm.reward.batches import RewardTraining
+    from world4rl_wm.reward.data import LabelledFrames
 
 
 def train_dreamer(run: Run, name: str, seed: int) -> None:
@@ -73,15 +74,15 @@ def _read(
     came of them."""
     from world4rl_wm.measures.replay import real_and_dreamed
     from world4rl_wm.model.world_model import WorldModel
-    from world4rl_wm.reward.data import RewardData, labelled_frames, set_aside
+    from world4rl_wm.reward.data import RewardData, set_aside
     from world4rl_wm.reward.train_reward import train_and_save
 
-    preset, held_out = run.preset, run.store("check")
+    preset, held_out = run.preset, held_out_frames(run)
     model = WorldModel.load(run.checkpoint(f"world_model_{name}"))
     learned, calibrating = set_aside(list(range(len(store))), preset.reward.calibration.episodes, seed)
     data = RewardData(
         real_and_dreamed(store, learned, model, seed),
-        {"real": labelled_frames(held_out, range(len(held_out)))},
+        {} if held_out is None else {"real": held_out},
         real_and_dreamed(store, calibrating, model, seed) if calibrating else None,
     )
     train_and_save(
@@ -96,6 +97,18 @@ def _read(
         {"store": store.content_hash},
         before,
     )
+
+
+def held_out_frames(run: Run) -> LabelledFrames | None:
+    """Frames of the fresh episodes, which no world model or reward model has seen; None where none of them or all show
+    success. Then a reward model is not measured, and the replay check is undecided."""
+    from world4rl_wm.reward.data import OneKindError, labelled_frames
+
+    store = run.store("check")
+    try:
+        return labelled_frames(store, range(len(store)))
+    except OneKindError:
+        return None
 
 
 def dreamer(run: Run, name: str) -> Dreamer:

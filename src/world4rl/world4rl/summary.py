@@ -72,13 +72,13 @@ def compared(run: Run) -> dict[str, Any]:
 
 
 def reward_confusion(run: Run) -> dict[str, int]:
-    """The reward model's verdicts on real frames that neither it nor the world model has seen."""
-    from world4rl_wm.reward.data import labelled_frames
+    """The reward model's verdicts on real frames that neither it nor the world model has seen; empty without such."""
+    from world4rl.dreamers import held_out_frames
     from world4rl_wm.reward.metrics import confusion
     from world4rl_wm.reward.model import RewardModel
 
-    store = run.store("check")
-    return confusion(RewardModel.load(run.checkpoint("reward_a")), labelled_frames(store, range(len(store))))
+    frames = held_out_frames(run)
+    return {} if frames is None else confusion(RewardModel.load(run.checkpoint("reward_a")), frames)
 
 
 def conclusion(

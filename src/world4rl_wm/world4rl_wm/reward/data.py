@@ -13,6 +13,10 @@ from world4rl_data.episode import Outcome
 from world4rl_data.store import EpisodeStore
 
 
+class OneKindError(ValueError):
+    """Frames that all show success, or none of which does: nothing can be learned or measured from them."""
+
+
 @dataclass(frozen=True)
 class LabelledFrames:
     """uint8 frames ``(N, C, H, W)``, whether each shows success, ``(N,)`` bool, and `progress_of` each, ``(N,)``."""
@@ -65,7 +69,7 @@ def labelled_frames(store: EpisodeStore, episodes: Sequence[int]) -> LabelledFra
     """Every frame of the episodes, labelled by outcome and first successful frame.
 
     Raises:
-        ValueError: when there is no successful frame, or no other.
+        OneKindError: when there is no successful frame, or no other.
     """
     frames, labels, progress = [], [], []
     for episode in episodes:
@@ -78,7 +82,7 @@ def labelled_frames(store: EpisodeStore, episodes: Sequence[int]) -> LabelledFra
             labels[-1][info.success_index :] = True
         progress.append(progress_of(info.length, info.success_index))
     if not frames or not bool(torch.cat(labels).any()) or bool(torch.cat(labels).all()):
-        raise ValueError("the reward model needs labelled episodes with successful and with other frames: label some")
+        raise OneKindError("the reward model needs labelled episodes with successful and with other frames: label some")
     return LabelledFrames(torch.cat(frames), torch.cat(labels), torch.cat(progress))
 
 
