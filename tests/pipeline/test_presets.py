@@ -12,6 +12,7 @@ import yaml
 from world4rl.presets import PRESETS_DIR, PresetError, load_preset, preset_names, preset_values
 from world4rl.settings import CONTRACT_DECIDES, NETWORKS
 from world4rl_data.contract import TaskContract
+from world4rl_sim.metaworld.names import load_contract
 from world4rl_wm.model.denoiser import Denoiser
 
 
@@ -35,6 +36,21 @@ def test_shipped_presets_load_and_fit_every_simulated_contract() -> None:
             assert denoiser.config.action_dim == task.action_dim
             assert preset.policy_config(task).image_channels == task.image_channels
             assert preset.reward_config(task).image_channels == task.image_channels
+
+
+@pytest.mark.parametrize(
+    ("name", "contract", "hits"),
+    [("tiny", "metaworld_32", 5), ("small", "metaworld_64", 8), ("base", "metaworld_64", 8)],
+)
+def test_a_dreamed_success_of_metaworld_lasts_for_three_tenths_of_a_second(name: str, contract: str, hits: int) -> None:
+    """And real episodes show one for longer: the frame that begins it and the periods after it."""
+    pytest.importorskip("metaworld")
+    from world4rl_sim.metaworld.env import MetaWorldEnvConfig
+
+    told, asked = load_contract(contract), load_preset(f"metaworld/{name}").imagination.hits
+    assert asked == hits == round(0.3 * told.control_rate_hz)
+    assert asked < 1 + MetaWorldEnvConfig().periods_after_success(told)
+    assert load_preset("metaworld/paper").imagination.hits == 1, "the paper's definition"
 
 
 @pytest.mark.parametrize(("name", "millions"), [("tiny", 6.1), ("small", 5.0), ("base", 51.0), ("paper", 325.3)])

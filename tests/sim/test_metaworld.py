@@ -219,6 +219,14 @@ def test_plus_one_opens_the_hand(reach) -> None:
 
 
 @needs_metaworld
+@pytest.mark.parametrize(("contract", "periods"), [("metaworld_32", 8), ("metaworld_32_near", 8), ("metaworld_64", 13)])
+def test_half_a_second_after_success_is_as_many_periods_as_the_contract_has_in_it(contract: str, periods: int) -> None:
+    env = make_env("reach", contract)
+    assert env._clock.periods_after_success == periods
+    env.close()
+
+
+@needs_metaworld
 def test_idle_episodes_are_truncated_and_successful_ones_end_early() -> None:
     env = make_env("handle-press")
     env.reset(seed=5)

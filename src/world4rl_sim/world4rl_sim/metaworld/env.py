@@ -38,14 +38,18 @@ class MetaWorldEnvConfig:
     `settle_steps` of Meta-World's steps pass between its reset and the first observation: right after the reset some
     pictures do not show the moved object, and the arm still swings, which would look like the first action's doing.
     Fine meshes, the arm's above all, are drawn on a grid of `mesh_cell_m` [m], which is a third of a pixel at 32x32.
-    An episode goes on for `periods_after_success`, half a second at 16 Hz: what is done stays done, and only data that
-    shows it lets a dream be asked for a success that stays.
+    An episode goes on for `after_success_s` [s] after its success: what is done stays done, and only data that shows it
+    lets a dream be asked for a success that stays.
     """
 
     supersampling: int = 2
     settle_steps: int = 20
-    periods_after_success: int = 8
+    after_success_s: float = 0.5
     mesh_cell_m: float = 0.01
+
+    def periods_after_success(self, contract: TaskContract) -> int:
+        """`after_success_s` in the contract's control periods."""
+        return round(self.after_success_s * contract.control_rate_hz)
 
 
 class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
@@ -53,8 +57,8 @@ class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
 
     The contract decides how long an action lasts (``80 Hz / control_rate_hz`` of Meta-World's steps) and how long an
     episode (`max_episode_s`). Action: float32 (4,), translation and gripper, +1 open. Reward 1.0 while the task is done
-    at the end of a control period, so that its picture shows it, else 0.0. Terminated `periods_after_success` after the
-    first success, truncated at the horizon where there is none. info: as of `TaskEnv`; "executed" is the action clipped
+    at the end of a control period, so that its picture shows it, else 0.0. Terminated `after_success_s` after the first
+    success, truncated at the horizon where there is none. info: as of `TaskEnv`; "executed" is the action clipped
     to [-1, 1].
     """
 
@@ -64,9 +68,8 @@ class MetaWorldEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
             raise ValueError(f"Meta-World has no task '{task}': choose one of {', '.join(TASKS)}")
         self.task, self.contract, self.config = name, contract, config
         self.action_repeat = _action_repeat(contract)
-        self._clock = EpisodeClock(
-            max(1, round(contract.max_episode_s * contract.control_rate_hz)), config.periods_after_success
-        )
+        horizon = max(1, round(contract.max_episode_s * contract.control_rate_hz))
+        self._clock = EpisodeClock(horizon, config.periods_after_success(contract))
         self._env = _all_seeing(environment_class(name)())
         self._env.max_path_length = 10**9  # episodes end by the contract
         plain_quality(self._env.model)
