@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "data")]
 
@@ -18,6 +19,7 @@ from dream_rig import CONTRACT
 from world4rl import graph_episodes, pipeline
 from world4rl.presets import load_preset
 from world4rl.run_folder import Run
+from world4rl_bringup.graph import graph
 from world4rl_bringup.options import GraphOptions
 
 WANTED = 4
@@ -51,6 +53,23 @@ def test_an_interrupted_stage_leaves_no_demonstration_behind(
     assert "3 episodes of an interrupted attempt are removed" in capsys.readouterr().out
     pipeline.demonstrations(run)  # killed after its store was built, before it was noted as done
     assert len(run.store("demonstrations")) == WANTED
+
+
+def test_the_operator_is_as_clumsy_as_the_settings_say(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its node reads the file after its defaults (tests/bringup)."""
+    given: list[GraphOptions] = []
+
+    def run_graph(mode: str, options: GraphOptions, *_: object) -> dict[str, Any]:
+        given.append(options)
+        return recorder()(mode, options)  # type: ignore[no-any-return]
+
+    monkeypatch.setattr(graph_episodes, "run_graph", run_graph)
+    settings = ["collect.demonstrations=1", "collect.demonstration_noise=0"]
+    pipeline.demonstrations(Run(tmp_path, "press_button", 0, "tiny", load_preset("tiny", settings)))
+    operator = next(spec for spec in graph("sim_arm", given[0]) if spec.name == "scripted_operator")
+    told = [yaml.safe_load(path.read_text())["/**/scripted_operator"] for path in operator.parameter_files]
+    noise = told[-1]["ros__parameters"]["noise"]
+    assert (noise, type(noise)) == (0.0, float), "ROS takes an integer for another type"
 
 
 def test_deployments_begin_anew_as_well(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import yaml
 from tqdm import tqdm
 
 from world4rl_bringup.domain import own_domain
@@ -65,8 +66,18 @@ def fresh_bags(run: Path, name: str) -> Path:
     return bags
 
 
-def demonstrate(task: str, episodes: int, first_seed: int, run: Path, progress: bool = True) -> dict[str, Any]:
-    """Record demonstrations of the scripted operator to ``bags/demonstrations``."""
+def demonstrate(
+    task: str, episodes: int, first_seed: int, noise: float, run: Path, progress: bool = True
+) -> dict[str, Any]:
+    """Record demonstrations of the scripted operator to ``bags/demonstrations``.
+
+    `noise` is the standard deviation that it adds to each of its actions, in action units.
+    """
+    log = run / "log" / "demonstrations"
+    log.mkdir(parents=True, exist_ok=True)
+    parameters = log / "parameters.yaml"
+    values = {"/**/scripted_operator": {"ros__parameters": {"noise": float(noise)}}}
+    parameters.write_text(yaml.safe_dump(values))
     options = GraphOptions(
         task=task,
         seed=first_seed,
@@ -75,8 +86,9 @@ def demonstrate(task: str, episodes: int, first_seed: int, run: Path, progress: 
         episodes=episodes,
         bags_dir=str(fresh_bags(run, "demonstrations")),
         results=str(run / "demonstrations.json"),
+        params_file=str(parameters),
     )
-    return run_graph("sim_arm", options, run / "log" / "demonstrations", progress)
+    return run_graph("sim_arm", options, log, progress)
 
 
 def deploy(task: str, policy: Path, episodes: int, first_seed: int, run: Path, progress: bool = True) -> dict[str, Any]:

@@ -32,8 +32,8 @@ def demonstrations(run: Run) -> None:
     from world4rl.graph_episodes import demonstrate
     from world4rl_data.build import build_store
 
-    wanted = run.preset.collect.demonstrations
-    demonstrate(run.task, wanted, run.seeds.first("demonstrate"), run.path, run.progress)
+    settings, first = run.preset.collect, run.seeds.first("demonstrate")
+    demonstrate(run.task, settings.demonstrations, first, settings.demonstration_noise, run.path, run.progress)
     store = run.path / "stores" / "demonstrations"
     report = build_store(run.path / "bags" / "demonstrations", store, run.contract, progress=False)
     if not successes(EpisodeStore.open(store)):

@@ -27,9 +27,9 @@ from world4rl_wm.training.step import WorldModelTraining
 class CollectSettings:
     """Real episodes. Noise is the standard deviation added to each action, in action units (1 = a full step).
 
-    `demonstrations` of the scripted operator are recorded over DDS; `policy_episodes` of the BC policy are dealt out
-    evenly over the noise levels `policy_noise`; `scout_episodes` are of the scout policy (BC on the
-    demonstrations and on the successes among those), with `scout_noise`; `random_episodes` explore.
+    `demonstrations` of the scripted operator, with `demonstration_noise`, are recorded over DDS; `policy_episodes` of
+    the BC policy are dealt out evenly over the noise levels `policy_noise`; `scout_episodes` are of the scout policy
+    (BC on the demonstrations and on the successes among those), with `scout_noise`; `random_episodes` explore.
     """
 
     demonstrations: int
