@@ -51,8 +51,9 @@ def measure_concordance(run: Run, episodes: int) -> dict[str, Any]:
         imagined, _ = dreamed_outcomes(policy, dream, starts, imagination)
         success, belief = dreamed_outcomes(policy, judge, starts, imagination)
         rates = {"imagined": float(imagined.float().mean()), "judged": float(success.float().mean())}
-        rates |= {"real": float(real.mean()), "ci95": wilson_interval(int(real.sum()), len(real))}
-        return Tried(iteration, real, success.numpy(), belief.numpy()), rates
+        rates |= {"real": float(real.mean())}
+        told = rates | {"ci95": wilson_interval(int(real.sum()), len(real))}
+        return Tried(iteration, real, success.numpy(), belief.numpy()), told
 
     figures, judged = [], []
     for iteration, (path, real) in tried_policies.items():
