@@ -62,7 +62,8 @@ def fresh_bags(run: Path, name: str) -> Path:
     if left:
         print(f"{bags}: {left} episodes of an interrupted attempt are removed, all are recorded anew")
     for folder in (bags, store):
-        shutil.rmtree(folder, ignore_errors=True)
+        if folder.is_dir():
+            shutil.rmtree(folder)
     return bags
 
 
