@@ -82,6 +82,15 @@ def test_what_was_learned_from_is_told_apart(work: Path) -> None:
     assert all(g["seen_in_training"] is None for g in groups)
 
 
+def test_outcomes_are_of_whole_episodes_whatever_the_horizons(work: Path) -> None:
+    """A success that comes later than the largest of --horizons is a success."""
+    assert run(work, "short", "--reward", str(work / "reward"), "--horizons", "1") == 0
+    policy = json.loads((work / "short" / "measures.json").read_text())["groups"][0]
+    assert [yes + no for _, yes, no in policy["outcomes"]["rows"]] == [2, 2], "two succeed at their second step"
+    assert policy["outcomes"]["horizon"] == len(policy["outcomes"]["by_horizon"]["j"]) == 3
+    assert len(policy["open_loop"]["psnr"]["ours"]) == 1
+
+
 def test_without_a_reward_model_outcomes_are_said_to_be_missing(work: Path) -> None:
     assert run(work, "unjudged", "--horizons", "1") == 0
     values = json.loads((work / "unjudged" / "measures.json").read_text())

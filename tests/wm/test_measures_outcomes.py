@@ -10,9 +10,8 @@ from measured_models import WorldOf, world_episode
 from small_models import small_contract
 from torch import Tensor
 
-from world4rl_wm.measures.dreams import Starts, dream_batches
-from world4rl_wm.measures.outcomes import SuccessSteps, by_horizon, confusion, success_step
-from world4rl_wm.measures.replay import longest_streak, replay, verdicts
+from world4rl_wm.measures.outcomes import by_horizon, confusion, outcome_steps
+from world4rl_wm.measures.replay import replay, verdicts
 
 CONTRACT = small_contract()
 
@@ -32,27 +31,21 @@ class Bright(torch.nn.Module):
         return (frames[:, 0, 0, 0] > self.level).float()
 
 
-def test_success_begins_with_the_first_streak_that_is_long_enough() -> None:
-    hit = torch.tensor([[0, 1, 0, 1, 1], [1, 1, 1, 1, 1], [1, 0, 1, 0, 1], [0, 0, 0, 0, 0]]).bool()
-    assert success_step(hit, 2).tolist() == [3, 0, -1, -1]
-    assert success_step(hit, 1).tolist() == [1, 0, 0, -1]
-    assert success_step(hit, 6).tolist() == [-1] * 4
-    many = torch.rand(200, 9, generator=torch.Generator().manual_seed(0)) > 0.5
-    for hits in (1, 2, 3):
-        assert torch.equal(success_step(many, hits) >= 0, longest_streak(many) >= hits)
-
-
 def test_outcomes_are_those_of_the_replay_check(tmp_path: Path) -> None:
-    actions = [[0.5, 0.5, 0.5, 0.0], [0.5, -0.5, 0.5], [-0.5, -0.5, -0.5, -0.5], [0.0, 0.5, 0.5]]
-    store = made_store(tmp_path / "store", CONTRACT, [world_episode(CONTRACT, i, a) for i, a in enumerate(actions)])
-    model, judge = WorldOf(CONTRACT), Bright()
-    rows = list(range(len(actions)))
+    """Of whole episodes, however many are dreamed at a time."""
+    actions = [[0.5, 0.5, 0.5, 0.0], [0.5, -0.5, 0.5, -0.5], [-0.5, -0.5, -0.5, -0.5], [0.0, 0.5, 0.5], [0.5, 0.5]]
+    index = [2, None, None, None, 1]
+    episodes = [world_episode(CONTRACT, i, a, s) for i, (a, s) in enumerate(zip(actions, index))]
+    store = made_store(tmp_path / "store", CONTRACT, episodes)
+    model, judge, rows = WorldOf(CONTRACT), Bright(), list(range(len(actions)))
     _, expected = verdicts(replay(model, store, rows), judge, hits=2)
-    starts, found = Starts.of(store, rows, 4, every=2), SuccessSteps(judge, 2, len(rows))
-    for batch in dream_batches(model, starts, horizon=50, batch=2):
-        found.update(starts, batch)
-    assert torch.equal(found.steps >= 0, expected)
-    assert found.steps.tolist() == [2, -1, -1, -1]  # bright from frame 2 on; once; never; only in the last frame
+    for batch in (2, 64):
+        real, dreamed = outcome_steps(model, judge, store, rows, hits=2, batch=batch)
+        assert real.tolist() == [2, -1, -1, -1, 1]
+        assert torch.equal(dreamed >= 0, expected)
+        # bright from frame 2 on; never two in a row; never; a failure's last frame, which counts; a success's, which
+        # does not
+        assert dreamed.tolist() == [2, -1, -1, 3, -1]
 
 
 def test_confusion_counts_every_episode_once() -> None:

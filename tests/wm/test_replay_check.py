@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from scipy.stats import binomtest
 from torch import Tensor
 
-from world4rl_wm.measures.replay import Replay, labelled_dreams, longest_streak, verdicts
+from world4rl_wm.measures.replay import Replay, labelled_dreams, streaks, success_steps, verdicts
 from world4rl_wm.measures.replay_check import ReplayCheck, judge
 
 
@@ -114,9 +114,10 @@ def test_what_was_never_seen_counts_against_the_dream() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.lists(st.booleans(), min_size=6, max_size=6), min_size=1, max_size=5))
-def test_longest_streak(rows: list[list[bool]]) -> None:
-    expected = [max([len(list(run)) for hit, run in groupby(row) if hit], default=0) for row in rows]
-    assert longest_streak(torch.tensor(rows)).tolist() == expected
+def test_streaks(rows: list[list[bool]]) -> None:
+    runs = [[(hit, len(list(run))) for hit, run in groupby(row)] for row in rows]
+    expected = [[n + 1 if hit else 0 for hit, length in row for n in range(length)] for row in runs]
+    assert streaks(torch.tensor(rows)).tolist() == expected
 
 
 def numbered_replay(success_index: list[int], lengths: list[int]) -> Replay:
@@ -173,6 +174,16 @@ def test_what_a_failures_dream_shows_at_its_end_counts_against_it() -> None:
     """The policy's own dreams go on from there until the success has lasted; of a success the recording goes on."""
     dreamed, reads = numbered_replay([-1, -1, 4], [4, 3, 4]), Reads(4, 12, 24)
     assert verdicts(dreamed, reads, hits=2)[1].tolist() == [True, False, False]
+    dreamed = numbered_replay([-1, -1], [4, 5])
+    found = success_steps(dreamed, Reads(3, 4, 11, 12, 15), hits=3)[1]
+    assert found.tolist() == [3, 5], "where the streak begins that is still running at the end"
+
+
+def test_a_success_begins_with_the_first_streak_that_is_long_enough() -> None:
+    dreamed, reads = numbered_replay([1] * 4, [5] * 4), Reads(2, 4, 5, 11, 12, 13, 14, 15, 21, 23, 25)
+    assert success_steps(dreamed, reads, hits=2)[1].tolist() == [4, 1, -1, -1]
+    assert success_steps(dreamed, reads, hits=1)[1].tolist() == [2, 1, 1, -1]
+    assert success_steps(dreamed, reads, hits=7)[1].tolist() == [-1] * 4
 
 
 def test_a_dreamed_success_begins_within_the_horizon() -> None:

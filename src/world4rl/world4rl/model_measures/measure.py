@@ -6,8 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import torch
-
 from world4rl.commands.common import CommandError
 from world4rl.model_measures.films import write_films
 from world4rl.model_measures.fresh import fresh_pairs, simulated_task
@@ -21,7 +19,7 @@ from world4rl_wm.measures.dreams import Observer
 from world4rl_wm.measures.frame_errors import MEASURES, FrameMeasure
 from world4rl_wm.measures.group import Comparison, DreamSettings, measure_group
 from world4rl_wm.measures.intervals import Estimate
-from world4rl_wm.measures.outcomes import SuccessSteps, by_horizon, confusion
+from world4rl_wm.measures.outcomes import by_horizon, confusion, outcome_steps
 from world4rl_wm.measures.perceptual import load_i3d, load_inception, load_lpips
 from world4rl_wm.measures.set_distances import SetDistance, clips, pictures
 from world4rl_wm.measures.weights import NotComputed
@@ -117,8 +115,7 @@ def _group(
 ) -> dict[str, Any]:
     dreams = DreamSettings(max(settings.horizons), settings.every, settings.batch, inputs.seed)
     distances = {name: make() for name, make in perception.distances.items()}
-    outcomes = None if judge is None else SuccessSteps(judge, inputs.hits, len(group.episodes))
-    observers: list[Observer] = [*distances.values(), *([] if outcomes is None else [outcomes])]
+    observers: list[Observer] = list(distances.values())
     if settings.progress:
         print(f"{group.name}: {len(group.episodes)} episodes")
     found = measure_group(model, group.store, group.episodes, dreams, perception.lpips, observers, settings.progress)
@@ -136,7 +133,7 @@ def _group(
         "open_loop": _comparisons(found.open_loop),
         "following": _comparisons(found.following),
         "distances": {name: _distance(distance) for name, distance in distances.items()},
-        "outcomes": _outcomes(group, outcomes, min(found.longest, dreams.horizon)),
+        "outcomes": _outcomes(model, judge, group, inputs, settings.batch),
         "films": films,
     }
 
@@ -153,18 +150,18 @@ def _distance(distance: SetDistance) -> dict[str, Any]:
     return {"dream": model, "copy": copy, "samples": distance.model.dreamed}
 
 
-def _outcomes(group: Group, found: SuccessSteps | None, horizon: int) -> dict[str, Any]:
-    if found is None:
+def _outcomes(model: WorldModel, judge: RewardModel | None, group: Group, inputs: Inputs, batch: int) -> dict[str, Any]:
+    if judge is None:
         return {"not_measured": "no reward model: give --reward, or train one with `world4rl train reward`"}
-    infos = [group.store.infos[row] for row in group.episodes]
-    labelled = torch.tensor([info.outcome in (Outcome.SUCCESS, Outcome.FAILURE) for info in infos])
-    if not labelled.any():
+    infos = group.store.infos
+    labelled = [row for row in group.episodes if infos[row].outcome in (Outcome.SUCCESS, Outcome.FAILURE)]
+    if not labelled:
         return {"not_measured": "no episode is labelled as success or failure: label some"}
-    real = torch.tensor([-1 if info.success_index is None else info.success_index for info in infos])[labelled]
-    dreamed = found.steps[labelled]
-    table = confusion((real >= 0) & (real <= horizon), dreamed >= 0)
+    horizon = max(infos[row].length for row in labelled)
+    real, dreamed = outcome_steps(model, judge, group.store, labelled, inputs.hits, inputs.seed, batch)
+    table = confusion(real >= 0, dreamed >= 0)
     return {
-        "episodes": int(labelled.sum()),
+        "episodes": len(labelled),
         "horizon": horizon,
         "rows": table.rows,
         "honest_success": asdict(table.honest_success),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,9 +10,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from world4rl_wm.measures.dreams import DreamBatch, Starts
+from world4rl_data.store import EpisodeStore
 from world4rl_wm.measures.intervals import Estimate, Rate, rate, resample
-from world4rl_wm.model.frames import to_float
+from world4rl_wm.measures.replay import replay, success_steps
+from world4rl_wm.model.world_model import WorldModel
 from world4rl_wm.reward.model import RewardModel
 
 
@@ -39,35 +41,25 @@ def confusion(real: Tensor, dreamed: Tensor) -> Confusion:
     return Confusion(rate(true_positive, int(real.sum())), rate(true_negative, int((~real).sum())))
 
 
-def success_step(hit: Tensor, hits: int) -> Tensor:
-    """Column at which the first `hits` hits in a row begin in bool ``(E, T)``, ``(E,)``; -1 where there are none."""
-    if hit.shape[1] < hits:
-        return torch.full((len(hit),), -1)
-    streak = hit.unfold(1, hits, 1).all(-1)
-    return streak.long().argmax(1).where(streak.any(1), -1)
+def outcome_steps(
+    model: WorldModel,
+    judge: RewardModel,
+    store: EpisodeStore,
+    episodes: Sequence[int],
+    hits: int,
+    seed: int = 0,
+    batch: int = 64,
+) -> tuple[Tensor, Tensor]:
+    """Steps at which labelled episodes succeeded in reality and in their dreams, int64 ``(E,)``; -1: they did not.
 
-
-class SuccessSteps:
-    """Reads in the dreams of whole episodes when they succeed.
-
-    `steps` int64 ``(E,)``: where `hits` frames in a row above the reward model's threshold begin, as in
-    `ImaginationEnv`; -1 where there are none.
+    Every episode is dreamed from its first frame to its last and read as in the replay check, `batch` at a time.
     """
-
-    def __init__(self, judge: RewardModel, hits: int, episodes: int):
-        self.judge, self.hits = judge, hits
-        self.steps = torch.full((episodes,), -1)
-
-    def update(self, starts: Starts, batch: DreamBatch) -> None:
-        """Judge the dreams that begin with an episode's first frame."""
-        whole = starts.step[batch.starts] == 0
-        if not whole.any():
-            return
-        device = next(self.judge.parameters()).device
-        frames = to_float(batch.dreamed[whole].flatten(0, 1).to(device))
-        probability = self.judge.probability(frames).cpu().reshape(int(whole.sum()), -1)
-        first = success_step((probability > self.judge.threshold) & batch.inside[whole], self.hits)
-        self.steps[starts.episode[batch.starts[whole]]] = torch.where(first < 0, -1, first + 1)
+    real, dreamed = [], []
+    for first in range(0, len(episodes), batch):
+        again = replay(model, store, episodes[first : first + batch], seed + first, batch)
+        real.append(again.success_index)
+        dreamed.append(success_steps(again, judge, hits)[1])
+    return torch.cat(real), torch.cat(dreamed)
 
 
 def by_horizon(real_step: Tensor, dreamed_step: Tensor, horizon: int) -> dict[str, list[Estimate | None]]:

@@ -91,20 +91,20 @@ def real_and_dreamed(
     return frames if world_model is None else frames + labelled_dreams(replay(world_model, store, episodes, seed))
 
 
-def longest_streak(hits: Tensor) -> Tensor:
-    """Longest run of True along the last axis of ``(E, T)``."""
-    best = streak = torch.zeros(len(hits), dtype=torch.long)
+def streaks(hits: Tensor) -> Tensor:
+    """How many True in a row end at each place of ``(E, T)``."""
+    found = [torch.zeros(len(hits), dtype=torch.long)]
     for column in hits.T:
-        streak = torch.where(column, streak + 1, torch.zeros_like(streak))
-        best = torch.maximum(best, streak)
-    return best
+        found.append(torch.where(column, found[-1] + 1, 0))
+    return torch.stack(found[1:], 1)
 
 
 @torch.no_grad()
-def verdicts(
+def success_steps(
     dreamed: Replay, reward_model: RewardModel, hits: int, horizon: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Success probability of each frame ``(E, T + 1)``, 0 at the real first one; the dream's outcome, bool ``(E,)``.
+    """Success probability of each frame ``(E, T + 1)``, 0 at the real first one; the step at which the dream's success
+    begins, int64 ``(E,)``, -1 where it has none.
 
     A dream succeeds as in `ImaginationEnv`: `hits` frames in a row above the reward model's threshold, the first of
     them after at most `horizon` steps. There a dream goes on until its success has lasted; a failure was recorded no
@@ -113,7 +113,17 @@ def verdicts(
     """
     columns = [reward_model.probability(to_float(f.to(reward_model.device))).cpu() for f in dreamed.frames.unbind(1)]
     probability = torch.stack([torch.zeros_like(columns[0]), *columns[1:]], 1)
-    hit = (probability > reward_model.threshold) & dreamed.inside
-    begun = hit if horizon is None else hit[:, : horizon + hits]
-    at_the_end = hit[torch.arange(len(hit)), dreamed.lengths]
-    return probability, (longest_streak(begun) >= hits) | (at_the_end & ~dreamed.real_success)
+    streak = streaks((probability > reward_model.threshold) & dreamed.inside)
+    lasting = (streak if horizon is None else streak[:, : horizon + hits]) >= hits
+    first = (lasting.long().argmax(1) - hits + 1).where(lasting.any(1), -1)
+    running = streak[torch.arange(len(streak)), dreamed.lengths]
+    at_the_end = (running > 0) & ~dreamed.real_success & (first < 0)
+    return probability, torch.where(at_the_end, dreamed.lengths - running + 1, first)
+
+
+def verdicts(
+    dreamed: Replay, reward_model: RewardModel, hits: int, horizon: int | None = None
+) -> tuple[Tensor, Tensor]:
+    """As `success_steps`, with the dream's outcome, bool ``(E,)``, instead of a step."""
+    probability, step = success_steps(dreamed, reward_model, hits, horizon)
+    return probability, step >= 0
