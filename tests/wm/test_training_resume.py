@@ -16,7 +16,7 @@ from world4rl_data.store import EpisodeStore
 from world4rl_wm.training import state as training_state
 from world4rl_wm.training.draws import Draws
 from world4rl_wm.training.state import TrainingState
-from world4rl_wm.training.step import WorldModelTraining, learning_rate_factor
+from world4rl_wm.training.step import TrainingStep, WorldModelTraining, learning_rate_factor
 from world4rl_wm.training.train_state_model import StateTraining
 from world4rl_wm.training.train_world_model import train_world_model
 
@@ -82,6 +82,27 @@ def test_interrupted_training_ends_with_the_same_weights(
     assert resumed.keys() == straight.keys()
     different = [name for name, weight in straight.items() if not torch.equal(weight, resumed[name])]
     assert not different
+
+
+def test_the_state_model_is_finished_before_the_first_step(
+    store: EpisodeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its last gradients are not the world model's; an interruption between the two trainings changes nothing."""
+    straight = train(store, tmp_path / "straight")
+    work = tmp_path / "straight.training"
+    trained, kept = (load_file(folder / "state.safetensors") for folder in (work / "state_model", work))
+    finished = {key: value for key, value in trained.items() if key.startswith("model.")}
+    assert finished and all(torch.equal(v, kept[f"model.state_{key}"]) for key, v in finished.items())
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingStep, "take", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            train(store, tmp_path / "resumed")
+    resumed = train(store, tmp_path / "resumed")
+    assert all(torch.equal(weight, resumed[name]) for name, weight in straight.items())
 
 
 def test_other_settings_begin_anew(store: EpisodeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

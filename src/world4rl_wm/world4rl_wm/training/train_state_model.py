@@ -81,6 +81,7 @@ def train_state_model(
     if monitor is not None:
         monitor.close()
     model.requires_grad_(False)
+    model.zero_grad()  # else the next optimizer would take the last gradients for its own
 
 
 def _fit(model: StateModel, windows: FrameWindows) -> None:
