@@ -26,13 +26,13 @@ STEPS, BATCH = 6, 4
 STATE = StateTraining(steps=3, batch_size=8)
 
 
-def train(store: Path, out: Path, accumulation: int = 1, batch_size: int = BATCH) -> Path:
+def train(store: Path, out: Path, accumulation: int = 1, batch_size: int = BATCH, composed: bool = False) -> Path:
     """Also the child processes' program, see below."""
     opened = EpisodeStore.open(store)
     config = WorldModelTraining(
         STEPS, batch_size, warm_up=2, rollout_share=0.5, rollout_steps=2, accumulation=accumulation, state=STATE
     )
-    model = world_model(opened.contract).config
+    model = world_model(opened.contract, composed=composed).config
     return train_world_model(opened, [0, 1], model, out, config, seed=3, progress=False)
 
 
@@ -47,9 +47,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="module", params=[False, True], ids=["painted", "composed"])
+def composed(request: pytest.FixtureRequest) -> bool:
+    """Whether frames are composed: what is shown of the beginning is drawn as well."""
+    return bool(request.param)
+
+
 @pytest.fixture(scope="module")
-def alone(store: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
-    return weights(train(store, tmp_path_factory.mktemp("alone") / "wm"))
+def alone(store: Path, composed: bool, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Tensor]:
+    return weights(train(store, tmp_path_factory.mktemp("alone") / "wm", composed=composed))
 
 
 def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
@@ -65,8 +71,10 @@ def assert_close(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
             assert float((found[name] - value).abs().mean()) < most, name
 
 
-def test_a_batch_in_two_pieces_is_the_same_step(store: Path, alone: dict[str, Tensor], tmp_path: Path) -> None:
-    assert_close(weights(train(store, tmp_path / "wm", accumulation=2)), alone)
+def test_a_batch_in_two_pieces_is_the_same_step(
+    store: Path, composed: bool, alone: dict[str, Tensor], tmp_path: Path
+) -> None:
+    assert_close(weights(train(store, tmp_path / "wm", accumulation=2, composed=composed)), alone)
 
 
 LAUNCHERS = {
@@ -79,7 +87,9 @@ LAUNCHERS = {
 
 
 @pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_two_processes_train_as_one(store: Path, alone: dict[str, Tensor], tmp_path: Path, launcher: str) -> None:
+def test_two_processes_train_as_one(
+    store: Path, composed: bool, alone: dict[str, Tensor], tmp_path: Path, launcher: str
+) -> None:
     """Over gloo on the CPU, as `torchrun --nproc-per-node 2` or `accelerate launch --multi_gpu` starts them."""
     folder = Path(__file__).parent
     paths = [str(folder), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
@@ -88,7 +98,7 @@ def test_two_processes_train_as_one(store: Path, alone: dict[str, Tensor], tmp_p
         "OMP_NUM_THREADS": "1",
         "PYTHONPATH": os.pathsep.join(paths),
     }
-    program = [str(Path(__file__)), str(store), str(tmp_path / "wm")]
+    program = [str(Path(__file__)), str(store), str(tmp_path / "wm"), *(["composed"] if composed else [])]
     words = [sys.executable, "-m", *LAUNCHERS[launcher], *program]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -118,6 +128,6 @@ def test_steps_and_seeds_draw_differently() -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    train(Path(sys.argv[1]), Path(sys.argv[2]))
+    train(Path(sys.argv[1]), Path(sys.argv[2]), composed="composed" in sys.argv)
     state = process_state()
     print(f"process {state.process_index} of {state.num_processes}", flush=True)

@@ -78,7 +78,7 @@ def earlier(began: Tensor, current: Tensor, draws: Draws) -> Tensor:
 
     For dreams begin where episodes do, and anywhere in them.
     """
-    half, where = draws.uniform(2, len(began)).cpu().unbind()
+    half, where = draws.uniform(len(began), 2).cpu().unbind(1)
     return began + torch.where(half < 0.5, 0.0, where * (current - began + 1)).long()
 
 
