@@ -76,9 +76,10 @@ def _read(
     from world4rl_wm.model.world_model import WorldModel
     from world4rl_wm.reward.data import RewardData, set_aside
     from world4rl_wm.reward.train_reward import train_and_save
+    from world4rl_wm.training.devices import process_device
 
     preset, held_out = run.preset, held_out_frames(run)
-    model = WorldModel.load(run.checkpoint(f"world_model_{name}"))
+    model = WorldModel.load(run.checkpoint(f"world_model_{name}"), process_device())
     learned, calibrating = set_aside(list(range(len(store))), preset.reward.calibration.episodes, seed)
     data = RewardData(
         real_and_dreamed(store, learned, model, seed),

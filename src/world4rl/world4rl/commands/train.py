@@ -76,12 +76,13 @@ def reward(
     from world4rl_wm.model.world_model import WorldModel
     from world4rl_wm.reward.data import RewardData, labelled_frames, set_aside
     from world4rl_wm.reward.train_reward import train_and_save
+    from world4rl_wm.training.devices import process_device
 
     values, data = _load(store, preset, settings)
     record = _record(out, "train reward", values.reward, data, seed, world_model=str(world_model))
     if _done(record, out):
         return
-    model = None if world_model is None else WorldModel.load(world_model, contract=data.contract)
+    model = None if world_model is None else WorldModel.load(world_model, process_device(), data.contract)
     labelled = data.select(outcome=(Outcome.SUCCESS, Outcome.FAILURE))
     rest, held_out = set_aside(labelled, 1 / HELD_OUT, seed)
     learned, calibrating = set_aside(rest, values.reward.calibration.episodes, seed)

@@ -1,0 +1,58 @@
+"""`world4rl train`: where it computes, what it takes for done, and what it says of what does not fit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from made_episodes import made_episode, made_store
+from small_models import small_contract, world_model
+
+from world4rl.cli import main
+from world4rl.dreamers import train_reader
+from world4rl.presets import load_preset
+from world4rl_data.store import EpisodeStore
+from world4rl_wm.model.world_model import WorldModel
+
+CONTRACT = small_contract()
+SHORT = ("reward.training.steps=3", "reward.network.backbone=small", "reward.network.width=8")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> EpisodeStore:
+    """Twelve episodes, every other one a success."""
+    episodes = [made_episode(CONTRACT, number % 4, 4, 2 if number % 2 else None) for number in range(12)]
+    for number, episode in enumerate(episodes):
+        episode.episode_id = f"made-{number}"
+    return made_store(tmp_path / "store", CONTRACT, episodes)
+
+
+def train(store: EpisodeStore, what: str, out: Path, *more: str) -> int:
+    return main(["train", what, "--store", str(store.path), "--out", str(out), *more])
+
+
+class Loaded(Exception):
+    """Ends a command at the first world model that it loads."""
+
+
+def test_dreams_to_learn_from_are_made_where_training_computes(
+    store: EpisodeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU where there is one: for the command, and in a run of the loop."""
+
+    def load(path: Path, device: Any = "cpu", contract: object = None) -> WorldModel:
+        raise Loaded(str(device))
+
+    world_model(CONTRACT).save(tmp_path / "wm")
+    monkeypatch.setattr("world4rl_wm.training.devices.process_device", lambda: torch.device("cuda", 3))
+    monkeypatch.setattr(WorldModel, "load", load)
+    with pytest.raises(Loaded, match="cuda:3"):
+        train(store, "reward", tmp_path / "reward", "--world-model", str(tmp_path / "wm"), "--set", *SHORT)
+    run: Any = SimpleNamespace(store=lambda name: store, path=tmp_path, preset=load_preset("tiny"))
+    run.checkpoint = lambda name: tmp_path / name
+    monkeypatch.setattr("world4rl.dreamers.training_store", lambda *_: store)
+    with pytest.raises(Loaded, match="cuda:3"):
+        train_reader(run, "a", 1)
