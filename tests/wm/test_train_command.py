@@ -20,6 +20,14 @@ from world4rl_wm.model.world_model import WorldModel
 CONTRACT = small_contract()
 SHORT = ("reward.training.steps=3", "reward.network.backbone=small", "reward.network.width=8")
 
+TINY = (
+    "world_model.denoiser.widths=[8,8]",
+    "world_model.denoiser.stem=2",
+    "world_model.training.steps=2",
+    "world_model.training.batch_size=4",
+)
+TINY += ("world_model.training.state.steps=3", "world_model.training.rollout_steps=1")
+
 
 @pytest.fixture
 def store(tmp_path: Path) -> EpisodeStore:
@@ -56,3 +64,23 @@ def test_dreams_to_learn_from_are_made_where_training_computes(
     monkeypatch.setattr("world4rl.dreamers.training_store", lambda *_: store)
     with pytest.raises(Loaded, match="cuda:3"):
         train_reader(run, "a", 1)
+
+
+def test_a_world_model_trained_anew_is_another(
+    store: EpisodeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What has learned from the one before is neither done nor gone on with."""
+    model, settings = world_model(CONTRACT), [*SHORT, *TINY]
+    dreams = ("--world-model", str(tmp_path / "wm"), "--set", *settings)
+    further = ("--start-from", str(tmp_path / "wm"), "--set", *settings)
+    model.save(tmp_path / "wm")
+    assert train(store, "reward", tmp_path / "reward", *dreams) == 0
+    assert train(store, "world-model", tmp_path / "wm_2", *further) == 0
+    assert train(store, "reward", tmp_path / "reward", *dreams) == 0
+    assert "there already" in capsys.readouterr().out
+    next(model.parameters()).data.add_(1.0)
+    model.save(tmp_path / "wm")
+    assert train(store, "reward", tmp_path / "reward", *dreams) == 2
+    assert "settings.world_model" in capsys.readouterr().err
+    assert train(store, "world-model", tmp_path / "wm_2", *further) == 2
+    assert "settings.start_from" in capsys.readouterr().err

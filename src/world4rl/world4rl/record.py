@@ -111,3 +111,8 @@ def checkpoint_digest(path: Path) -> str:
     if not (path / WEIGHTS).is_file():
         raise CommandError(f"{path} is no checkpoint: give the folder that `world4rl train` wrote")
     return weights_digest(path)
+
+
+def identified(path: Path | None) -> str:
+    """A checkpoint by its place and its weights, for a record: what is trained anew there is something else."""
+    return str(path) if path is None else f"{path} {checkpoint_digest(path)}"

@@ -53,7 +53,7 @@ def refine(
     from dataclasses import asdict
 
     from world4rl.presets import load_preset
-    from world4rl.record import Record, checkpoint_digest
+    from world4rl.record import Record, identified
     from world4rl.refine import save_refinement, with_horizon
     from world4rl_data.store import EpisodeStore
 
@@ -65,7 +65,7 @@ def refine(
     config = with_horizon(values.refine_config(), real)
     names = {"policy": policy, "world_model": world_model, "reward": reward}
     names |= {"judge_world_model": judge_world_model, "judge_reward": judge_reward}
-    asked: dict[str, Any] = {name: f"{path} {checkpoint_digest(path)}" for name, path in names.items()}
+    asked: dict[str, Any] = {name: identified(path) for name, path in names.items()}
     asked |= {"store": real.content_hash, "check": fresh.content_hash, "config": asdict(config)}
     work = out.with_name(out.name + ".training")
     record = Record(work, "refine", asked | {"limits": asdict(values.replay_check.limits)}, seed)

@@ -36,6 +36,7 @@ def world_model(
         start_from: World-model checkpoint to start from; None starts from random weights.
         dry_run: Take a few steps, write nothing, and print parameters, computation, memory and the expected time.
     """
+    from world4rl.record import identified
     from world4rl_wm.training.train_world_model import train_world_model
 
     values, data = _load(store, preset, settings)
@@ -45,7 +46,7 @@ def world_model(
         config = values.world_model_config(data.contract)
         print(training_cost(data, range(len(data)), config, values.world_model.training))
         return
-    record = _record(out, "train world-model", values.world_model, data, seed, start_from=str(start_from))
+    record = _record(out, "train world-model", values.world_model, data, seed, start_from=identified(start_from))
     if not _done(record, out):
         config, training = values.world_model_config(data.contract), values.world_model.training
         train_world_model(data, range(len(data)), config, out, training, seed, start_from=start_from)
@@ -71,6 +72,7 @@ def reward(
         out: Checkpoint folder to write; settings, state, metrics and pictures go to OUT.training.
         world_model: World-model checkpoint whose dreams it shall read; None learns from real frames alone.
     """
+    from world4rl.record import identified
     from world4rl_data.episode import Outcome
     from world4rl_wm.measures.replay import labelled_dreams, real_and_dreamed, replay
     from world4rl_wm.model.world_model import WorldModel
@@ -79,7 +81,7 @@ def reward(
     from world4rl_wm.training.devices import process_device
 
     values, data = _load(store, preset, settings)
-    record = _record(out, "train reward", values.reward, data, seed, world_model=str(world_model))
+    record = _record(out, "train reward", values.reward, data, seed, world_model=identified(world_model))
     if _done(record, out):
         return
     model = None if world_model is None else WorldModel.load(world_model, process_device(), data.contract)

@@ -12,6 +12,7 @@ import torch
 from tqdm import tqdm
 
 from world4rl_data.store import EpisodeStore
+from world4rl_wm.checkpoint_identity import weights_digest
 from world4rl_wm.model.frames import FrameWindows
 from world4rl_wm.model.world_model import WorldModel, WorldModelConfig
 from world4rl_wm.training.film import TrainingFilm
@@ -56,7 +57,8 @@ def train_world_model(
     state = TrainingState(model, training.optimizer)
     work = out.with_name(out.name + ".training")
     work.mkdir(parents=True, exist_ok=True)
-    identity = [asdict(config), model_config.to_dict(), seed, list(episodes), store.content_hash, str(start_from)]
+    begun = str(start_from) if start_from is None else f"{start_from} {weights_digest(start_from)}"
+    identity = [asdict(config), model_config.to_dict(), seed, list(episodes), store.content_hash, begun]
     fingerprint = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
     resumed = state.restore(work / STATE, fingerprint)
     if model.state_model is not None:
