@@ -114,6 +114,8 @@ def test_user_errors_name_the_mend(work: Path, tmp_path: Path, capsys: pytest.Ca
         (model, "--reward", model): "holds a world_model checkpoint, but a reward_model is needed",
         (model, "--horizons", "0"): "--horizons must be 1 or more",
         (model, "--every", "0"): "must be at least 1",
+        (model, "--device", "gpu"): "no device 'gpu' on this machine: use auto",
+        (model, "--device", "cuda:99"): "no device 'cuda:99' on this machine",
     }
     for words, message in cases.items():
         assert main(["evaluate", "world-model", *words, "--out", str(tmp_path / "out")]) == 2

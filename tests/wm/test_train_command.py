@@ -14,8 +14,10 @@ from small_models import small_contract, world_model
 from world4rl.cli import main
 from world4rl.dreamers import train_reader
 from world4rl.presets import load_preset
+from world4rl_data.contract import ContractError, TaskContract
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.model.world_model import WorldModel
+from world4rl_wm.training.devices import process_device
 
 CONTRACT = small_contract()
 SHORT = ("reward.training.steps=3", "reward.network.backbone=small", "reward.network.width=8")
@@ -84,3 +86,44 @@ def test_a_world_model_trained_anew_is_another(
     assert "settings.world_model" in capsys.readouterr().err
     assert train(store, "world-model", tmp_path / "wm_2", *further) == 2
     assert "settings.start_from" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["gpu", "cuda:99"])
+def test_a_device_that_is_not_there_is_named(name: str) -> None:
+    with pytest.raises(ValueError, match=f"no device '{name}' on this machine: use auto"):
+        process_device(name)
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("world_model.denoiser.widths=[100,100]", "a unet's widths are multiples of its 8 groups, got [100, 100]"),
+        ("world_model.denoiser.widths=[8,8,8,8]", "takes frames of a multiple of 32 pixels, not 16"),
+    ],
+)
+def test_a_network_that_cannot_be_is_refused_in_one_line(
+    store: EpisodeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str, said: str
+) -> None:
+    assert train(store, "world-model", tmp_path / "wm", "--set", setting) == 2
+    error = capsys.readouterr().err
+    assert said in error and error.count("\n") == 1
+
+
+def test_starting_from_another_network_names_what_differs(
+    store: EpisodeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world_model(CONTRACT).save(tmp_path / "start")
+    assert train(store, "world-model", tmp_path / "wm", "--start-from", str(tmp_path / "start")) == 2
+    error = capsys.readouterr().err
+    assert "stem: 2 there, 4 asked; widths: (8, 8) there, (128, 128) asked" in error and error.count("\n") == 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(84, 84), (64, 48), (32, 32)])
+def test_frames_that_the_networks_cannot_take_name_their_stream(height: int, width: int) -> None:
+    """Not a multiple of 8; not square; not of the first one's size."""
+    values = CONTRACT.to_dict()
+    values["images"][1] |= {"height": height, "width": width}
+    contract = TaskContract.from_dict(values)
+    for config in (load_preset("tiny").world_model_config, load_preset("tiny").policy_config):
+        with pytest.raises(ContractError, match=f"image stream 'wrist' has {width} x {height} pixels"):
+            config(contract)

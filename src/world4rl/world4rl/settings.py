@@ -7,7 +7,7 @@ from typing import Any
 
 from world4rl.checkpoint_choice import Selection
 from world4rl.refine import Caution, RefineConfig
-from world4rl_data.contract import TaskContract
+from world4rl_data.contract import ContractError, TaskContract
 from world4rl_policy.actor_critic import PolicyConfig
 from world4rl_policy.bc import BcTraining
 from world4rl_policy.ppo_config import PpoConfig
@@ -151,10 +151,17 @@ NETWORKS: dict[str, type] = {
 }
 """Mappings in a preset that are these dataclasses without the fields of `CONTRACT_DECIDES`."""
 
+FRAME_UNIT = 8
+"""Pixels of a frame that become one cell in the networks of policy and state model."""
+
 
 def _sizes(contract: TaskContract) -> dict[str, Any]:
-    return {
-        "image_channels": contract.image_channels,
-        "image_size": contract.images[0].height,
-        "action_dim": contract.action_dim,
-    }
+    """What the contract decides; ContractError where the networks cannot take its frames."""
+    size = contract.images[0].height
+    for stream in contract.images:
+        if (stream.height, stream.width) != (size, size) or size % FRAME_UNIT:
+            raise ContractError(
+                f"contract '{contract.name}': image stream '{stream.name}' has {stream.width} x {stream.height} "
+                f"pixels; the networks take squares of one size, a multiple of {FRAME_UNIT}: change its size"
+            )
+    return {"image_channels": contract.image_channels, "image_size": size, "action_dim": contract.action_dim}

@@ -13,7 +13,7 @@ from world4rl_policy.surprise import surprise
 from world4rl_policy.trust_limit import TrustLimit
 from world4rl_policy.trust_monitor import TrustMonitor
 from world4rl_policy.woken_thread import WokenThread
-from world4rl_wm.imagination.loaded_models import resolve_device
+from world4rl_wm.devices import resolve_device
 from world4rl_wm.model.frames import Window
 from world4rl_wm.model.world_model import WorldModel
 

@@ -34,8 +34,9 @@ class ImaginationNode(Node):
         super().__init__("imagination")
         self._limits = parameters = read_parameters(self)
         # torch and diffusers take seconds to import: the node is on the graph before, its services come after
+        from world4rl_wm.devices import resolve_device
         from world4rl_wm.imagination.imagined_path import PathColours
-        from world4rl_wm.imagination.loaded_models import LoadedModels, resolve_device
+        from world4rl_wm.imagination.loaded_models import LoadedModels
         from world4rl_wm.imagination.service import ImaginationService
         from world4rl_wm.ros.answer_messages import Answers
         from world4rl_wm.ros.dream_topics_node import DreamTopics

@@ -93,7 +93,7 @@ class DreamModels:
     def load(cls, folders: DreamFolders, reward: Path, device: str) -> DreamModels:
         """Raises CheckpointError, ContractMismatch or StoreError where a folder is not what it should be."""
         from world4rl_data.store import EpisodeStore
-        from world4rl_wm.imagination.loaded_models import resolve_device
+        from world4rl_wm.devices import resolve_device
         from world4rl_wm.model.world_model import WorldModel
         from world4rl_wm.reward.model import RewardModel
         from world4rl_wm.uncertainty.ensemble_loading import ensemble_of, load_others

@@ -42,7 +42,7 @@ def calibrate_trust(
     from world4rl.record import note
     from world4rl_data.store import EpisodeStore
     from world4rl_policy.trust_calibration import Calibration, calibrate
-    from world4rl_wm.imagination.loaded_models import resolve_device
+    from world4rl_wm.devices import resolve_device
     from world4rl_wm.model.world_model import WorldModel
 
     config = Calibration(quantile, steps, margin, held_out, seed)

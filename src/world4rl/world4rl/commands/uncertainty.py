@@ -47,7 +47,7 @@ def calibrate_uncertainty(
     from world4rl.calibrated_uncertainty import calibrate_checkpoint, signal_figures
     from world4rl.record import note
     from world4rl_data.store import EpisodeStore
-    from world4rl_wm.imagination.loaded_models import resolve_device
+    from world4rl_wm.devices import resolve_device
     from world4rl_wm.uncertainty.calibration import UNCERTAINTY, CalibrationConfig
 
     config = CalibrationConfig(held_out, bins, wrong_quantile, noise_dreams, seed)

@@ -13,7 +13,7 @@ from world4rl.model_measures.inputs import Group, Inputs, groups_of
 from world4rl.seed_ranges import SeedRanges
 from world4rl_data.episode import Outcome
 from world4rl_data.store import EpisodeStore
-from world4rl_wm.imagination.loaded_models import resolve_device
+from world4rl_wm.devices import resolve_device
 from world4rl_wm.measures.counterfactual import counterfactual_pairs, differences
 from world4rl_wm.measures.dreams import Observer
 from world4rl_wm.measures.frame_errors import MEASURES, FrameMeasure

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 import yaml
 
 from world4rl_data.contract import TaskContract
@@ -21,11 +20,6 @@ from world4rl_wm.reward.model import RewardModel
 from world4rl_wm.uncertainty.ensemble import Ensemble
 from world4rl_wm.uncertainty.ensemble_loading import ensemble_of, misfit
 from world4rl_wm.uncertainty.kind import UncertaintyMap
-
-
-def resolve_device(name: str) -> str:
-    """`auto` to cuda where there is one, else cpu; any other name stays."""
-    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 @dataclass

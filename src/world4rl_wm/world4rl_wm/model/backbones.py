@@ -28,8 +28,16 @@ def make_backbone(config: DenoiserConfig, in_channels: int, out_channels: int) -
     """The backbone that `config` names, for frames of ``image_size / stem`` pixels.
 
     Raises:
-        ValueError: there is no such backbone, or its widths, heads and groups do not go together.
+        ValueError: there is no such backbone, its widths, heads and groups do not go together, or it cannot take frames
+            of this size.
     """
+    halvings = len(config.widths) - 1 if config.backbone == "unet" else 0
+    unit = config.stem * 2**halvings
+    if config.image_size % unit:
+        raise ValueError(
+            f"a {config.backbone} with a stem of {config.stem} and widths {list(config.widths)} takes frames of a "
+            f"multiple of {unit} pixels, not {config.image_size}: another contract, or fewer widths or a smaller stem"
+        )
     if config.backbone == "unet":
         return _unet(config, in_channels, out_channels)
     if config.backbone == "dit":
@@ -46,6 +54,8 @@ class _UNet(UNet2DModel):
 
 
 def _unet(config: DenoiserConfig, in_channels: int, out_channels: int) -> UNet2DModel:
+    if config.groups < 1 or not config.widths or any(width % config.groups for width in config.widths):
+        raise ValueError(f"a unet's widths are multiples of its {config.groups} groups, got {list(config.widths)}")
     unet = _UNet(
         sample_size=config.image_size // config.stem,
         in_channels=in_channels,

@@ -6,6 +6,8 @@ import torch
 from accelerate import PartialState
 from accelerate.utils import parse_flag_from_env
 
+from world4rl_wm.devices import resolve_device
+
 
 def process_state(cpu: bool = False) -> PartialState:
     """accelerate's view of this process, joined to the others: over NCCL on GPUs, over gloo on CPUs (or with `cpu`).
@@ -20,11 +22,11 @@ def process_device(name: str = "auto") -> torch.device:
     """Where this process computes. `auto`: on a GPU where there is one, each of several processes on its own.
 
     Raises:
-        ValueError: several processes were sent to one GPU.
+        ValueError: several processes were sent to one GPU, or there is no such device.
     """
     state = process_state(cpu=name == "cpu")
     if name == "auto":
         return state.device
     if name != "cpu" and state.num_processes > 1:
         raise ValueError(f"{state.num_processes} processes find their GPUs by themselves: leave the device at auto")
-    return torch.device(name)
+    return torch.device(resolve_device(name))

@@ -12,6 +12,7 @@ import torch
 from tqdm import tqdm
 
 from world4rl_data.store import EpisodeStore
+from world4rl_wm.checkpoint import CheckpointError
 from world4rl_wm.checkpoint_identity import weights_digest
 from world4rl_wm.model.frames import FrameWindows
 from world4rl_wm.model.world_model import WorldModel, WorldModelConfig
@@ -44,6 +45,9 @@ def train_world_model(
 
     Returns:
         The checkpoint folder.
+
+    Raises:
+        CheckpointError: the model to start from has another network.
     """
     torch.manual_seed(seed)
     start = None if start_from is None else WorldModel.load(start_from, contract=store.contract)
@@ -51,6 +55,7 @@ def train_world_model(
     windows = FrameWindows(store, episodes, model_config.denoiser.history, model_config.tasks)
     model = WorldModel(model_config, store.contract)
     if start is not None:
+        _require_same_network(start, model, start_from)
         model.load_state_dict(start.state_dict())
     training = TrainingStep(model, windows, config, seed)
     accelerator, main = training.accelerator, training.accelerator.is_main_process
@@ -81,6 +86,16 @@ def train_world_model(
         model.save(out, state.average, metrics=metrics, seed=seed, data_hashes={"store": store.content_hash})
     accelerator.wait_for_everyone()
     return out
+
+
+def _require_same_network(start: WorldModel, model: WorldModel, path: Path | None) -> None:
+    there, asked = asdict(start.config.denoiser), asdict(model.config.denoiser)
+    differing = [f"{name}: {there[name]} there, {value} asked" for name, value in asked.items() if there[name] != value]
+    if differing:
+        raise CheckpointError(
+            f"{path} has another network ({'; '.join(differing)}): start from it with its own settings of "
+            "world_model.denoiser, or from random weights"
+        )
 
 
 def _learn(
