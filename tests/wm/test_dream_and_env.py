@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from small_models import SIZE, small_contract, small_store, world_model
@@ -266,6 +268,17 @@ def test_dreams_that_ended_start_anew_alone(store: EpisodeStore, model: WorldMod
         ends.append(truncated.tolist())
     assert [row[0] for row in ends] == [False] * (HORIZON - 1) + [True]
     assert [row[1] for row in ends] == [False] * (HORIZON - 3) + [True, False, False]
+
+
+def test_dreams_without_proprioception_start_anew_too(store: EpisodeStore, model: WorldModel) -> None:
+    """A world model that knows pictures alone carries none."""
+    pictures = replace(model.config, denoiser=replace(model.config.denoiser, proprio_dim=0))
+    env = make_env(store, [WorldModel(pictures, CONTRACT).eval().requires_grad_(False)])
+    env.reset(seed=1)
+    env.step(some_actions(0))
+    observation, info = env.reset(options={"reset_mask": torch.tensor([True, False, False, False])})
+    first = to_float(StartStates.of(store, [0, 1, 2]).frames)[info["start"][0]]
+    assert torch.equal(observation[0, -1], first) and env.step(some_actions(1))[0].isfinite().all()
 
 
 def test_actions_beyond_the_range_are_clamped(store: EpisodeStore, model: WorldModel) -> None:

@@ -84,7 +84,8 @@ class Dream:
         self.context = _put(self.context, which, fresh.context)
         self.first = _put(self.first, which, fresh.first)
         self.actions = _put(self.actions, which, fresh.actions)
-        self.proprio = _put(self.proprio, which, fresh.proprio)
+        if self.proprio is not None and fresh.proprio is not None:
+            self.proprio = _put(self.proprio, which, fresh.proprio)
         if self.tasks is not None and fresh.tasks is not None:
             tasks = iter(fresh.tasks)
             self.tasks = [next(tasks) if new else old for new, old in zip(which.tolist(), self.tasks, strict=True)]
