@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,19 @@ def test_outcomes_are_of_whole_episodes_whatever_the_horizons(work: Path) -> Non
     assert [yes + no for _, yes, no in policy["outcomes"]["rows"]] == [2, 2], "two succeed at their second step"
     assert policy["outcomes"]["horizon"] == len(policy["outcomes"]["by_horizon"]["j"]) == 3
     assert len(policy["open_loop"]["psnr"]["ours"]) == 1
+
+
+def test_films_of_stores_with_the_same_folder_name_stay_apart(work: Path) -> None:
+    again = work / "elsewhere" / "store"
+    shutil.copytree(work / "store", again)
+    assert run(work, "twice", "--horizons", "1", "--store", str(work / "store"), str(again)) == 0
+    groups = json.loads((work / "twice" / "measures.json").read_text())["groups"]
+    films = [film["name"] for group in groups for film in group["films"]]
+    assert len(groups) == 4 and len(films) == len(set(films)) == 12
+    for folder, ending in (("clips", "mp4"), ("strips", "png")):
+        assert {path.name for path in (work / "twice" / folder).iterdir()} == {f"{name}.{ending}" for name in films}
+    page = (work / "twice" / "measures.html").read_text()
+    assert page.count("<video") == page.count('class="strip"') == 12
 
 
 def test_without_a_reward_model_outcomes_are_said_to_be_missing(work: Path) -> None:

@@ -32,9 +32,17 @@ def chosen(error: NDArray[np.floating]) -> dict[str, int]:
 
 
 def write_films(
-    model: WorldModel, judge: RewardModel | None, group: Group, error: NDArray[np.floating], out: Path, seed: int
+    model: WorldModel,
+    judge: RewardModel | None,
+    group: Group,
+    number: int,
+    error: NDArray[np.floating],
+    out: Path,
+    seed: int,
 ) -> list[dict[str, Any]]:
     """Dream the chosen episodes of a group again and write `out`/clips/*.mp4 and `out`/strips/*.png.
+
+    The group's `number` keeps files of groups apart whose stores have the same folder name.
 
     Returns:
         For each: `what` (best, median, worst), `episode`, `error` (that of the measured dream), `name` of the files.
@@ -51,7 +59,7 @@ def write_films(
         length = group.store.infos[row].length
         real = np.array(group.store.frames(row))
         dreamed = np.concatenate([real[:1], batch.dreamed[index, :length].numpy()])
-        name = re.sub(r"\W+", "-", f"{group.name} {what}")
+        name = re.sub(r"\W+", "-", f"{number} {group.name} {what}")
         probability = None
         if judge is not None:
             device = next(judge.parameters()).device

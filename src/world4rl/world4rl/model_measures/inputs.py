@@ -42,7 +42,7 @@ class Group:
 
     @property
     def name(self) -> str:
-        """For titles and file names."""
+        """For titles; two groups may share it."""
         seen = ", seen in training" if self.seen else ""
         return f"{self.task}, {self.source} episodes of {self.store.path.name}{seen}"
 

@@ -89,7 +89,9 @@ def evaluate_model(inputs: Inputs, settings: Settings) -> dict[str, Any]:
         "reward": None if inputs.reward is None else str(inputs.reward),
         "contract": model.contract.name,
         "horizons": list(settings.horizons),
-        "groups": [_group(model, judge, group, inputs, settings, perception) for group in groups],
+        "groups": [
+            _group(model, judge, group, number, inputs, settings, perception) for number, group in enumerate(groups, 1)
+        ],
         "counterfactual": _counterfactual(model, stores, settings, inputs.seed),
         "not_computed": perception.not_computed,
         "stores": [{"path": str(s.path), "episodes": len(s), "content_hash": s.content_hash} for s in stores if len(s)],
@@ -109,6 +111,7 @@ def _group(
     model: WorldModel,
     judge: RewardModel | None,
     group: Group,
+    number: int,
     inputs: Inputs,
     settings: Settings,
     perception: Perception,
@@ -119,7 +122,7 @@ def _group(
     if settings.progress:
         print(f"{group.name}: {len(group.episodes)} episodes")
     found = measure_group(model, group.store, group.episodes, dreams, perception.lpips, observers, settings.progress)
-    films = write_films(model, judge, group, found.dream_error, inputs.out, inputs.seed)
+    films = write_films(model, judge, group, number, found.dream_error, inputs.out, inputs.seed)
     of_source = sum(i.task == group.task and i.source == group.source for i in group.store.infos)
     return {
         "name": group.name,
