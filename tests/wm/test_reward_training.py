@@ -92,6 +92,11 @@ def test_episodes_are_set_aside_as_a_whole_and_evenly() -> None:
     rest, aside = set_aside(range(100, 120), 0.2, first=7)
     assert aside == [102, 107, 112, 117]
     assert sorted(rest + aside) == list(range(100, 120))
+    for share, count in ((0.4, 8), (0.3, 6), (0.15, 3), (0.5, 10)):
+        assert [len(set_aside(range(20), share, first)[1]) for first in range(20)] == [count] * 20, share
+    assert set_aside(range(10), 0.4, first=0)[1] == [0, 3, 5, 8]
+    for every in (2, 3, 4, 5, 7):  # one in so many, beginning with number `first`
+        assert set_aside(range(20), 1 / every, first=8)[1] == list(range(8 % every, 20, every))
     assert set_aside([1, 2], 0.0, first=7) == ([1, 2], [])
     with pytest.raises(ValueError, match=r"must be 0 to 0\.5, got 0\.9"):
         set_aside([1, 2], 0.9, first=0)

@@ -68,6 +68,20 @@ def test_dreams_to_learn_from_are_made_where_training_computes(
         train_reader(run, "a", 1)
 
 
+def test_a_held_out_fifth_without_a_success_is_not_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is learned from has some: the training goes on. Where nothing has any, it says so."""
+    names = ("rare", "never")
+    for name, won in zip(names, (1, None)):
+        episodes = [made_episode(CONTRACT, n, 4, 2 if n == won else None) for n in range(6)]
+        made_store(tmp_path / name, CONTRACT, episodes)
+    rare, never = (EpisodeStore.open(tmp_path / name) for name in names)
+    assert train(rare, "reward", tmp_path / "reward", "--set", *SHORT) == 0
+    said = capsys.readouterr().out
+    assert "the reward model is not measured: its 2 held-out episodes lack successes" in said
+    assert train(never, "reward", tmp_path / "other", "--set", *SHORT) == 2
+    assert "needs labelled episodes with successful and with other frames" in capsys.readouterr().err
+
+
 def test_a_world_model_trained_anew_is_another(
     store: EpisodeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

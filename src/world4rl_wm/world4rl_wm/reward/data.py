@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -96,6 +97,7 @@ def set_aside(episodes: Sequence[int], share: float, first: int) -> tuple[list[i
         raise ValueError(f"the share of episodes to set aside must be 0 to 0.5, got {share}")
     if share == 0:
         return list(episodes), []
-    every = round(1 / share)
-    aside = list(episodes[first % every :: every])
+    exact = Fraction(share).limit_denominator(1000)
+    counted = range(-first, len(episodes) - first)
+    aside = [e for i, e in zip(counted, episodes) if i * exact.numerator % exact.denominator < exact.numerator]
     return [episode for episode in episodes if episode not in set(aside)], aside
