@@ -22,8 +22,8 @@ class Record:
     ``command.yaml`` holds command, settings, seed and provenance; ``metrics.jsonl`` what was measured.
     """
 
-    def __init__(self, folder: Path, command: str, settings: Mapping[str, Any], seed: int | None):
-        """Open the record, or go on with that of the same command.
+    def __init__(self, folder: Path, command: str, settings: Mapping[str, Any], seed: int | None, anew: bool = False):
+        """Open the record, or go on with that of the same command; `anew`: whatever its settings, begin it again.
 
         Raises:
             CommandError: the folder holds work of another command or other settings.
@@ -34,16 +34,19 @@ class Record:
         if path.is_file():
             self._values = yaml.safe_load(path.read_text())
             changed = differences({k: self._values.get(k) for k in asked}, asked)
-            if changed and self._holds_work():
+            again = anew and self._values.get("command") == command
+            if changed and not again and self._holds_work():
                 raise CommandError(
                     f"{folder} holds work of other settings ({'; '.join(changed[:4])}): "
                     "give another --out, or remove it to start over"
                 )
-            if not changed:
+            if not changed and not again:
                 return
         from world4rl_wm.checkpoint import provenance
 
         folder.mkdir(parents=True, exist_ok=True)
+        if anew:
+            (folder / METRICS).unlink(missing_ok=True)
         self._values = asked | {"finished": False, "provenance": provenance(seed, {})}
         self._write()
 

@@ -51,17 +51,19 @@ def imagine(
 
     Args:
         out: MP4 to write; None: dream-EPISODE.mp4 in the run's clips, or here. Settings and numbers by step go to OUT
-            with the ending .run.
+            with the ending .run. Films and numbers of before are overwritten.
         episode: Index of the episode in the store.
         start: Frame from which to dream [control periods].
         steps: Length of the dream [control periods]; None goes to the end of the episode.
-        samples: Dreams of the same actions, each from its own noise.
+        samples: Dreams from the same frame, each from its own noise; all alike where the world model samples from none
+            (world_model.edm.noise_scale 0, as in the preset tiny).
         policy: Policy checkpoint that acts in the dream; None repeats the real actions.
         scale: Pixels per pixel of a frame; None: as many as make it readable.
     """
     from world4rl.record import Record
     from world4rl_policy.actor_critic import GaussianPolicy
     from world4rl_wm.imagination.rollout import imagine as dream
+    from world4rl_wm.imagination.rollout import likeness
 
     if samples < 1 or (scale is not None and scale < 1):
         raise CommandError("--samples and --scale must be at least 1")
@@ -73,7 +75,8 @@ def imagine(
     actor = None if policy is None else GaussianPolicy.load(policy, model.device, data.contract)
     asked: dict[str, object] = {"content_hash": data.content_hash, "episode": data.infos[episode].episode_id}
     asked |= {"start": start, "steps": steps, "samples": samples, "policy": str(policy), "uncertainty": models.told}
-    record = Record(out.with_suffix(".run"), "imagine", folders.settings() | {"reward": str(judge)} | asked, seed)
+    settings = folders.settings() | {"reward": str(judge)} | asked
+    record = Record(out.with_suffix(".run"), "imagine", settings, seed, anew=True)
     parts = context_of(data, episode, start, steps, model.history)
     context, past, actions, proprio = (part.repeat_interleave(samples, 0).to(model.device) for part in parts)
     given = None if actor else actions
@@ -103,6 +106,8 @@ def imagine(
     last = ", ".join(f"{value:.2f}" for value in film.success[:, -1])
     print(f"{out}: {steps} imagined steps of {data.infos[episode].episode_id}, last success probability {last}")
     print(f"uncertainty: {models.told}")
+    if told := likeness(model, rollout):
+        print(f"samples: {told}")
 
 
 def film_of(models: DreamModels, rollout: Rollout, real: np.ndarray, title: str, compared: bool) -> DreamFilm:

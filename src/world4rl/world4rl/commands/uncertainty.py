@@ -42,13 +42,14 @@ def calibrate_uncertainty(
         held_out: Share of the episodes on which the quality is measured, and nothing fitted.
         bins: Points of the map.
         wrong_quantile: A frame is wrong when its error lies above this share of the fitted frames' errors.
-        noise_dreams: Dreams from other noise; 0 leaves noise out.
+        noise_dreams: Dreams from other noise; 0 leaves noise out, and so does a world model that samples from none
+            (world_model.edm.noise_scale 0, as in the preset tiny).
     """
     from world4rl.calibrated_uncertainty import calibrate_checkpoint, signal_figures
     from world4rl.record import note
     from world4rl_data.store import EpisodeStore
     from world4rl_wm.devices import resolve_device
-    from world4rl_wm.uncertainty.calibration import UNCERTAINTY, CalibrationConfig
+    from world4rl_wm.uncertainty.calibration import NOISE, UNCERTAINTY, CalibrationConfig
 
     config = CalibrationConfig(held_out, bins, wrong_quantile, noise_dreams, seed)
     folders = DreamFolders.find(run, store, world_model, ensemble)
@@ -69,6 +70,8 @@ def calibrate_uncertainty(
             f"{quality.auroc_same_step:.2f}; Spearman {quality.spearman:.2f}; mean error expected "
             f"{quality.expected_error:.3f}, real {quality.real_error:.3f}{'' if quality.usable else '; below .7'}"
         )
+    if noise_dreams and NOISE not in found.signals:
+        print("  noise: not measured, for this world model samples from none (world_model.edm.noise_scale 0)")
     print(f"  the step's number alone: AUROC {found.auroc_of_step:.2f}")
     if not folders.ensemble:
         print(

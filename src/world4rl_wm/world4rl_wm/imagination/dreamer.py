@@ -16,7 +16,7 @@ from world4rl_wm.imagination.dream_context import DreamContext
 from world4rl_wm.imagination.dream_pace import DreamPace
 from world4rl_wm.imagination.loaded_models import LoadedModels
 from world4rl_wm.imagination.request import ImagineRequest
-from world4rl_wm.imagination.rollout import DreamStep, Rollout, imagine
+from world4rl_wm.imagination.rollout import DreamStep, Rollout, imagine, likeness
 from world4rl_wm.model.frames import to_float
 from world4rl_wm.model.world_model import WorldModel
 from world4rl_wm.protocols import Policy
@@ -39,7 +39,8 @@ class Watch:
 @dataclass(frozen=True)
 class Imagined:
     """An answer: `rollout`, why it ended before its end (empty where it did not), whether a reward model judged it and
-    tells its progress, the seconds it took, and the task that the world model was told (empty: none).
+    tells its progress, the seconds it took, the task that the world model was told (empty: none), and a note on a
+    dream that did not end early (empty: none).
     """
 
     rollout: Rollout
@@ -48,6 +49,7 @@ class Imagined:
     tells_progress: bool
     compute_s: float
     task: str
+    note: str = ""
 
     @property
     def complete(self) -> bool:
@@ -168,4 +170,5 @@ class Dreamer:
         message = f"stopped after {steps} of {request.horizon} steps, {stopped}" if stopped else ""
         judge = self.models.reward_model
         tells_progress = judge is not None and judge.progress_net is not None
-        return Imagined(rollout, message, judge is not None, tells_progress, seconds, question.task)
+        note = likeness(model, rollout)
+        return Imagined(rollout, message, judge is not None, tells_progress, seconds, question.task, note)

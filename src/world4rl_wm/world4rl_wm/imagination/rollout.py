@@ -90,6 +90,14 @@ def imagine(
     return Rollout(dreamed, probability, uncertainty, torch.stack(done, 1), ensemble.kind, progress)
 
 
+def likeness(world_model: WorldModel, rollout: Rollout) -> str:
+    """What is to be said of several dreams of the same actions by a world model that repeats itself; else empty."""
+    actions = rollout.actions
+    if len(actions) == 1 or not world_model.repeats_itself or not torch.allclose(actions, actions[:1], atol=1e-5):
+        return ""
+    return "all dreams are alike: this world model samples from no noise (world_model.edm.noise_scale 0)"
+
+
 def _action(dream: Dream, number: int, actions: Tensor | None, policy: Policy | None) -> Tensor:
     if actions is not None:
         return actions[:, number]

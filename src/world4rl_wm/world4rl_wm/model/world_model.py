@@ -98,6 +98,11 @@ class WorldModel(nn.Module):
         return self.config.denoiser.history
 
     @property
+    def repeats_itself(self) -> bool:
+        """Whether the same frames and actions always give the same next frame: sampling starts from no noise."""
+        return self.config.edm.noise_scale == 0
+
+    @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
 

@@ -45,7 +45,7 @@ def fill_response(response: Any, imagined: Any, with_frames: bool, stamp: Time) 
     response.task = imagined.task
     response.actions = _floats(rollout.actions)
     response.compute_time = Duration(sec=int(imagined.compute_s), nanosec=int(imagined.compute_s % 1 * 1e9))
-    response.success, response.message = imagined.complete, imagined.stopped
+    response.success, response.message = imagined.complete, imagined.stopped or imagined.note
 
 
 def _floats(values: Any) -> array.array[float]:

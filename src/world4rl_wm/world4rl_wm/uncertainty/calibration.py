@@ -35,6 +35,7 @@ class CalibrationConfig:
     A share `held_out` of the episodes does not take part in fitting the maps of `bins` points; on it their quality is
     measured. A frame counts as wrong when its error is among the worst of the fitted ones, from `wrong_quantile` on.
     `noise_dreams` dreams of the world model itself from other noise measure whether noise tells anything; 0: not asked.
+    Nor is a world model that repeats itself: they would be copies.
     """
 
     held_out: float = 0.5
@@ -123,10 +124,12 @@ def calibrate(
     """
     model.contract.require_same(store.contract, f"store {store.path}")
     signals = {MODELS: Ensemble(tuple(other for other, _ in others))} if others else {}
-    if config.noise_dreams:
+    if config.noise_dreams and not model.repeats_itself:
         signals[NOISE] = Ensemble(noise_dreams=config.noise_dreams)
     if not signals:
-        raise UncertaintyError("nothing to measure: give another world model, or noise dreams")
+        raise UncertaintyError(
+            "nothing to measure: give another world model, or noise dreams of one that samples from noise"
+        )
     if len(episodes) < 2:
         raise UncertaintyError(f"{store.path}: {len(episodes)} episodes chosen, at least 2 are needed; 50 tell more")
     order = np.random.default_rng(config.seed).permutation(np.asarray(episodes)).tolist()
