@@ -93,6 +93,20 @@ def test_exactly_the_margin_is_enough_and_less_is_not(
     assert choice.best.iteration == 2
 
 
+@pytest.mark.parametrize(("start", "seen", "chosen"), [(0.99, 1.0, True), (0.99, 0.995, False), (1.0, 1.0, False)])
+def test_a_judge_that_is_nearly_content_can_still_be_convinced(
+    tmp_path: Path, start: float, seen: float, chosen: bool
+) -> None:
+    """Less than the margin is left to gain: then every dream must be solved, and more of them than before."""
+    told = iter([start, seen])
+    choice = CheckpointChoice(
+        Selection(margin=0.02), policy(), policy(), lambda _: 0.5, lambda _: next(told), tmp_path, 0
+    )
+    choice.begin()
+    choice.look(policy(), 1, 0.0)
+    assert (choice.best.iteration == 1) == chosen
+
+
 def test_a_policy_that_went_too_far_ends_it(tmp_path: Path) -> None:
     result = refined(tmp_path, by="last", max_start_kl=-1.0)
     assert result.iteration == 0 and "gone too far" in result.reason

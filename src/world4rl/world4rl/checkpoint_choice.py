@@ -13,6 +13,7 @@ from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_wm.training.processes import main_process
 
 CHECKPOINTS = "checkpoints"
+_MORE = 1e-9
 Success = Callable[[GaussianPolicy], float]
 """The share of start states that a policy solves in somebody's dreams."""
 
@@ -22,8 +23,8 @@ class Selection:
     """How the checkpoint is chosen: every `every` iterations, and after the last one, `episodes` dreams of the judge,
     from its own start frames.
 
-    A checkpoint must beat the start policy there by `margin` and stay within `max_start_kl` of it; otherwise nothing
-    is gained. `by` the `dream` that it practises in instead, or the `last` one whatever anybody says, is for
+    A checkpoint must beat the start policy there by `margin`, or solve every dream where less is left to gain, and
+    stay within `max_start_kl` of it; otherwise nothing is gained. `by` the `dream` that it practises in instead, or the `last` one whatever anybody says, is for
     finding out what the judge is good for.
     """
 
@@ -98,7 +99,8 @@ class CheckpointChoice:
         began = time.perf_counter()
         imagined, judged = self._imagined(self.best.policy), self._judged(self.best.policy)
         self.best = Refinement(self.best.policy, 0, imagined, imagined, judged, judged, 0.0, "")
-        self._to_reach = round((imagined if self.selection.by == "dream" else judged) + self.selection.margin, 9)
+        before = imagined if self.selection.by == "dream" else judged
+        self._to_reach = round(min(before + self.selection.margin, max(1.0, before + _MORE)), 9)
         values = {"iteration": 0, "judged_success": judged, "start_kl": 0.0, "imagined_mean_success": imagined}
         return values | {"judge_s": round(time.perf_counter() - began, 4)}
 
@@ -117,7 +119,7 @@ class CheckpointChoice:
         else:
             seen = self._imagined(policy) if by == "dream" else judged
             if round(seen, 9) >= self._to_reach or by == "last":
-                self._to_reach = seen + 1e-9
+                self._to_reach = seen + _MORE
                 self.best = replace(
                     self.best,
                     policy=copy.deepcopy(policy).eval().requires_grad_(False),
