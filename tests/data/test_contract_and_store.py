@@ -8,11 +8,13 @@ import json
 import numpy as np
 import pytest
 import yaml
+from store_made import made_episode
 
 from world4rl_data.contract import ContractError, ContractMismatch, TaskContract, contract_names
 from world4rl_data.episode import ActionSource, Episode, EpisodeError, Outcome, episode_source
 from world4rl_data.image import ImageError, cv_bridge_works, decode_image, prepare
 from world4rl_data.store import EpisodeStore, StoreError
+from world4rl_data.store_verify import verify_store
 
 PRESS = TaskContract.load("franka_sim_push")
 
@@ -229,3 +231,15 @@ def test_store_refuses_with_reasons(tmp_path):
     (tmp_path / "s" / "index.json").write_text(json.dumps({**index, "format": "other"}))
     with pytest.raises(StoreError, match="format"):
         EpisodeStore.open(tmp_path / "s")
+
+
+def test_a_contract_of_pictures_alone_has_a_store(tmp_path):
+    """Then there are no numbers of the arm to write, and nothing of them to map."""
+    contract = dataclasses.replace(PRESS, proprioception=())
+    with EpisodeStore.create(tmp_path / "store", contract) as store:
+        for number in range(2):
+            store.append(made_episode(number, 4, Outcome.FAILURE, contract))
+        assert store.proprio(1).shape == (5, 0)
+    again = EpisodeStore.open(tmp_path / "store")
+    assert again.proprio(0).shape == (5, 0) and again.array("proprio").shape == (10, 0)
+    assert not verify_store(tmp_path / "store", progress=False).damaged

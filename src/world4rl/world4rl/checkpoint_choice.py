@@ -13,7 +13,7 @@ from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_wm.training.processes import main_process
 
 CHECKPOINTS = "checkpoints"
-_MORE = 1e-9
+_MORE = 1e-9  # than nothing: a checkpoint that is only as good is no better
 Success = Callable[[GaussianPolicy], float]
 """The share of start states that a policy solves in somebody's dreams."""
 
@@ -24,8 +24,8 @@ class Selection:
     from its own start frames.
 
     A checkpoint must beat the start policy there by `margin`, or solve every dream where less is left to gain, and
-    stay within `max_start_kl` of it; otherwise nothing is gained. `by` the `dream` that it practises in instead, or the `last` one whatever anybody says, is for
-    finding out what the judge is good for.
+    stay within `max_start_kl` of it; otherwise nothing is gained. `by` the `dream` that it practises in instead, or the
+    `last` one whatever anybody says, is for finding out what the judge is good for.
     """
 
     by: Literal["judge", "dream", "last"] = "judge"

@@ -152,8 +152,8 @@ class EpisodeStore:
         if held is None or len(held) < self._rows:
             self.flush()
             dtype, shape = self._layout[name]
-            if self._rows == 0:
-                return np.zeros((0, *shape), dtype)
+            if self._rows == 0 or 0 in shape:  # nothing to map: no episode, or a contract without proprioception
+                return np.zeros((self._rows, *shape), dtype)
             held = np.memmap(self.path / f"{name}.bin", dtype, mode="r", shape=(self._rows, *shape))
             self._maps[name] = held
         return held
