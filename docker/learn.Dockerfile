@@ -28,9 +28,10 @@ RUN groupadd --gid "$USER_GID" world4rl \
     && install -d -o world4rl -g world4rl /world4rl /data
 USER ${USER_UID}:${USER_GID}
 
-# `make setup` does all the rest, as outside of a container; the versions are those of constraints.txt.
+# `make setup` does all the rest, as outside of a container; the versions are those of constraints.txt. `build` stays: what is
+# installed are links into it.
 COPY --chown=world4rl:world4rl . .
-RUN source /opt/ros/jazzy/setup.bash && TORCH_INDEX="$TORCH_INDEX" make setup && rm -rf build log ~/.cache/pip
+RUN source /opt/ros/jazzy/setup.bash && TORCH_INDEX="$TORCH_INDEX" make setup && rm -rf log ~/.cache/pip
 
 COPY docker/entrypoint.sh /usr/local/bin/
 ENV WORLD4RL_SETUP=/world4rl/scripts/env.sh

@@ -15,8 +15,8 @@ stamp() { mkdir -p "$STAMPS" && echo "$2" >"$STAMPS/$1"; }
 say() { echo "[setup] $*"; }
 
 check_python() {
-  "$PYTHON" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 14))' || {
-    echo "World4RL needs Python 3.10 to 3.14; $PYTHON is $("$PYTHON" -V). Name another: make PYTHON=python3.12" >&2
+  "$PYTHON" -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || {
+    echo "World4RL needs Python 3.10 to 3.13; $PYTHON is $("$PYTHON" -V). Name another: make PYTHON=python3.12" >&2
     exit 1
   }
 }
@@ -78,11 +78,23 @@ install_python_packages() {
   stamp python "$hash"
 }
 
+# Names of the stand-ins in tests/overlay whose real package is in a workspace or a ROS that this shell has sourced.
+real_packages() {
+  local prefix name
+  for prefix in $(tr ':' ' ' <<<"${AMENT_PREFIX_PATH:-}"); do
+    case $prefix in "$PWD"/*) continue ;; esac
+    for name in $(basename -a tests/overlay/*/); do
+      if [ -d "$prefix/share/$name" ]; then echo "$name"; fi
+    done
+  done | sort -u
+}
+
 # Code is linked, not copied (--symlink-install): edits to Python files count at once, only these need a new build.
 build_inputs() {
   find src tests/overlay -type f \( -name package.xml -o -name setup.py -o -name setup.cfg -o -name CMakeLists.txt \
     -o -name '*.msg' -o -name '*.srv' -o -name '*.action' \) -print0 | sort -z | xargs -0 cat
   find -L src/*/{launch,params,config,rviz,foxglove,sros2,resource} -type f 2>/dev/null | sort  # installed by name
+  real_packages
   cat "$STAMPS/python"
   pwd  # an environment and a build know their own place
 }
@@ -92,6 +104,8 @@ build_workspace() {
   hash=$(build_inputs | sha256sum | cut -c1-16)
   [ -f install/setup.bash ] && fresh build "$hash" && return
   say "building the workspace"
+  local name  # a stand-in that was built before its real package came would lie over it
+  for name in $(real_packages); do rm -rf "build/$name" "install/$name"; done
   (
     source "$VENV/bin/activate"
     if [ "$ROS_KIND" = wheels ]; then

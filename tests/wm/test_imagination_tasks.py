@@ -8,17 +8,14 @@ from pathlib import Path
 import pytest
 import small_models
 import torch
-from builtin_interfaces.msg import Time
 from small_models import camera_image, picture, small_contract, small_store
 
-from world4rl_interfaces.srv import ImagineRollout
 from world4rl_wm.checkpoint import CheckpointError
 from world4rl_wm.imagination.asked_task import asked_task
 from world4rl_wm.imagination.dreamer import Imagined
 from world4rl_wm.imagination.loaded_models import LoadedModels
 from world4rl_wm.imagination.request import ContextSource, ImagineRequest, Refusal
 from world4rl_wm.imagination.service import ImaginationService
-from world4rl_wm.ros.rollout_messages import fill_response
 from world4rl_wm.uncertainty.kind import UncertaintyMap
 
 CONTRACT = small_contract()
@@ -47,15 +44,25 @@ def test_the_named_task_decides_the_dream() -> None:
 
 
 def test_dreams_from_no_noise_are_said_to_be_alike() -> None:
-    """In a good answer, whose fields are as ever."""
     of = service()
     model = of.models.world_model
     assert model is not None and not asked(of).note
     model.config = replace(model.config, edm=replace(model.config.edm, noise_scale=0.0))
-    answer, response = asked(of), ImagineRollout.Response()
+    answer = asked(of)
     assert torch.equal(*answer.rollout.frames)
-    fill_response(response, answer, True, Time())
-    assert response.success and "all dreams are alike: this world model samples from no noise" in response.message
+    assert "all dreams are alike: this world model samples from no noise" in answer.note
+
+
+@pytest.mark.ros
+def test_a_note_stands_in_a_good_answer() -> None:
+    from builtin_interfaces.msg import Time
+
+    from world4rl_interfaces.srv import ImagineRollout
+    from world4rl_wm.ros.rollout_messages import fill_response
+
+    response = ImagineRollout.Response()
+    fill_response(response, replace(asked(service()), note="of note"), True, Time())
+    assert response.success and response.message == "of note"
 
 
 def test_left_empty_it_is_what_is_known(tmp_path: Path) -> None:
