@@ -227,13 +227,21 @@ def test_a_key_moves_the_arm_only_while_it_repeats(typed):
 
 
 @settings(deadline=None)  # a busy machine is no failure
-@given(st.sampled_from("wsadqeuojlik"), st.sampled_from("tyncpxb"))
+@given(st.sampled_from("wsadqeuojlik"), st.sampled_from("tyncpb"))
 def test_an_event_key_is_one_press_while_it_repeats_and_moves_nothing(motion, key):
     keyboard = KeyboardMap(0.2)
     assert keyboard.see(key, 0.0) == (EVENT_KEYS[key],) and keyboard.wish(0.0) is None
     assert [keyboard.see(key, at_s) for at_s in (0.5, 0.54, 0.58, 1.4)] == [()] * 4
     assert keyboard.see(key, 2.5) == (EVENT_KEYS[key],)
     assert keyboard.see(motion, 3.0) == () and keyboard.wish(3.0) is not None
+
+
+def test_the_stop_key_counts_each_time_it_comes():
+    """Hammered faster than once a second, also after an enable: taken for one held key, the arm would go on."""
+    keyboard = KeyboardMap(0.2)
+    typed = [(0.0, "x"), (0.4, "p"), (0.9, "x"), (1.1, "xx")]
+    stop, enable = (TeleopEvent.DISABLE,), (TeleopEvent.ENABLE,)
+    assert [keyboard.see(keys, at_s) for at_s, keys in typed] == [stop, enable, stop, 2 * stop]
 
 
 def test_no_key_has_two_meanings_and_every_event_has_a_key():

@@ -49,13 +49,14 @@ class KeyboardMap:
         self.problem = ""
 
     def see(self, keys: str, now_s: float) -> tuple[TeleopEvent, ...]:
-        """Take the characters typed since the last call; returns the event keys newly pressed. Others are ignored."""
+        """Take the characters typed since the last call; returns the event keys newly pressed, and each stop."""
         events = []
         for key in keys:
             if key in EVENT_KEYS:
-                last_s = self._seen.get(key)
-                if last_s is None or not 0.0 <= now_s - last_s < _SAME_PRESS_S:
-                    events.append(EVENT_KEYS[key])
+                event, last_s = EVENT_KEYS[key], self._seen.get(key)
+                # A stop counts whenever it comes: whoever hammers that key must not be taken for holding it.
+                if event is TeleopEvent.DISABLE or last_s is None or not 0.0 <= now_s - last_s < _SAME_PRESS_S:
+                    events.append(event)
             if key in _KEYS:
                 self._seen[key] = now_s
         return tuple(events)
