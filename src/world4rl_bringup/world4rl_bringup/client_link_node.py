@@ -174,11 +174,12 @@ class ClientLink:
             with self._heard:
                 message = self._newest.get(name)
                 alive = message is not None and self._node.count_publishers(self.absolute(name)) > 0
-                if not (alive and met(message)):
-                    self._heard.wait(_SLICE_S)
-                    message = None
-            if message is not None:
+            # Not under the lock, which the executor's thread needs: the condition may use this client itself.
+            if alive and met(message):
                 return message
+            with self._heard:
+                if self._newest.get(name) is message:  # else something newer has come meanwhile: look at that first
+                    self._heard.wait(_SLICE_S)
             self._require_open()
             if time.monotonic() > end:
                 newest = self._newest.get(name) if alive else None

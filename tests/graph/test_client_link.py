@@ -1,0 +1,64 @@
+"""World4RLClient against a node with answers of its own: what a whole graph does too rarely to be tested there."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+pytestmark = pytest.mark.ros
+
+import rclpy  # noqa: E402
+from rclpy.executors import SingleThreadedExecutor  # noqa: E402
+from rclpy.node import Node  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
+from std_srvs.srv import SetBool  # noqa: E402
+
+from world4rl_bringup.client import ArmState, World4RLClient  # noqa: E402
+from world4rl_interfaces.msg import ArmStatus  # noqa: E402
+
+NAMESPACE = "/stub"
+
+
+class Stub(Node):
+    """A gate that tells its status fifty times a second and enables whenever it is asked to."""
+
+    def __init__(self) -> None:
+        super().__init__("arm_gate", namespace=NAMESPACE)
+        self.status = ArmStatus(reason="just started")
+        latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+        publisher = self.create_publisher(ArmStatus, "arm_gate/status", latched)
+        self.create_timer(0.02, lambda: publisher.publish(self.status))
+        self.create_service(SetBool, "arm_gate/enable", self._on_enable)
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self.status.enabled = request.data
+        response.success = True
+        return response
+
+
+@pytest.fixture(scope="module")
+def client(ros_domain: int) -> Iterator[World4RLClient]:
+    rclpy.init()
+    node, executor = Stub(), SingleThreadedExecutor()
+    executor.add_node(node)
+    thread = threading.Thread(target=executor.spin, daemon=True)
+    thread.start()
+    with World4RLClient(NAMESPACE, timeout_s=20) as client:
+        yield client
+    executor.shutdown()
+    thread.join(10)
+    node.destroy_node()
+    rclpy.try_shutdown()
+
+
+def test_a_condition_may_use_the_client_itself(client: World4RLClient) -> None:
+    """It is asked while statuses keep coming: holding these up, it would wait for an answer that cannot come either."""
+
+    def enable_if_not(state: ArmState) -> bool:
+        if not state.enabled:
+            client.enable_arm()
+        return state.enabled
+
+    assert client.wait_for_arm(enable_if_not).enabled
