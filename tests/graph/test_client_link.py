@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 pytestmark = pytest.mark.ros
 
 import rclpy  # noqa: E402
+from rclpy.action import ActionServer  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from std_srvs.srv import SetBool  # noqa: E402
 
-from world4rl_bringup.client import ArmState, World4RLClient  # noqa: E402
+from world4rl_bringup.client import ArmState, Refused, World4RLClient  # noqa: E402
+from world4rl_interfaces.action import ImagineRollouts  # noqa: E402
 from world4rl_interfaces.msg import ArmStatus  # noqa: E402
 
 NAMESPACE = "/stub"
 
 
 class Stub(Node):
-    """A gate that tells its status fifty times a second and enables whenever it is asked to."""
+    """A gate that tells its status fifty times a second and enables whenever it is asked to.
+
+    Beside it dreams that are broken off: after two steps, or before the first where more than 100 are asked for.
+    """
 
     def __init__(self) -> None:
         super().__init__("arm_gate", namespace=NAMESPACE)
@@ -31,6 +37,14 @@ class Stub(Node):
         publisher = self.create_publisher(ArmStatus, "arm_gate/status", latched)
         self.create_timer(0.02, lambda: publisher.publish(self.status))
         self.create_service(SetBool, "arm_gate/enable", self._on_enable)
+        self._dreams = ActionServer(self, ImagineRollouts, "imagine_rollouts", self._on_goal)
+
+    def _on_goal(self, goal_handle: Any) -> ImagineRollouts.Result:
+        goal_handle.abort()
+        if goal_handle.request.horizon > 100:
+            return ImagineRollouts.Result(message="too long")
+        steps = 2 * goal_handle.request.samples
+        return ImagineRollouts.Result(message="stopped after 2 steps", uncertainty=[0.0] * steps, actions=[0.5] * steps)
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         self.status.enabled = request.data
@@ -62,3 +76,12 @@ def test_a_condition_may_use_the_client_itself(client: World4RLClient) -> None:
         return state.enabled
 
     assert client.wait_for_arm(enable_if_not).enabled
+
+
+def test_what_was_dreamt_before_the_node_broke_off_is_given_back(client: World4RLClient) -> None:
+    """As `imagine` does. Only where nothing was dreamt is it refused."""
+    part = client.imagine_many(40, samples=3)
+    assert (part.complete, part.message) == (False, "stopped after 2 steps")
+    assert part.uncertainty.shape == (3, 2) and part.actions.shape == (3, 2, 1)
+    with pytest.raises(Refused, match="too long"):
+        client.imagine_many(101)

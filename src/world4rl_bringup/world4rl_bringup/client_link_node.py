@@ -111,7 +111,10 @@ class ClientLink:
         on_progress: Callable[[Progress], None] | None,
         cancel: threading.Event | None,
     ) -> Any:
-        """The result of an action, also of one that was cancelled half-way. A goal that is left behind is cancelled."""
+        """The result of a dream, also of one that was cancelled or that the node broke off half-way.
+
+        A goal that is left behind is cancelled.
+        """
         end = time.monotonic() + timeout_s
         client = self._endpoint(name, lambda: ActionClient(self._node, kind, self.absolute(name)))
         self._await_server(client.server_is_ready, "action", name, timeout_s)
@@ -140,7 +143,8 @@ class ClientLink:
             if not result.done() and not asked_to_stop:
                 self._on_executor(handle.cancel_goal_async)
         answer = result.result()
-        if answer.status not in (GoalStatus.STATUS_SUCCEEDED, GoalStatus.STATUS_CANCELED):
+        done = answer.status in (GoalStatus.STATUS_SUCCEEDED, GoalStatus.STATUS_CANCELED)
+        if not done and not len(answer.result.uncertainty):  # else a dream that was broken off: what there is counts
             raise Refused(answer.result.message or f"{what} was aborted: see its node's log")
         return answer.result
 
