@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import imagination_fuzz
@@ -21,6 +22,7 @@ from visualization_msgs.msg import Marker
 
 from world4rl.collect import Behaviour, run_episode
 from world4rl.simulation import make_env
+from world4rl_data.contract import TaskContract
 from world4rl_data.store import EpisodeStore
 from world4rl_interfaces.msg import Action
 from world4rl_interfaces.srv import ImagineRollout
@@ -28,6 +30,7 @@ from world4rl_wm.imagination.dream_context import store_context
 from world4rl_wm.imagination.loaded_models import LoadedModels
 from world4rl_wm.imagination.request import ImagineRequest
 from world4rl_wm.imagination.service import ImaginationService
+from world4rl_wm.ros.live_observations_node import LiveObservations
 
 pytestmark = pytest.mark.ros
 
@@ -159,6 +162,15 @@ def test_what_is_wrong_with_the_present_is_named(
             return
         seen.append(answer.message)
     pytest.fail(f"never said {message}, but {seen}")
+
+
+def test_what_is_executed_is_heard_on_the_contracts_topic() -> None:
+    """Its own name, whatever namespace the node runs in: on another one dreams would start without a past."""
+    contract = TaskContract.from_dict({**CONTRACT.to_dict(), "executed_action_topic": "/arm1/executed"})
+    heard: list[str] = []
+    node = SimpleNamespace(create_subscription=lambda _kind, topic, _take, _qos: heard.append(topic))
+    LiveObservations(node).follow(SimpleNamespace(contract=contract, history=4))
+    assert heard == [*contract.observation_topics, "/arm1/executed"]
 
 
 def test_frames_numbers_and_paths_are_shown_meanwhile(client: Client) -> None:

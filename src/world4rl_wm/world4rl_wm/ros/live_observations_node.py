@@ -41,7 +41,7 @@ class LiveObservations:
         ]
         every = QoSProfile(depth=10, reliability=ReliabilityPolicy.BEST_EFFORT)
         self._subscriptions.append(
-            self._node.create_subscription(Action, "executed_action", self._action_taker(live), every)
+            self._node.create_subscription(Action, contract.executed_action_topic, self._action_taker(live), every)
         )
 
     def present(self) -> Callable[[], DreamContext] | None:
