@@ -12,6 +12,7 @@ from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_policy.policy_loading import load_runner, policy_of
 from world4rl_policy.policy_runner import RunnerConfig
 from world4rl_wm.checkpoint import CheckpointError
+from world4rl_wm.imagination.loaded_models import LoadedModels
 
 LOADER = '''
 """A policy that always does the same: its folder holds the contract and one number."""
@@ -63,6 +64,19 @@ def test_another_package_s_policy_acts_in_the_node_s_runner(tmp_path: Path) -> N
     runner = load_runner(str(folder), "cpu", small_contract(), RunnerConfig())
     assert runner.name == "same"
     assert policy_of(str(folder), "cpu").act(torch.zeros(2, 1, 6, 16, 16)).unique().tolist() == [0.25]
+
+
+@pytest.mark.usefixtures("other_package")
+def test_another_package_s_policy_acts_in_imagination(tmp_path: Path) -> None:
+    """As in the policy node: its folder has no config of ours, and is none of our models for that."""
+    models = LoadedModels(contract=small_contract())
+    contract, _ = models.load(str(folder_of_another_kind(tmp_path / "same")))
+    assert contract.hash == small_contract().hash
+    assert models.policy is not None and models.policy.act(torch.zeros(1, 1, 6, 16, 16)).unique().tolist() == [0.25]
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(CheckpointError, match=r"config\.yaml.*same: no number"):
+        models.load(str(empty))
 
 
 @pytest.mark.usefixtures("other_package")

@@ -50,7 +50,8 @@ class LoadedModels:
     def load(self, uri: str) -> tuple[TaskContract, str]:
         """Load a checkpoint folder of any of the three kinds. What was loaded stays on failure.
 
-        A world model of another contract puts the other models out.
+        A folder without our config may be a policy that another package loads. A world model of another contract puts
+        the other models out.
 
         Returns:
             The checkpoint's contract and a note on what was put out, empty where nothing was.
@@ -59,14 +60,25 @@ class LoadedModels:
             CheckpointError, ContractError, ContractMismatch, LookupError, RuntimeError: what is wrong with the folder.
         """
         path = checkpoint_path(uri)
-        kind = checkpoint_kind(path)
+        kind, not_ours = None, None
+        try:
+            kind = checkpoint_kind(path)
+        except CheckpointError as error:
+            if not path.is_dir():
+                raise
+            not_ours = error
         if kind == world_model.KIND:
             return self._load_world_model(path)
         needed = self.world_model.contract if self.world_model else self.contract
         if kind == reward.KIND:
             self.reward_model = RewardModel.load(path, self.device, needed)
             return self.reward_model.contract, ""
-        policy = self.load_policy(str(path), self.device)
+        try:
+            policy = self.load_policy(str(path), self.device)
+        except (LookupError, RuntimeError, ValueError, OSError) as error:
+            if not_ours is None:
+                raise
+            raise CheckpointError(f"{not_ours}; nor is it another package's policy: {error}") from error
         if needed is not None:
             needed.require_same(policy.contract, f"checkpoint {path}")
         self.policy = policy
