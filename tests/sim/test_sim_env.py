@@ -118,6 +118,28 @@ def test_environment_observation_and_episode_end() -> None:
     env.close()
 
 
+@pytest.mark.parametrize(
+    ("streams", "size"),
+    [
+        ({}, (64, 64)),
+        ({"height": 32, "width": 32}, (64, 64)),
+        ({"height": 128, "width": 128}, (128, 128)),
+        ({"crop": [80, 0, 480, 480]}, (480, 640)),
+        ({"crop": [280, 0, 720, 720]}, (720, 1280)),
+    ],
+)
+def test_pictures_are_rendered_as_large_as_the_contract_needs(streams: dict, size: tuple[int, int]) -> None:
+    """A contract made for real cameras works in the simulator; what 64 pixels are enough for stays as it was."""
+    values = TaskContract.load("franka_sim_press").to_dict()
+    values["images"] = [{**image, **streams} for image in values["images"]]
+    contract = TaskContract.from_dict(values)
+    env = SimEnv("press_button", contract, SafetyGate(contract))
+    observation, _ = env.reset(seed=7)
+    assert env.render().shape == (*size, 3)
+    assert env.observation_space.contains(observation)
+    env.close()
+
+
 def test_episode_ends_a_few_periods_after_success() -> None:
     """Three periods are kept after success so that the reward model sees more than one positive frame."""
     env = make_env("press_button")

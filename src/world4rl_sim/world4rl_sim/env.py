@@ -16,6 +16,7 @@ from world4rl_data.image import prepare
 from .arm import SimArm
 from .episode_clock import EpisodeClock
 from .experts import ExpertConfig, ToolState, make_expert
+from .pictures import picture_size
 from .sensors import read_proprio
 from .spaces import action_space, observation_space
 from .tasks import Task
@@ -59,7 +60,11 @@ class Gate(Protocol):
 
 @dataclass(frozen=True)
 class SimEnvConfig:
-    """Episode length is the task's horizon; pictures are rendered at `image_size` and prepared as the contract says."""
+    """Episode length is the task's horizon.
+
+    Pictures are rendered at `image_size`, larger where the contract's streams or crops ask for it, and prepared as the
+    contract says.
+    """
 
     image_size: int = 64
     periods_after_success: int = 3  # kept so that success is seen on more than one frame
@@ -79,7 +84,8 @@ class SimEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         self, task: str | Task, contract: TaskContract, gate: Gate, config: SimEnvConfig = SimEnvConfig()
     ) -> None:
         self.contract, self.gate, self.config = contract, gate, config
-        self.arm = SimArm(task, config.image_size, tuple(stream.name for stream in contract.images))
+        cameras = tuple(stream.name for stream in contract.images)
+        self.arm = SimArm(task, picture_size(contract, config.image_size), cameras)
         if abs(contract.period_s - self.arm.config.control_period_s) > 1e-9:
             raise ContractError(
                 f"contract '{contract.name}' runs at {contract.control_rate_hz} Hz, the simulated arm at "
@@ -131,7 +137,7 @@ class SimEnv(gymnasium.Env[dict[str, Any], np.ndarray]):
         return {"images": images, "proprio": read_proprio(self.arm, self.contract.proprioception)}
 
     def render(self) -> np.ndarray:  # type: ignore[override]
-        """The first camera's picture, uint8 (image_size, image_size, 3)."""
+        """The first camera's picture as it is rendered, uint8 (height, width, 3)."""
         return self.arm.render(self.contract.images[0].name)
 
     def close(self) -> None:

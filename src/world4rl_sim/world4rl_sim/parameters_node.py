@@ -17,7 +17,7 @@ _DESCRIPTIONS: dict[str, tuple[str, float, float] | str] = {
     "lockstep": "Each control period waits for a target instead of the clock.",
     "lockstep_timeout_s": ("Lockstep: real time that a period waits before it goes on [s].", 0.001, 60.0),
     "real_time_factor": ("Speed of simulated time against real time.", 0.001, 1000.0),
-    "image_size": ("Height and width of the cameras [pixels]; crops of the contract may ask for more.", 8, 2048),
+    "image_size": ("Height and width of the cameras [pixels]; the contract may ask for more.", 8, 2048),
     "episodes": ("How many episodes to run.", 0, _LARGEST),
     "first_seed": ("Seed of the first episode's start state; the others count on from it.", 0, _LARGEST),
     "exit_when_done": "End after the episodes; false: stay.",

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from world4rl_data.contract import TaskContract
+
 from .gl import choose_gl
 
 
@@ -19,6 +21,17 @@ def plain_quality(model: Any) -> None:
     """
     model.vis.quality.offsamples = 0
     model.vis.quality.shadowsize = 0
+
+
+def picture_size(contract: TaskContract, side: int) -> tuple[int, int]:
+    """Height and width of every camera's pictures: `side`, or more where the contract asks for it.
+
+    It does by streams that are larger, and by crops: those are taken to be cut from the middle of a camera's picture.
+    """
+    cut = [(stream, stream.crop or (0, 0, 0, 0)) for stream in contract.images]
+    heights = [max(stream.height, 2 * y + height) for stream, (_, y, _, height) in cut]
+    widths = [max(stream.width, 2 * x + width) for stream, (x, _, width, _) in cut]
+    return max([side, *heights]), max([side, *widths])
 
 
 def free_camera(lookat: tuple[float, float, float], distance: float, azimuth: float, elevation: float) -> Any:
@@ -53,6 +66,8 @@ class ScenePictures:
     def _open(self) -> None:
         import mujoco
 
+        buffer = self._model.vis.global_  # MuJoCo's own is 640 x 480
+        buffer.offheight, buffer.offwidth = max(buffer.offheight, self._height), max(buffer.offwidth, self._width)
         self._renderer = mujoco.Renderer(self._model, self._height, self._width)
         for flag in (mujoco.mjtRndFlag.mjRND_SHADOW, mujoco.mjtRndFlag.mjRND_REFLECTION):
             self._renderer.scene.flags[flag] = False

@@ -21,6 +21,7 @@ from .arm import SimArm
 from .gripper_server_node import GripperServer
 from .pacing import Pacer, PacingConfig
 from .parameters_node import declare
+from .pictures import picture_size
 from .sim_publishers_node import SimPublishers
 from .tasks import make_task
 
@@ -46,7 +47,8 @@ class SimArmNode(Node):
             real_time_factor=self._param("real_time_factor", PacingConfig.real_time_factor),
         )
         cameras = tuple(stream.name for stream in self.contract.images)
-        self.arm = SimArm(make_task(task, **options), self._picture_size(self._param("image_size", 64)), cameras)
+        size = picture_size(self.contract, self._param("image_size", 64))
+        self.arm = SimArm(make_task(task, **options), size, cameras)
         self.arm.reset(self._param("seed", 0))
         self._pacer = Pacer(pacing)
         self._lockstep = pacing.lockstep
@@ -60,12 +62,6 @@ class SimArmNode(Node):
 
     def _param(self, name: str, default: Any) -> Any:
         return declare(self, name, default)
-
-    def _picture_size(self, side: int) -> tuple[int, int]:
-        """Height and width of every camera: `image_size`, or what the contract's (centred) crops are cut from."""
-        crops = [stream.crop for stream in self.contract.images if stream.crop is not None]
-        heights, widths = [2 * y + h for _, y, _, h in crops], [2 * x + w for x, _, w, _ in crops]
-        return max([side, *heights]) if crops else side, max([side, *widths]) if crops else side
 
     def run(self, executor: SingleThreadedExecutor) -> None:
         """Ticks until ROS shuts down."""
