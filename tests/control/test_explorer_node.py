@@ -1,5 +1,6 @@
 """The explorer node over DDS: silent until enabled, then one random action per observation and control period."""
 
+import time
 from collections.abc import Iterator
 
 import numpy as np
@@ -8,15 +9,19 @@ import pytest
 pytestmark = pytest.mark.ros
 
 import rclpy  # noqa: E402
+from rclpy.callback_groups import ReentrantCallbackGroup  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
+from rclpy.task import Future  # noqa: E402
 from std_srvs.srv import SetBool  # noqa: E402
 
 from world4rl_control.explorer import RandomExplorer  # noqa: E402
+from world4rl_control.explorer_episodes import Phase  # noqa: E402
 from world4rl_control.explorer_node import ExplorerNode  # noqa: E402
 from world4rl_control.node_support import message_type  # noqa: E402
 from world4rl_data.contract import TaskContract  # noqa: E402
 from world4rl_interfaces.msg import Action  # noqa: E402
+from world4rl_interfaces.srv import ResetArm  # noqa: E402
 
 PRESS = TaskContract.load("franka_sim_press")
 
@@ -71,6 +76,55 @@ def test_it_acts_when_enabled_and_only_on_complete_observations():
         assert any(np.array_equal(heard[0].values, row) for row in known), "the seed decides"
         stamps = [action.header.stamp.sec + 1e-9 * action.header.stamp.nanosec for action in heard]
         assert stamps[1] - stamps[0] >= 0.9 * PRESS.period_s
+    finally:
+        executor.shutdown()
+        explorer.destroy_node()
+        rig.destroy_node()
+
+
+def test_a_gate_that_does_not_answer_is_given_up_and_its_late_answer_changes_nothing():
+    """A recorder or gate that dies in between must not leave an explorer that can neither go on nor begin anew."""
+    values = {"contract": "franka_sim_press", "episodes": 1, "answer_timeout_s": 1.0}
+    explorer = ExplorerNode([Parameter(name, value=value) for name, value in values.items()])
+    rig, executor = rclpy.create_node("rig"), SingleThreadedExecutor()
+    executor.add_node(explorer)
+    executor.add_node(rig)
+    held: list[Future] = []
+
+    async def hold(_request: ResetArm.Request, response: ResetArm.Response) -> ResetArm.Response:
+        held.append(Future(executor=executor))
+        response.success = await held[-1]
+        return response
+
+    rig.create_service(ResetArm, "arm_gate/reset", hold, callback_group=ReentrantCallbackGroup())
+    enabler = rig.create_client(SetBool, "/explorer/enable")
+
+    def until(condition) -> None:
+        end = time.monotonic() + 20.0
+        while not condition():
+            assert time.monotonic() < end
+            executor.spin_once(timeout_sec=0.01)
+
+    def enable() -> None:
+        answer = enabler.call_async(SetBool.Request(data=True))
+        until(answer.done)
+        assert answer.result().success
+
+    try:
+        until(lambda: enabler.service_is_ready() and explorer._asked["reset"].service_is_ready())
+        enable()
+        until(lambda: explorer._run.phase is Phase.IDLE)
+        assert "moving home failed: arm_gate/reset did not answer in 1 s" in explorer._run.message
+        explorer.set_parameters([Parameter("answer_timeout_s", value=600.0)])
+        enable()
+        until(lambda: len(held) == 2)
+        held[0].set_result(True)
+        for _ in range(20):
+            executor.spin_once(timeout_sec=0.01)
+        assert explorer._run.phase is Phase.RESET, "that was the answer to what was given up"
+        explorer._awaited[1].set_exception(RuntimeError("out of order"))
+        until(lambda: explorer._run.phase is Phase.IDLE)
+        assert "out of order" in explorer._run.message
     finally:
         executor.shutdown()
         explorer.destroy_node()

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import time
 from typing import Any
 
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
@@ -22,6 +24,7 @@ from world4rl_interfaces.srv import ResetArm, StartEpisode, StopEpisode
 
 _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+_LOOK_S = 0.5  # how often an answer that is awaited is looked for
 _SHAPE = ExplorerConfig()
 _PARAMETERS: dict[str, tuple[Any, ...]] = {
     "contract": ("", "Task contract: a shipped name or the path of a YAML file."),
@@ -34,6 +37,8 @@ _PARAMETERS: dict[str, tuple[Any, ...]] = {
     "episode_s": (0.0, "Length of an episode [s]; 0: nine tenths of the contract's max_episode_s, at which the gate "
                   "stops.", 0.0, 3600.0),
     "reset": (True, "Move the arm to the contract's home before each episode."),
+    "answer_timeout_s": (60.0, "Real time after which gate or recorder is no longer waited for [s]; longer than the "
+                         "gate's reset_timeout_s.", 1.0, 3600.0),
     "task": ("random exploration", "Task name that the episodes carry."),
 }  # fmt: skip
 _SERVICES = {
@@ -60,6 +65,7 @@ class ExplorerNode(Node):
         self._run = ExplorerEpisodes(self._plan(contract))
         self._gate = ArmStatus(enabled=True)  # until it has told: without a gate nothing moves anyway
         self._actions = self.create_publisher(Action, contract.action_topic, 1)
+        self._awaited: tuple[Any, Any, float] | None = None  # client, future, and when it is given up [monotonic s]
         self._asked = {what: self.create_client(kind, name) for what, (kind, name, _) in _SERVICES.items()}
         for topic, kind in contract.observation_topics.items():
             # Raw: only that something new came is of interest here, and images are dear to decode.
@@ -69,6 +75,8 @@ class ExplorerNode(Node):
         self.create_service(SetBool, "~/enable", self._on_enable)
         # The clock's own message may come after the observation of the same instant: look again soon.
         self.create_timer(0.2 * contract.period_s, self._act_when_due)
+        # Steady: who does not answer may be the simulator's end, and with it the clock's.
+        self.create_timer(_LOOK_S, self._give_up_when_late, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
     def _plan(self, contract: TaskContract) -> EpisodePlan:
         seconds, limit_s = self._value("episode_s"), contract.max_episode_s
@@ -126,11 +134,27 @@ class ExplorerNode(Node):
             request.task = self._value("task")
         elif what == "stop":
             request.outcome = int(self._run.outcome)
-        client.call_async(request).add_done_callback(self._on_answer)
+        future = client.call_async(request)
+        self._awaited = client, future, time.monotonic() + self._value("answer_timeout_s")
+        future.add_done_callback(self._on_answer)
 
     def _on_answer(self, future: Any) -> None:
+        if self._awaited is None or self._awaited[1] is not future:
+            return  # it was given up
+        self._awaited = None
+        if future.exception() is not None:
+            self._on_answered(False, f"{future.exception()}")
+            return
         answer = future.result()
         self._on_answered(answer.success, answer.message)
+
+    def _give_up_when_late(self) -> None:
+        if self._awaited is None or time.monotonic() < self._awaited[2]:
+            return
+        (client, future, _), self._awaited = self._awaited, None
+        client.remove_pending_request(future)
+        waited_s = self._value("answer_timeout_s")
+        self._on_answered(False, f"{client.srv_name} did not answer in {waited_s:g} s: does its node still run?")
 
     def _on_answered(self, success: bool, message: str) -> None:
         was = self._run.phase
