@@ -26,7 +26,8 @@ nodes=${SLURM_JOB_NUM_NODES:-1}
 first=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 port=$((20000 + SLURM_JOB_ID % 20000))
 
-srun --kill-on-bad-exit=1 torchrun \
+# Since Slurm 22.05 srun does not take the number of processors over from sbatch.
+srun --kill-on-bad-exit=1 --cpus-per-task="${SLURM_CPUS_PER_TASK:-8}" torchrun \
     --nnodes "$nodes" --nproc-per-node "${SLURM_GPUS_ON_NODE:-1}" \
     --rdzv-backend c10d --rdzv-endpoint "$first:$port" --rdzv-id "$SLURM_JOB_ID" \
     -m world4rl train world-model --store "$store" --out "$out" "$@"

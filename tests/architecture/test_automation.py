@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -55,3 +58,18 @@ def test_hooks_use_the_environment_of_make_setup() -> None:
         assert hook["language"] == "system" and hook["entry"].startswith(".venv/bin/")
         program = hook["entry"].split()[0].removeprefix(".venv/bin/")
         assert re.search(rf"^{program}==", pinned, re.M), f"{program} is not pinned"
+
+
+def test_the_slurm_job_hands_its_processors_on_to_every_task(tmp_path: Path) -> None:
+    """srun has not taken them over from sbatch since Slurm 22.05: training would run on one. Stands in for Slurm."""
+    (tmp_path / "bin").mkdir()
+    for name, text in {"srun": 'echo "$@"', "scontrol": "echo node1", "activate": ""}.items():
+        (tmp_path / "bin" / name).write_text(f"#!/bin/bash\n{text}\n")
+        (tmp_path / "bin" / name).chmod(0o755)
+    job = {"SLURM_JOB_ID": "7", "SLURM_JOB_NODELIST": "node[1-2]", "SLURM_CPUS_PER_TASK": "12"}
+    env = {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}", "WORLD4RL_VENV": str(tmp_path), **job}
+    script = [ROOT / "examples/slurm_train.sh", "data/train", "models/world_model", "--preset", "base"]
+    ran = subprocess.run(["bash", *script], env=env, cwd=tmp_path, capture_output=True, text=True, check=True)
+    before, _, after = ran.stdout.partition(" torchrun ")
+    assert "--cpus-per-task=12" in before.split()
+    assert after.strip().endswith("train world-model --store data/train --out models/world_model --preset base")
