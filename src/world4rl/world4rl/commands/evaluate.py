@@ -8,6 +8,7 @@ from pathlib import Path
 from world4rl.commands.common import CommandError, SeedOption, existing
 
 PART = 50  # episodes between two savings
+EPISODES = "episodes.json"  # what was simulated so far, in the record of the policy and settings that it is of
 
 
 def evaluate(
@@ -27,7 +28,7 @@ def evaluate(
 
     Args:
         policy: Checkpoint folder.
-        out: JSON file with seeds, success and steps; None writes POLICY.evaluation.json.
+        out: JSON file with seeds, success and steps; None writes POLICY.evaluation.json. One of before is overwritten.
         task: press_button, push_cube, lift_cube or a task of Meta-World; None takes the one of the policy's contract.
         episodes: Number of start states.
         noise: Standard deviation of noise added to each action [action units, 1 = a full step].
@@ -50,22 +51,30 @@ def evaluate(
     out = out or policy.with_name(policy.name + ".evaluation.json")
     settings = {"policy": str(policy), "digest": digest, "task": task, "noise": noise, "first": start}
     record = Record(out.with_suffix(".run"), "evaluate", settings | {"episodes": episodes}, seed)
+    kept = record.folder / EPISODES
     found: dict[str, list] = {"seeds": [], "success": [], "steps": []}
-    if out.is_file():
-        found = json.loads(out.read_text())
+    if kept.is_file():
+        found = json.loads(kept.read_text())
+    if found["seeds"] != list(range(start, start + episodes))[: len(found["seeds"])]:
+        raise CommandError(f"{kept} holds other start states than asked: remove {record.folder} to start over")
     while len(found["seeds"]) < episodes:
         begin = start + len(found["seeds"])
         seeds = range(begin, min(begin + PART, start + episodes))
         part = evaluate_policy(task, contract, policy, seeds, noise, workers).to_dict()
         found = {key: found[key] + part[key] for key in found}
         record.metric(episodes=len(found["seeds"]), successes=sum(found["success"]))
-        temporary = out.with_name(f".{out.name}.tmp")
-        temporary.write_text(json.dumps(found))
-        temporary.replace(out)
+        _write(kept, found)
+    _write(out, found)
     record.finish()
     successes = sum(found["success"])
     low, high = wilson_interval(successes, episodes)
     print(f"{policy}: {successes} of {episodes} ({successes / episodes:.1%}, 95 % {low:.1%} to {high:.1%}); {out}")
+
+
+def _write(path: Path, found: dict[str, list]) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(json.dumps(found))
+    temporary.replace(path)
 
 
 def task_of(contract: str) -> str:
