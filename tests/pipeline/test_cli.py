@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -229,7 +230,9 @@ def fake_simulator(monkeypatch: pytest.MonkeyPatch, contract: TaskContract) -> l
 
     def collect(task: str, contract: TaskContract, behaviour: Any, seeds: Any, *_: Any) -> Iterator[Episode]:
         calls.append(list(seeds))
-        return (episode(contract, s, "expert", s % 2 == 0) for s in seeds)
+        name = "" if behaviour.checkpoint is None else behaviour.checkpoint.name
+        made = (episode(contract, s, "expert", s % 2 == 0) for s in seeds)
+        return (replace(e, policy_id=name) for e in made)
 
     def evaluate(task: str, contract: TaskContract, policy: Path, seeds: Any, *_: Any) -> Any:
         from world4rl.collect import Evaluation
@@ -253,7 +256,8 @@ def test_collect_adds_only_what_is_missing(tmp_path: Path, fake_simulator: list[
     store = EpisodeStore.open(tmp_path / "store")
     assert [i.seed for i in store.infos] == [40, 41, 42, 43, 44]
     rows = noted(tmp_path / "store")
-    assert [r["results"]["collected"] for r in rows] == [3, 2, 0]
+    assert [r["results"].get("missing") for r in rows] == [3, None, 2, None, None], "noted before the first episode"
+    assert [r["results"]["collected"] for r in rows if "collected" in r["results"]] == [3, 2, 0]
     assert rows[0]["provenance"]["versions"]["numpy"] and rows[0]["settings"]["noise"] == 0.1
 
 

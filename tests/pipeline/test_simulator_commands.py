@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from world4rl.cli import main
+from world4rl.record import noted
 from world4rl_data.contract import TaskContract
+from world4rl_data.episode import Episode, Outcome
+from world4rl_data.store import EpisodeStore
 
 STARTS = ["--first", "200"]
 
@@ -76,3 +81,75 @@ def test_evaluation_refuses_start_states_that_were_not_asked(
     (work / "command.yaml").unlink()
     assert main([*words, "4"]) == 2
     assert "holds other start states than asked" in capsys.readouterr().err
+
+
+def episode(contract: TaskContract, seed: int, policy: Path, length: int = 4) -> Episode:
+    streams = {s.name: (length + 1, s.height, s.width, 3) for s in contract.images}
+    return Episode(
+        images={name: np.zeros(shape, np.uint8) for name, shape in streams.items()},
+        proprio=np.zeros((length + 1, contract.proprio_dim), np.float32),
+        actions=np.zeros((length, contract.action_dim), np.float32),
+        action_sources=np.full(length, 3, np.uint8),
+        stamps=np.arange(length + 1, dtype=np.int64) * 100_000_000,
+        task="press_button",
+        source="policy",
+        outcome=Outcome.FAILURE,
+        success_index=None,
+        contract_hash=contract.hash,
+        episode_id=f"policy-{policy.name}-0.1-{seed}",
+        seed=seed,
+        policy_id=policy.name,
+    )
+
+
+@pytest.fixture
+def interrupt_after(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many episodes are collected before Ctrl-C."""
+    limit = [100]
+
+    def collect(task: str, contract: TaskContract, behaviour: Any, seeds: list[int], *_: Any) -> Iterator[Episode]:
+        for number, seed in enumerate(seeds):
+            if number == limit[0]:
+                raise KeyboardInterrupt
+            yield episode(contract, seed, behaviour.checkpoint)
+
+    monkeypatch.setattr("world4rl.collect.collect", collect)
+    return limit
+
+
+def collect_words(policy: Path) -> list[str]:
+    words = ["collect", "--out", str(policy.parent / "store"), "--task", "press_button", "--episodes", "6"]
+    return [*words, *STARTS, "--behaviour", "policy", "--policy", str(policy)]
+
+
+def test_interrupted_store_refuses_another_policy_of_the_name(
+    policy: Path, interrupt_after: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = policy.parent / "store"
+    interrupt_after[0] = 3
+    assert main(collect_words(policy)) == 130
+    assert len(EpisodeStore.open(store)) == 3
+    interrupt_after[0] = 100
+    trained_anew(policy)
+    assert main(collect_words(policy)) == 2
+    assert "another policy named 'bc'" in capsys.readouterr().err
+    (policy / "model.safetensors").write_bytes(b"weights")
+    assert main(collect_words(policy)) == 0, "the same policy goes on"
+    assert len(EpisodeStore.open(store)) == 6
+    assert [row["results"] for row in noted(store)] == [
+        {"missing": 6},
+        {"missing": 3},
+        {"collected": 3, "successful": 0, "in_store": 6},
+    ]
+
+
+def test_policy_that_left_no_episode_does_not_block_its_name(policy: Path, interrupt_after: list[int]) -> None:
+    interrupt_after[0] = 0
+    assert main(collect_words(policy)) == 130
+    trained_anew(policy)
+    interrupt_after[0] = 2
+    assert main(collect_words(policy)) == 130
+    interrupt_after[0] = 100
+    assert main(collect_words(policy)) == 0
+    (policy / "model.safetensors").write_bytes(b"weights")
+    assert main(collect_words(policy)) == 2

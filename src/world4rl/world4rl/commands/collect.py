@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from world4rl.commands.common import CommandError, SeedOption
 
@@ -56,17 +56,19 @@ def collect(
     start = SeedRanges(seed).first(PURPOSE[behaviour]) if first is None else first
     digest = "" if policy is None else checkpoint_digest(policy)
     store = open_store(out, asked)
-    require_same_policy(out, policy, digest)
+    require_same_policy(store, policy, digest)
     acting = Behaviour(behaviour, 0.0 if behaviour == "random" else noise, policy)
     have = {i.episode_id for i in store.infos}
     missing = [s for s in range(start, start + episodes) if episode_id(task, acting, s) not in have]
+    settings = {"task": task, "behaviour": behaviour, "noise": acting.noise, "first": start, "episodes": episodes}
+    settings |= {"policy": str(policy or ""), "digest": digest}
+    if missing:  # before the first episode: an interrupted store too says whose episodes it holds
+        note(out, "collect", settings, seed, {"missing": len(missing)})
     successes = 0
     with store:
         for episode in collect_episodes(task, asked, acting, missing, workers) if missing else ():
             store.append(episode)
             successes += episode.outcome == Outcome.SUCCESS
-    settings = {"task": task, "behaviour": behaviour, "noise": acting.noise, "first": start, "episodes": episodes}
-    settings |= {"policy": str(policy or ""), "digest": digest}
     note(out, "collect", settings, seed, {"collected": len(missing), "successful": successes, "in_store": len(store)})
     print(f"{out}: {len(missing)} episodes collected, {successes} of them successful; {len(store)} in the store")
 
@@ -84,11 +86,16 @@ def open_store(out: Path, contract: object) -> EpisodeStore:
     return store
 
 
-def require_same_policy(out: Path, policy: Path | None, digest: str) -> None:
+def require_same_policy(store: EpisodeStore, policy: Path | None, digest: str) -> None:
     """Episodes carry their policy's folder name only, so that one name must not mean two policies in a store."""
     from world4rl.record import noted
 
-    for row in noted(out):
-        before = row["settings"]
-        if policy and Path(before.get("policy", "")).name == policy.name and before.get("digest") != digest:
-            raise CommandError(f"{out} holds episodes of another policy named '{policy.name}': use another --out")
+    if policy is None or all(info.policy_id != policy.name for info in store.infos):
+        return
+    digests = [row["settings"].get("digest") for row in noted(store.path) if _policy_name(row) == policy.name]
+    if digests and digests[-1] != digest:  # those before it left no episode, or are the same
+        raise CommandError(f"{store.path} holds episodes of another policy named '{policy.name}': use another --out")
+
+
+def _policy_name(row: dict[str, Any]) -> str:
+    return Path(row["settings"].get("policy", "")).name
