@@ -89,12 +89,19 @@ def test_faults_of_the_program_keep_their_traceback(monkeypatch: pytest.MonkeyPa
         main(["report", str(tmp_path)])
 
 
-def test_interrupt_says_that_it_goes_on(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+RESUMES = "demo, collect, dataset build, dataset recover, train world-model, train reward, refine, evaluate"
+RESUMES += ", evaluate concordance, benchmark metaworld, loop"
+
+
+@pytest.mark.parametrize("name", COMMANDS, ids=" ".join)
+def test_interrupt_says_that_it_goes_on_where_it_does(
+    name: tuple[str, ...], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupt(run: Path) -> None:
+    def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("world4rl.report.build_report", interrupt)
-    assert main(["report", str(tmp_path)]) == 130
-    assert "same command goes on" in capsys.readouterr().err
+    monkeypatch.setattr("tyro.cli", lambda *_, **__: interrupt())
+    monkeypatch.setattr("world4rl.commands.run.run_words", interrupt)
+    assert main(list(name)) == 130
+    goes_on = "; the same command goes on from here" if " ".join(name) in RESUMES.split(", ") else ""
+    assert capsys.readouterr().err == f"\ninterrupted{goes_on}\n"

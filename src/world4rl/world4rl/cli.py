@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         config = (tyro.conf.FlagCreatePairsOff,)
         return int(tyro.cli(function, prog=prog, args=words[len(name) :], config=config) or 0)
     except KeyboardInterrupt:
-        print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+        print("\ninterrupted" + ("; the same command goes on from here" if command.resumes else ""), file=sys.stderr)
         return 130
     except Exception as error:
         if os.environ.get(DEBUG) or not is_spoken(error):
@@ -79,7 +79,7 @@ def _help(words: list[str]) -> int:
     for name, command in (group or COMMANDS).items():
         print(f"  {' '.join(name):<22} {command.summary}")
     print("\n`world4rl COMMAND --help` shows a command's options, their units and defaults.")
-    print(f"The same command again goes on where it was. {DEBUG}=1 shows tracebacks.")
+    print(f"Where an interrupted command says so, the same again goes on from there. {DEBUG}=1 shows tracebacks.")
     return 0
 
 
