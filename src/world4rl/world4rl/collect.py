@@ -79,6 +79,11 @@ def _load_policy(path: str, _written_ns: int) -> Any:
     return GaussianPolicy.load(path)
 
 
+def frame_of(observation: dict[str, Any], contract: TaskContract) -> np.ndarray:
+    """uint8 (C, H, W): the streams of an environment's observation stacked on the channels, as in a store."""
+    return np.concatenate([observation["images"][s.name].transpose(2, 0, 1) for s in contract.images])
+
+
 def _policy(contract: TaskContract, behaviour: Behaviour, rng: np.random.Generator) -> Controller:
     import torch
 
@@ -91,7 +96,7 @@ def _policy(contract: TaskContract, behaviour: Behaviour, rng: np.random.Generat
     past: list[np.ndarray] = []
 
     def act(observation: dict[str, Any]) -> np.ndarray:
-        frame = np.concatenate([observation["images"][s.name].transpose(2, 0, 1) for s in contract.images])
+        frame = frame_of(observation, contract)
         past.extend([frame] * (policy.history if not past else 1))
         del past[: -policy.history]
         action = policy.act(to_float(torch.from_numpy(np.stack(past))).unsqueeze(0))[0].numpy()

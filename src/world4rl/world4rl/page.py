@@ -1,18 +1,8 @@
-"""What the project's HTML pages share: templates, how figures are written, and files that are whole or not there."""
+"""What the project's HTML pages share: templates, and how figures are written."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from jinja2 import Environment, PackageLoader, StrictUndefined
-
-
-def write_page(page: str, path: Path) -> Path:
-    """Write HTML whole or not at all."""
-    building = path.with_name(f".{path.name}.building")
-    building.write_text(page, encoding="utf-8")
-    building.replace(path)
-    return path
 
 
 def environment() -> Environment:

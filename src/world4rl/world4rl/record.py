@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from world4rl.commands.common import CommandError
+from world4rl.whole_file import write_whole
 from world4rl_wm.training.metrics_log import MetricsLog
 from world4rl_wm.training.processes import main_process
 
@@ -78,9 +79,7 @@ class Record:
     def _write(self) -> None:
         if not main_process():
             return
-        temporary = self.folder / f".{COMMAND}.tmp"
-        temporary.write_text(yaml.safe_dump(self._values, sort_keys=False))
-        temporary.replace(self.folder / COMMAND)
+        write_whole(self.folder / COMMAND, yaml.safe_dump(self._values, sort_keys=False))
 
 
 def note(folder: Path, command: str, settings: Mapping[str, Any], seed: int | None, results: Mapping[str, Any]) -> None:

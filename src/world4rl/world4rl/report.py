@@ -9,13 +9,14 @@ from typing import Any
 from markupsafe import Markup
 
 from world4rl.charts import Series, line_chart
-from world4rl.page import environment, write_page
+from world4rl.page import environment
 from world4rl.report_ablations import ablation_rows
 from world4rl.report_concordance import concordance_section
 from world4rl.report_data import Rate, RunData, read_run
 from world4rl.report_loop import loop_steps
 from world4rl.report_measures import measured_groups
 from world4rl.report_rounds import rounds_section
+from world4rl.whole_file import write_whole
 from world4rl_policy.statistics import verdict
 
 COLOURS = {
@@ -38,7 +39,7 @@ def build_report(run: Path | str) -> Path:
         RunError: the folder holds no run, or a file in it is damaged.
     """
     data = read_run(run)
-    return write_page(render(data), data.path / "report.html")
+    return write_whole(data.path / "report.html", render(data))
 
 
 def render(data: RunData) -> str:

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import yaml
 
-from world4rl.page import duration, environment, figure, percent, write_page
+from world4rl.page import duration, environment, figure, percent
 from world4rl.report_data import RunData, read_run
+from world4rl.whole_file import write_whole
 from world4rl_policy.statistics import clustered_interval, compare, seed_interval, verdict
 
 PAIRS = {
@@ -30,7 +31,7 @@ def build_comparison(runs: list[Path], out: Path) -> Path:
     """
     found = [read_run(run) for run in runs]
     out.parent.mkdir(parents=True, exist_ok=True)
-    return write_page(environment().get_template("comparison.html.j2").render(**view(found)), out)
+    return write_whole(out, environment().get_template("comparison.html.j2").render(**view(found)))
 
 
 def view(runs: list[RunData]) -> dict[str, Any]:
@@ -85,8 +86,9 @@ def over_seeds(runs: list[RunData]) -> list[dict[str, Any]]:
             parts = [_bits(found[b]) - _bits(found[a]) for found in outcomes]
             mean, low, high = clustered_interval(parts)
             by_t = seed_interval([[part.mean() for part in parts]])
+            assert by_t is not None  # there are two seeds at least
             row = {"name": name, "difference": mean, "ci95": (low, high), "seed_t95": by_t}
-            rows.append(row | {"verdict": verdict(*(by_t or (low, high)))})
+            rows.append(row | {"verdict": verdict(*by_t)})
     return rows
 
 

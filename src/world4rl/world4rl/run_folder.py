@@ -14,6 +14,7 @@ from world4rl.collect import Behaviour, collect
 from world4rl.seed_ranges import SeedRanges
 from world4rl.settings import Preset
 from world4rl.simulation import contract_for
+from world4rl.whole_file import write_whole
 from world4rl_data.contract import TaskContract
 from world4rl_data.episode import Outcome
 from world4rl_data.store import EpisodeStore
@@ -53,9 +54,7 @@ class Run:
         """Write a JSON file of the run, whole or not at all."""
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(path.name + ".tmp")
-        temporary.write_text(json.dumps(values, indent=2))
-        temporary.replace(path)
+        write_whole(path, json.dumps(values, indent=2))
 
     def read(self, name: str) -> dict[str, Any]:
         return dict(json.loads((self.path / name).read_text()))

@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from world4rl.whole_file import write_whole
+
 FILE = "stages.json"
 
 
@@ -64,9 +66,7 @@ class Stages:
 
     def _note(self, name: str, wall_s: float, done: bool) -> None:
         self._known[name] = {"wall_s": round(wall_s, 2), "done": done}
-        temporary = self._path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(self._known, indent=2))
-        temporary.replace(self._path)
+        write_whole(self._path, json.dumps(self._known, indent=2))
 
 
 def _minutes(seconds: float) -> str:

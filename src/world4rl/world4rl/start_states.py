@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from world4rl.collect import frame_of
 from world4rl.run_folder import Run
 from world4rl.simulation import make_env
 
@@ -22,6 +23,6 @@ def start_states(run: Run, purpose: str, count: int) -> StartStates:
 
     with closing(make_env(run.task, run.contract)) as env:
         seen = [env.reset(seed=seed)[0] for seed in run.seeds.take(purpose, count)]
-    frames = [np.concatenate([o["images"][s.name].transpose(2, 0, 1) for s in run.contract.images]) for o in seen]
+    frames = [frame_of(observation, run.contract) for observation in seen]
     proprio = np.stack([o["proprio"] for o in seen]).astype(np.float32)
     return StartStates(torch.from_numpy(np.stack(frames)), torch.from_numpy(proprio), np.array([run.task] * count))

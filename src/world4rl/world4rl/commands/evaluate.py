@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from world4rl.commands.common import CommandError, SeedOption, existing
+from world4rl.whole_file import write_whole
 
 PART = 50  # episodes between two savings
 EPISODES = "episodes.json"  # what was simulated so far, in the record of the policy and settings that it is of
@@ -63,18 +64,12 @@ def evaluate(
         part = evaluate_policy(task, contract, policy, seeds, noise, workers).to_dict()
         found = {key: found[key] + part[key] for key in found}
         record.metric(episodes=len(found["seeds"]), successes=sum(found["success"]))
-        _write(kept, found)
-    _write(out, found)
+        write_whole(kept, json.dumps(found))
+    write_whole(out, json.dumps(found))
     record.finish()
     successes = sum(found["success"])
     low, high = wilson_interval(successes, episodes)
     print(f"{policy}: {successes} of {episodes} ({successes / episodes:.1%}, 95 % {low:.1%} to {high:.1%}); {out}")
-
-
-def _write(path: Path, found: dict[str, list]) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(found))
-    temporary.replace(path)
 
 
 def task_of(contract: str) -> str:

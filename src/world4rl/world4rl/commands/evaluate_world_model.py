@@ -8,6 +8,7 @@ from typing import Annotated
 import tyro
 
 from world4rl.commands.common import CommandError
+from world4rl.whole_file import write_whole
 
 
 def evaluate_world_model(
@@ -63,10 +64,7 @@ def evaluate_world_model(
     made = provenance(inputs.seed, {})
     values |= {"seed": inputs.seed, "created": made["created"], "settings": asdict(settings), "provenance": made}
     inputs.out.mkdir(parents=True, exist_ok=True)
-    path = inputs.out / "measures.json"
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(json.dumps(values, indent=2))
-    temporary.replace(path)
+    write_whole(inputs.out / "measures.json", json.dumps(values, indent=2))
     for group in values["groups"]:
         for line in summary_lines(group, settings.horizons):
             print(line)
