@@ -118,6 +118,28 @@ def test_every_part_is_there_and_real(outcome: tuple[Path, int, str, int, str]) 
     assert "How sure the dream is" in page and "data:image/png;base64," in page
 
 
+def test_a_round_of_the_loop_works_on_the_graph(outcome: tuple[Path, int, str, int, str]) -> None:
+    """Its episodes are recorded to bags, and the models learn from those."""
+    from world4rl_data.store import EpisodeStore
+
+    run = outcome[0]
+    command = [sys.executable, "-m", "world4rl.cli", "loop", str(run), "--rounds", "1", "--real-episodes", "4"]
+    command += ["--on-graph", "--set", "loop.check_share=0.5", "loop.world_model_steps=5", "loop.reward_steps=5"]
+    command += ["loop.iterations=1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    first = run / "loop" / "round-01"
+    for name in ("fresh", "rollouts"):
+        assert len(list((first / "bags" / name).iterdir())) == 2
+        store = EpisodeStore.open(first / "stores" / name)
+        assert [info.source for info in store.infos] == ["policy", "policy"]
+        results = json.loads((first / f"{name}.json").read_text())["results"]
+        told = sorted((row["seed"], row["steps"], row["outcome"]) for row in results)
+        assert sorted((info.seed, info.length, info.outcome.name.lower()) for info in store.infos) == told
+    assert len(EpisodeStore.open(first / "stores" / "training")) == 3 + 22 + 2
+    assert json.loads((run / "loop.json").read_text())["rounds"][1]["real_episodes"] == 4
+
+
 def test_another_seed_does_not_mix_into_the_run(outcome: tuple[Path, int, str, int, str]) -> None:
     process = start(outcome[0], seed=6)
     output = process.communicate(timeout=60)[0]

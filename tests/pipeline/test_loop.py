@@ -116,6 +116,23 @@ def test_rounds_learn_from_their_own_work_within_the_budget(finished: Path, caps
     assert "ppo.clip" in capsys.readouterr().err
 
 
+def test_every_round_has_a_judge_s_start_states_of_its_own(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The policy was chosen on those of the rounds before, and learned from the held-back episodes' successes."""
+    given: list[range] = []
+    original = module.start_states
+
+    def start_states(run: module.Run, seeds: range) -> Any:
+        given.append(seeds)
+        return original(run, seeds)
+
+    monkeypatch.setattr(module, "start_states", start_states)
+    assert main(words(finished, 2)) == 0
+    run = load_run(finished)
+    few = run.preset.selection.episodes
+    select = run.seeds.take("select", 3 * few)
+    assert given == [select[few : 2 * few], select[2 * few :]], "the run's own refinement had the first"
+
+
 def test_goes_on_with_a_row_of_a_benchmark(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Its settings lie two folders above it; a row without a dream has nothing to go on with."""
     row = tmp_path / "benchmark" / "seed-3" / "press_button"
@@ -163,6 +180,10 @@ def test_what_cannot_be_is_refused(finished: Path, capsys: pytest.CaptureFixture
     ):
         assert main(["loop", str(finished), *more]) == 2
         assert message in capsys.readouterr().err
+    config = yaml.safe_load((finished / "config.yaml").read_text()) | {"task": "door-lock-v3"}
+    (finished / "config.yaml").write_text(yaml.safe_dump(config))
+    assert main(words(finished, 1, "--on-graph")) == 2
+    assert "has no graph" in capsys.readouterr().err and not (finished / "loop").exists()
     (finished / "evaluation" / "refined.json").unlink()
     assert main(words(finished, 1)) == 2
     assert "not finished" in capsys.readouterr().err

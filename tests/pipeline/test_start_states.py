@@ -16,6 +16,6 @@ from world4rl_wm.model.frames import StartStates
 def test_they_are_where_episodes_begin(tmp_path: Path) -> None:
     run = Run(tmp_path, "press_button", 3, "tiny", load_preset("tiny", ["collect.workers=1"]), progress=False)
     collect_into(run, "some", Behaviour("random"), run.seeds.take("select", 2), "")
-    episodes, alone = StartStates.of(run.store("some"), range(2)), start_states(run, "select", 2)
+    episodes, alone = StartStates.of(run.store("some"), range(2)), start_states(run, run.seeds.take("select", 2))
     assert alone.digest == episodes.digest
     assert not np.array_equal(alone.frames[0], alone.frames[1])

@@ -92,15 +92,23 @@ def demonstrate(
     return run_graph("sim_arm", options, log, progress)
 
 
-def deploy(task: str, policy: Path, episodes: int, first_seed: int, run: Path, progress: bool = True) -> dict[str, Any]:
-    """Let a policy act on the graph and record its episodes to ``bags/deployments``."""
+def deploy(
+    task: str,
+    policy: Path,
+    episodes: int,
+    first_seed: int,
+    run: Path,
+    progress: bool = True,
+    name: str = "deployments",
+) -> dict[str, Any]:
+    """Let a policy act on the graph by its mean action and record its episodes to ``bags/NAME``."""
     options = GraphOptions(
         task=task,
         seed=first_seed,
         lockstep=True,
         policy_checkpoint=str(policy),
         episodes=episodes,
-        bags_dir=str(fresh_bags(run, "deployments")),
-        results=str(run / "deployments.json"),
+        bags_dir=str(fresh_bags(run, name)),
+        results=str(run / f"{name}.json"),
     )
-    return run_graph("deploy_sim", options, run / "log" / "deployments", progress)
+    return run_graph("deploy_sim", options, run / "log" / name, progress)

@@ -16,6 +16,7 @@ from world4rl.dreamers import dreamer, update_dreamer
 from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, collect_into, joined_store, successes, training_store
 from world4rl.stages import Stages
+from world4rl.start_states import start_states
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.statistics import compare, wilson_interval
 
@@ -23,10 +24,13 @@ FOLDER, RESULT = "loop", "loop.json"
 
 
 class Round:
-    """Round `number`, from 1 on; `before` is the round before it, None: the run itself."""
+    """Round `number`, from 1 on; `before` is the round before it, None: the run itself.
 
-    def __init__(self, first: Run, number: int, episodes: int, before: Round | None):
-        self.first, self.number, self.episodes, self.before = first, number, episodes, before
+    `on_graph`: its policy works over DDS, by its mean action, recorded to bags; else in this process, with noise.
+    """
+
+    def __init__(self, first: Run, number: int, episodes: int, before: Round | None, on_graph: bool = False):
+        self.first, self.number, self.episodes, self.before, self.on_graph = first, number, episodes, before, on_graph
         preset = replace(first.preset, ppo=replace(first.preset.ppo, iterations=first.preset.loop.iterations))
         self.run = replace(first, path=first.path / FOLDER / f"round-{number:02d}", preset=preset)
         self.held_back = round(preset.loop.check_share * episodes)
@@ -56,8 +60,25 @@ class Round:
         """The policy at work, within the budget of real episodes."""
         seeds = self.first.seeds.take("loop", self.number * self.episodes)[-self.episodes :]
         behaviour = Behaviour("policy", self.first.preset.loop.noise, self.start)
-        collect_into(self.run, "fresh", behaviour, seeds[: self.held_back], f"round {self.number}, held back")
-        collect_into(self.run, "rollouts", behaviour, seeds[self.held_back :], f"round {self.number}, roll-outs")
+        for store, part in (("fresh", seeds[: self.held_back]), ("rollouts", seeds[self.held_back :])):
+            if self.on_graph:
+                self._deploy_into(store, part)
+            else:
+                collect_into(self.run, store, behaviour, part, f"round {self.number}, {store}")
+
+    def _deploy_into(self, store: str, seeds: range) -> None:
+        """Episodes on the graph, to bags, to a store; what an interrupted attempt left is recorded anew."""
+        from world4rl.graph_episodes import deploy
+        from world4rl_data.build import build_store
+
+        run = self.run
+        if len(run.store(store)) < len(seeds):
+            deploy(run.task, self.start, len(seeds), seeds[0], run.path, run.progress, store)
+            report = build_store(run.path / "bags" / store, run.path / "stores" / store, run.contract, progress=False)
+            if report.skipped:
+                print(report)
+            if not len(run.store(store)):
+                raise RuntimeError(f"no episode of the graph could be used: {report}. See {run.path}/log/{store}")
 
     def models(self) -> None:
         """Both pairs of world model and reward model learn further on the enlarged store."""
@@ -79,14 +100,16 @@ class Round:
         preset, seed = self.run.preset, self.first.seed + self.number
         limits, before, judges = preset.replay_check.limits, GaussianPolicy.load(self.start), dreamer(self.run, "b")
         real, models = (training, successes(training)), [dream.world_model, judges.world_model]
-        kept = self.run.checkpoint("start")
+        kept, few = self.run.checkpoint("start"), preset.selection.episodes
+        # of its own: on those of the rounds before the policy was chosen, and it began with the check's successes
+        starts = start_states(self.run, self.first.seeds.take("select", (self.number + 1) * few)[-few:])
         start = dream_bc(before, models, real, preset.dream_bc, kept, seed, self.run.progress)
         config = with_horizon(preset.refine_config(), training)
-        checked = check_dream(dream, start, check, range(len(check)), config.imagination, limits, seed)
-        verdict, last = checked.check, slice(self.held_back)
-        newest = judge(checked.replayed.real_success[last], checked.success[last], limits)
+        checked = check_dream(dream, start, check, range(len(check)), config.imagination, limits, seed, starts=starts)
+        verdict, newest_few = checked.check, len(self.run.store("fresh"))
+        newest = judge(checked.replayed.real_success[:newest_few], checked.success[:newest_few], limits)
         self.run.write("replay_check.json", verdict.to_dict() | {"newest_policy": newest.to_dict()})
-        print(f"replay check: {verdict.reason}; on the newest policy's {self.held_back} episodes J = {newest.j:.2f}")
+        print(f"replay check: {verdict.reason}; on the newest policy's {newest_few} episodes J = {newest.j:.2f}")
         result = refine(
             start,
             before,
@@ -94,7 +117,7 @@ class Round:
             dream,
             judges,
             StartStates.of(training, range(len(training))),
-            StartStates.of(check, range(len(check))),
+            starts,
             real,
             self.run.path / "refine",
             config,
@@ -174,8 +197,10 @@ def require_possible(first: Run, episodes: int) -> None:
         raise ValueError(f"{episodes} real episodes for a round: too few to learn from some and check on others")
 
 
-def run_loop(first: Run, rounds: int, episodes: int) -> dict[str, Any]:
+def run_loop(first: Run, rounds: int, episodes: int, on_graph: bool = False) -> dict[str, Any]:
     """Do `rounds` rounds of `episodes` real episodes each after the run `first`; writes loop.json.
+
+    `on_graph`: as `Round`.
 
     Raises:
         ValueError: as `require_possible`.
@@ -186,7 +211,7 @@ def run_loop(first: Run, rounds: int, episodes: int) -> dict[str, Any]:
     rows[0]["ci95"] = wilson_interval(sum(success), len(success))
     before: Round | None = None
     for number in range(1, rounds + 1):
-        before = Round(first, number, episodes, before)
+        before = Round(first, number, episodes, before, on_graph)
         rows.append(before.do())
         table = {"rounds": rows, "episodes_per_round": episodes, "evaluation_episodes": len(success)}
         first.write(RESULT, table)

@@ -127,7 +127,7 @@ def replay_check(run: Run) -> None:
 
     store, dream, policy = run.store("check"), dreamer(run, "a"), GaussianPolicy.load(run.checkpoint("start"))
     imagination, limits = _refine_config(run).imagination, run.preset.replay_check.limits
-    starts = start_states(run, "select", run.preset.selection.episodes)
+    starts = start_states(run, run.seeds.take("select", run.preset.selection.episodes))
     checked = check_dream(dream, policy, store, range(len(store)), imagination, limits, run.seed, starts=starts)
     check = checked.check
     run.write("replay_check.json", check.to_dict())
@@ -206,7 +206,7 @@ def refinement(run: Run) -> None:
         dreamer(run, "a"),
         dreamer(run, "b"),
         StartStates.of(practice_store, range(len(practice_store))),
-        start_states(run, "select", config.selection.episodes),
+        start_states(run, run.seeds.take("select", config.selection.episodes)),
         (real, successes(real)),
         run.path / "refine",
         config,

@@ -15,14 +15,14 @@ if TYPE_CHECKING:
     from world4rl_wm.model.frames import StartStates
 
 
-def start_states(run: Run, purpose: str, count: int) -> StartStates:
-    """`count` start states of the seeds set apart for `purpose`: no episode is needed, and none is made."""
+def start_states(run: Run, seeds: range) -> StartStates:
+    """Those of the run's task with these `seeds`: no episode is needed, and none is made."""
     import torch
 
     from world4rl_wm.model.frames import StartStates
 
     with closing(make_env(run.task, run.contract)) as env:
-        seen = [env.reset(seed=seed)[0] for seed in run.seeds.take(purpose, count)]
+        seen = [env.reset(seed=seed)[0] for seed in seeds]
     frames = [frame_of(observation, run.contract) for observation in seen]
     proprio = np.stack([o["proprio"] for o in seen]).astype(np.float32)
-    return StartStates(torch.from_numpy(np.stack(frames)), torch.from_numpy(proprio), np.array([run.task] * count))
+    return StartStates(torch.from_numpy(np.stack(frames)), torch.from_numpy(proprio), np.array([run.task] * len(seeds)))

@@ -116,9 +116,10 @@ def notes(found: Mapping[str, Any]) -> str:
         said.append(
             f"- {COLUMNS[b]} minus {COLUMNS[a]}: {points} points, 95 % bootstrap over seeds, then episodes; {by_t}"
         )
+    kept = len(rows) - found["refined_rows"]
     said.append(
         f"- {len(rows)} rows, {first['episodes']} unseen start states each, {found['hours']:.1f} hours; refined in "
-        f"{found['refined_rows']}, in the others filtered BC was kept"
+        + (f"{found['refined_rows']}, filtered BC was kept in {kept}" if kept else "all")
     )
     tried = [row["concordance"] for row in rows if "concordance" in row]
     if tried:

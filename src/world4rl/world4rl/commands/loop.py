@@ -14,6 +14,7 @@ def loop(
     run: Annotated[Path, tyro.conf.Positional],
     rounds: int = 2,
     real_episodes: int = 100,
+    on_graph: bool = False,
     settings: Overrides = (),
 ) -> None:
     """Go on with a finished run: its refined policy works in the simulator, the models learn from that, PPO again.
@@ -29,20 +30,26 @@ def loop(
         run: Folder of a finished `world4rl demo`, or of a row of `world4rl benchmark metaworld` (RUN/seed-0/TASK).
         rounds: Rounds after the run itself.
         real_episodes: Real episodes of all rounds together. The measurement on held-out start states comes on top.
+        on_graph: The policy works on the ROS graph, over DDS, recorded to bags in RUN/loop/round-NN/bags: by its mean
+            action, without noise. Not with Meta-World's tasks, which have no graph.
     """
     from world4rl.commands.demo import require_config
     from world4rl.load_run import load_run
     from world4rl.loop import FOLDER, RESULT, require_possible, run_loop
     from world4rl.presets import preset_values
     from world4rl.report import build_report
+    from world4rl_sim.task_contracts import TASK_CONTRACTS
 
     if rounds < 1 or real_episodes < rounds:
         raise CommandError("--rounds must be at least 1, --real-episodes at least --rounds")
     loaded = load_run(run, settings=settings)
     each = real_episodes // rounds
     require_possible(loaded, each)
-    require_config(run / FOLDER, {"episodes_per_round": each, "settings": preset_values(loaded.preset)})
-    found = run_loop(loaded, rounds, each)
+    if on_graph and loaded.task not in TASK_CONTRACTS:
+        raise CommandError(f"{loaded.task} is a task of Meta-World, which has no graph: leave --on-graph out")
+    config = {"episodes_per_round": each, "on_graph": on_graph, "settings": preset_values(loaded.preset)}
+    require_config(run / FOLDER, config)
+    found = run_loop(loaded, rounds, each, on_graph)
     print("\n".join(table(found["rounds"])))
     print(f"success by the mean action on {found['evaluation_episodes']} held-out start states; {run / RESULT}")
     print(f"report: {build_report(run)}")
