@@ -122,12 +122,24 @@ def test_last_action_without_a_new_frame_is_dropped(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("stamp", "frames", "index"),
-    [(None, 1, 6), (START + 3 * PERIOD, 1, 3), (START + 9 * PERIOD, 1, 6), (START + 9 * PERIOD, 3, 4)],
+    ("seen", "stopped", "held", "index"),
+    [
+        (None, 9, 0, 6),
+        (3, 9, 3, 3),  # dated
+        (9, 10, 3, 6),
+        (6, 6, 0, 6),  # only the stop tells
+        (6, 6, 3, 3),
+        (8, 8, 3, 5),  # stopped a while after the last action: what was before that may not have been solved yet
+        (9, 9, 2, 6),
+        (6, 6, 50, 0),
+    ],
 )
-def test_success_index(tmp_path, stamp, frames, index):
-    path = write_bag(tmp_path / "e", PRESS, list(messages(PRESS, steps=6)), success_stamp_ns=stamp)
-    assert bag_to_episode(path, config=ConvertConfig(success_frames=frames)).success_index == index
+def test_success_index(tmp_path, seen, stopped, held, index):
+    """In control periods: a person stops when the success has been there for a while, a program says when it came."""
+    stop_ns, seen_ns = START + stopped * PERIOD, None if seen is None else START + seen * PERIOD
+    path = write_bag(tmp_path / "e", PRESS, list(messages(PRESS, steps=6)), stop_ns=stop_ns, success_stamp_ns=seen_ns)
+    config = ConvertConfig(success_hold_s=held * PERIOD / 1e9)
+    assert bag_to_episode(path, config=config).success_index == index
 
 
 def test_wrong_contract_names_the_field(tmp_path):

@@ -46,7 +46,7 @@ def test_recorded_episode_converts_and_says_when_success_came(tmp_path):
     path = recorder.stop(Outcome.SUCCESS, last - 150_000_000, note="clean")
     assert path == tmp_path / "bags" / record.episode_id and path.name.startswith("press_the_button_")
     episode = bag_to_episode(path, PRESS)
-    assert (episode.task, episode.seed, episode.success_index, len(episode)) == ("press the button!", 12, 5, 6)
+    assert (episode.task, episode.seed, episode.success_index, len(episode)) == ("press the button!", 12, 2, 6)
     kept = json.loads((path / "episode.json").read_text())
     assert kept["operator_id"] == "ann" and kept["stop_note"] == "clean" and kept["outcome_name"] == "SUCCESS"
     assert kept["messages"]["/world4rl/executed_action"] == 6

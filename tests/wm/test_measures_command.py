@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from made_episodes import made_store
 from measured_models import world_episode
 from small_models import reward_model, small_contract, world_model
@@ -18,7 +19,8 @@ from small_models import reward_model, small_contract, world_model
 from world4rl.cli import main
 from world4rl.model_measures.films import chosen
 from world4rl.model_measures.fresh import fresh_pairs
-from world4rl.model_measures.inputs import groups_of
+from world4rl.model_measures.inputs import find_inputs, groups_of
+from world4rl.presets import load_preset, preset_values
 from world4rl_data.contract import TaskContract
 from world4rl_data.episode import Episode
 from world4rl_data.store import EpisodeStore
@@ -183,3 +185,17 @@ def test_variants_of_the_simulator_share_the_start_and_nothing_else() -> None:
     for name, images in one.images.items():
         assert np.array_equal(images[0], other.images[name][0]) and np.array_equal(images, again.images[name])
     assert not np.array_equal(one.actions[0], other.actions[0]) and one.episode_id != other.episode_id
+
+
+def test_a_benchmark_s_row_brings_its_settings_along(work: Path, tmp_path: Path) -> None:
+    """They lie two folders above it."""
+    row = tmp_path / "seed-3" / "window-open-v3"
+    shutil.copytree(work / "model", row / "checkpoints" / "world_model_a")
+    settings = preset_values(load_preset("metaworld/tiny"))
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"preset": "metaworld/tiny", "settings": settings}))
+    (row / "row.json").write_text(json.dumps({"task": "window-open-v3", "seed": 3}))
+    (row / "checkpoints" / "bc").mkdir()
+    CONTRACT.save(row / "checkpoints" / "bc" / "contract.yaml")
+    found = find_inputs(row, None, [work / "store"], None, None)
+    assert (found.hits, found.seed) == (settings["imagination"]["hits"], 3)
+    assert found.hits != find_inputs(work / "model", None, [work / "store"], None, None).hits

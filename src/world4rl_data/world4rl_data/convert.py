@@ -12,6 +12,7 @@ import numpy as np
 from .bag_reader import EpisodeBag
 from .contract import TaskContract
 from .episode import ActionSource, Episode, EpisodeError, Outcome, episode_source
+from .episode_record import EpisodeRecord
 from .observation import Missing, Observation, ObservationAssembler, message_stamp
 
 
@@ -19,7 +20,7 @@ from .observation import Missing, Observation, ObservationAssembler, message_sta
 class ConvertConfig:
     """How bags become episodes."""
 
-    success_frames: int = 1  # in a successful episode, at least this many last observations count as successful
+    success_hold_s: float = 0.3  # a success that only the stop tells of was there this long before it
     max_hold_s: float = 5.0  # a silence of the action source longer than this makes the episode unfit
     late_s: float = 1.0  # a message may be received this long after the moment at which it is asked for
 
@@ -215,7 +216,7 @@ def _assemble(
         task=record.task,
         source=episode_source(sources),
         outcome=record.outcome,
-        success_index=_success_index(record.outcome, record.success_stamp_ns, stamps, config),
+        success_index=_success_index(record, stamps, config),
         contract_hash=contract.hash,
         episode_id=record.episode_id,
         seed=record.seed,
@@ -223,9 +224,14 @@ def _assemble(
     )
 
 
-def _success_index(outcome: Outcome, stamp_ns: int | None, stamps: np.ndarray, config: ConvertConfig) -> int | None:
-    """First observation at or after the success was reported, but always the last `success_frames` of them."""
-    if outcome != Outcome.SUCCESS:
+def _success_index(record: EpisodeRecord, stamps: np.ndarray, config: ConvertConfig) -> int | None:
+    """First observation at or after the success, or the last one: a person stops when success has been seen for a
+    while, so that it began `success_hold_s` before."""
+    if record.outcome != Outcome.SUCCESS:
         return None
-    reported = len(stamps) if stamp_ns is None else int(np.searchsorted(stamps, stamp_ns))
-    return max(0, min(reported, len(stamps) - max(1, config.success_frames)))
+    since_ns = record.success_stamp_ns
+    if since_ns is None:
+        return len(stamps) - 1
+    if since_ns == record.stop_ns:
+        since_ns -= round(config.success_hold_s * 1e9)
+    return min(int(np.searchsorted(stamps, since_ns)), len(stamps) - 1)

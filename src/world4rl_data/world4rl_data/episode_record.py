@@ -30,7 +30,7 @@ class EpisodeRecord:
     outcome: Outcome = Outcome.UNLABELLED
     start_ns: int = 0
     stop_ns: int = 0
-    success_stamp_ns: int | None = None  # when success was reported; None unless outcome is SUCCESS
+    success_stamp_ns: int | None = None  # when success was seen; `stop_ns` where nothing but the stop tells
     operator_id: str = ""
     note: str = ""
     stop_note: str = ""

@@ -8,7 +8,10 @@ from typing import Annotated
 import tyro
 
 PresetOption = Annotated[
-    str, tyro.conf.arg(name="preset", help="Settings: tiny (2 CPU cores), small, base or paper (GPU), or a YAML file.")
+    str,
+    tyro.conf.arg(
+        name="preset", help="Settings: tiny (2 CPU cores), small (several), base or paper (GPU), or a YAML file."
+    ),
 ]
 Overrides = Annotated[
     tuple[str, ...],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +16,11 @@ if TYPE_CHECKING:
 
 
 def build(
-    bags: Annotated[Path, tyro.conf.Positional], out: Path, contract: str | None = None, workers: int | None = None
+    bags: Annotated[Path, tyro.conf.Positional],
+    out: Path,
+    contract: str | None = None,
+    success_hold: float | None = None,
+    workers: int | None = None,
 ) -> None:
     """Convert the episodes recorded below BAGS into a training store; again, it adds only what is new.
 
@@ -25,17 +30,24 @@ def build(
         bags: Folder of bags, one folder per episode.
         out: Store to write; made where there is none.
         contract: Task contract by name or path; None takes the store's, or that of the first bag.
+        success_hold: For how many seconds before its stop a success is taken to have been there, where the stop's note
+            does not give the moment (`success_stamp_ns=...`); None takes 0.3.
         workers: Processes; None takes the cores of this machine. The store does not depend on it.
     """
     from world4rl.record import note
     from world4rl_data.build import build_store
     from world4rl_data.contract import TaskContract
+    from world4rl_data.convert import DEFAULTS, ConvertConfig
 
     loaded = None if contract is None else TaskContract.load(contract)
-    report = build_store(existing(bags, "folder of bags"), out, loaded, workers=workers)
+    if success_hold is not None and not 0 <= success_hold < math.inf:
+        raise CommandError(f"--success-hold {success_hold}: seconds, 0 or more")
+    config = DEFAULTS if success_hold is None else ConvertConfig(success_hold_s=success_hold)
+    report = build_store(existing(bags, "folder of bags"), out, loaded, config=config, workers=workers)
     left_out = {path.name: reason for path, reason in report.skipped}
     results = {"added": len(report.added), "already": report.already, "left_out": left_out, "hash": report.content_hash}
-    note(out, "dataset build", {"bags": str(bags), "contract": contract}, None, results)
+    asked = {"bags": str(bags), "contract": contract, "success_hold_s": config.success_hold_s}
+    note(out, "dataset build", asked, None, results)
     print(report)
 
 

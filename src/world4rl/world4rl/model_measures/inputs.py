@@ -11,6 +11,7 @@ import numpy as np
 import yaml
 
 from world4rl.commands.common import CommandError, existing
+from world4rl.load_run import CONFIG, ROW, load_run
 from world4rl.record import COMMAND
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.checkpoint import PROVENANCE
@@ -62,9 +63,9 @@ def find_inputs(model: Path, reward: Path | None, stores: Sequence[Path], out: P
             reward = run / "checkpoints" / "reward_a"
         if not stores and (run / "stores" / "check").is_dir():
             stores = (run / "stores" / "check",)
-        config = yaml.safe_load((run / "config.yaml").read_text()) if (run / "config.yaml").is_file() else {}
-        of_run = config.get("seed", of_run)
-        hits = config.get("settings", {}).get("imagination", {}).get("hits", hits)
+        if (run / CONFIG).is_file() or (run / ROW).is_file():
+            loaded = load_run(run)
+            hits, of_run = loaded.preset.imagination.hits, loaded.seed
         out = out or run / "measures"
     if not (model / "model.safetensors").is_file():
         raise CommandError(f"{model} is neither a run nor a checkpoint: give runs/NAME, or what `world4rl train` wrote")
