@@ -22,6 +22,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from refinement_parts.results import Results, run_key, scored
 from refinement_parts.runs import HeldOut, finished_run
@@ -64,7 +65,7 @@ PENALTY = 0.1
 
 
 def uncertainty_values(run: Run) -> dict[str, float]:
-    """A limit that one frame in twenty of the run's fresh episodes passes, and the price of a unit below it.
+    """A limit that about one frame in twenty of the run's fresh episodes passes, and the price of a unit below it.
 
     Raises:
         SystemExit: the run's world models have not been calibrated against each other.
@@ -75,8 +76,8 @@ def uncertainty_values(run: Run) -> dict[str, float]:
             f"{run.path}: its world model's uncertainty is not calibrated (`world4rl evaluate uncertainty --help`): "
             "leave the rows about disagreement out (--rows)"
         )
-    quantiles = json.loads(file.read_text())["signals"]["models"]["map"]["disagreement"]
-    limit = quantiles[round(0.95 * (len(quantiles) - 1))]
+    middles = json.loads(file.read_text())["signals"]["models"]["map"]["disagreement"]  # of bins that are equally full
+    limit = float(np.interp(0.95, (np.arange(len(middles)) + 0.5) / len(middles), middles))
     return {"limit": limit, "penalty": PENALTY / limit}
 
 

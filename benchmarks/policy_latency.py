@@ -126,7 +126,8 @@ def make_models(folder: Path, trust: bool) -> dict[str, str]:
     from world4rl.presets import load_preset
     from world4rl_policy.actor_critic import GaussianPolicy
     from world4rl_policy.surprise import parts_of
-    from world4rl_policy.trust_limit import TrustLimit, digest
+    from world4rl_policy.trust_limit import TrustLimit
+    from world4rl_wm.checkpoint_identity import weights_digest
     from world4rl_wm.model.world_model import WorldModel
 
     contract, preset = make_contract(), load_preset("tiny")
@@ -138,7 +139,7 @@ def make_models(folder: Path, trust: bool) -> dict[str, str]:
     if trust:
         path = WorldModel(preset.world_model_config(contract), contract).save(folder / "world_model")
         # a limit that noise never reaches: here only the work counts
-        TrustLimit(dict.fromkeys(parts_of(contract), 1.0), 1e6, 3, digest(path), 0, 0, 0, (0.0, 1.0)).save(path)
+        TrustLimit(dict.fromkeys(parts_of(contract), 1.0), 1e6, 3, weights_digest(path), 0, 0, 0, (0.0, 1.0)).save(path)
         parameters["world_model_checkpoint"] = str(path)
     return parameters
 

@@ -7,6 +7,7 @@ import json
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -22,6 +23,7 @@ from world4rl.presets import load_preset
 from world4rl.report import render
 from world4rl.report_data import read_run
 from world4rl_wm.measures.replay_check import judge
+from world4rl_wm.uncertainty.kind import UncertaintyMap
 
 
 def run_with_dreams(path: Path) -> Path:
@@ -44,6 +46,17 @@ def test_every_row_has_settings_that_there_are(row: str) -> None:
     settings = [text.format(limit=0.1, penalty=1.0) for text in ablations.ROWS[row]]
     load_preset("tiny", settings)
     load_preset("metaworld/tiny", settings)
+
+
+def test_the_limit_of_uncertainty_is_passed_by_one_frame_in_twenty(tmp_path: Path) -> None:
+    run = finished_run(run_with_dreams(tmp_path / "run"))
+    disagreement = np.random.default_rng(0).exponential(size=100_000)
+    middles = UncertaintyMap.fit(disagreement, disagreement, bins=20).disagreement
+    told = {"signals": {"models": {"map": {"disagreement": middles}}}}
+    (run.checkpoint("world_model_a") / "uncertainty.json").write_text(json.dumps(told))
+    values = ablations.uncertainty_values(run)
+    assert (disagreement > values["limit"]).mean() == pytest.approx(0.05, abs=0.015)
+    assert values["penalty"] * values["limit"] == pytest.approx(ablations.PENALTY)
 
 
 def test_rows_are_written_once_and_shown_in_the_report_of_a_run_that_stays_as_it_is(
