@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from world4rl_policy.statistics import clustered_interval, wilson_interval
+from world4rl_policy.statistics import clustered_interval, crossed_interval, wilson_interval
 
 COLUMNS = {"bc": "BC", "filtered_bc": "filtered BC", "refined": "refined"}
 HEAD = (
@@ -27,8 +27,8 @@ Row = dict[str, Any]
 def table(rows: Sequence[Row]) -> str:
     """Markdown: for each run its own policies and the rivals; over several runs the rivals' means.
 
-    Intervals of a run resample a rival's trainings, then start states; those over several runs resample runs, then
-    start states, with a rival's trainings averaged.
+    Intervals of a run resample a rival's trainings, and start states that all of them share; those over several runs
+    resample runs, then start states, with a rival's trainings averaged.
     """
     lines = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
     runs = list(dict.fromkeys(map(_run, rows)))
@@ -70,11 +70,11 @@ def _rival(run: str, name: str, rows: list[Row]) -> str:
     if len(rows) == 1:
         cells.append(_rate(_outcomes(rows[0], name)))
     else:
-        cells.append(_share(*clustered_interval([_outcomes(row, name) for row in rows])))
+        cells.append(_share(*crossed_interval([_outcomes(row, name) for row in rows])))
     if not rows[0]["paired"]:
         return _line([*cells, "", "", ""])
     cells += [
-        _points(*clustered_interval([_differences(row, *pair) for row in rows]))
+        _points(*crossed_interval([_differences(row, *pair) for row in rows]))
         for pair in (("filtered_bc", name), (name, "refined"))
     ]
     return _line([*cells, " / ".join(f"{row['paired'][f'refined_vs_{name}']['mcnemar_p']:.2g}" for row in rows)])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from world4rl_policy.statistics import clustered_interval
+from world4rl_policy.statistics import crossed_interval
 
 HEAD = (
     "rival",
@@ -70,11 +70,14 @@ def _outcomes(row: dict[str, Any]) -> tuple[NDArray[np.bool_], NDArray[np.float6
 
 
 def _j(row: dict[str, Any]) -> NDArray[np.float64]:
-    """Per episode, such that the mean over the episodes is J = TPR - FPR."""
+    """Per episode, such that the mean over the episodes is J = TPR - FPR, for resampled ones too (to first order): how
+    many of those really succeed does not move it."""
     real, dreamed = _outcomes(row)
-    return dreamed * np.where(real, 1 / real.mean(), -1 / (~real).mean())
+    tpr, fpr = dreamed[real].mean(), dreamed[~real].mean()
+    weight = np.where(real, 1 / real.mean(), -1 / (~real).mean())
+    return tpr - fpr + weight * (dreamed - np.where(real, tpr, fpr))
 
 
 def _interval(values: list[NDArray[np.float64]]) -> str:
-    mean, low, high = clustered_interval(values)
+    mean, low, high = crossed_interval(values)
     return f"{mean:.2f} [{low:.2f}, {high:.2f}]"

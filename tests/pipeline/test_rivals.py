@@ -115,7 +115,8 @@ def test_the_regressor_is_trained_on_what_it_is_asked(contest: Contest) -> None:
 def test_rates_of_the_table_follow_from_the_outcomes() -> None:
     row = {"outcomes": {"real": "1110000000", "dreamed": "1101000000"}}
     assert float(_j(row).mean()) == pytest.approx(2 / 3 - 1 / 7)
-    assert _interval([np.ones(5)]) == "1.00 [1.00, 1.00]"
+    perfect = {"outcomes": {"real": "1110000000", "dreamed": "1110000000"}}
+    assert _interval([_j(perfect)] * 2) == "1.00 [1.00, 1.00]", "however many successes are drawn"
 
 
 def test_a_recurrent_state_space_model_dreams_in_its_latent_state(contest: Contest) -> None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from world4rl_policy.statistics import clustered_interval, compare, seed_interval, verdict, wilson_interval
+from world4rl_policy.statistics import (
+    clustered_interval,
+    compare,
+    crossed_interval,
+    seed_interval,
+    verdict,
+    wilson_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -87,6 +94,36 @@ def test_clustered_interval_is_no_wider_where_seeds_agree() -> None:
     mean, low, high = clustered_interval(differences, resamples=1500)
     assert mean == pytest.approx(0.3)
     assert high - low == pytest.approx(naive_width(differences), rel=0.2)
+
+
+def test_trainings_on_the_same_episodes_do_not_make_them_more() -> None:
+    """Of trainings that are all alike the interval is that of one; drawing episodes for each would narrow it."""
+    outcomes = np.array([1.0] * 30 + [0.0] * 70)
+    mean, low, high = crossed_interval([outcomes] * 3)
+    alone = compare([False] * 100, list(outcomes > 0)).ci95
+    assert (mean, low, high) == pytest.approx((0.3, *alone), abs=0.011)
+    assert crossed_interval([outcomes])[1:] == pytest.approx(alone, abs=0.011)
+    _, *nested = clustered_interval([outcomes] * 3, resamples=1500)
+    assert high - low > 1.5 * (nested[1] - nested[0])
+
+
+def test_crossed_interval_is_wider_where_trainings_differ() -> None:
+    mean, low, high = crossed_interval(seeds([0.05, 0.2, 0.5, 0.8, 0.95]))
+    alone = compare([False] * 100, [True] * 50 + [False] * 50).ci95
+    assert mean == pytest.approx(0.5) and high - low > 2 * (alone[1] - alone[0])
+
+
+def test_crossed_intervals_hold_the_truth() -> None:
+    """Trainings of different skill on episodes of different difficulty: 95 % intervals hold the true mean about
+    that often; those that draw episodes for each training apart do so far less often."""
+    rng = np.random.default_rng(0)
+    held = {crossed_interval: 0, clustered_interval: 0}
+    for _ in range(60):
+        table = rng.normal(0, 0.1, (12, 1)) + rng.normal(0, 1, (1, 40)) + rng.normal(0, 0.3, (12, 40))
+        for interval in held:
+            _, low, high = interval(table, resamples=100)
+            held[interval] += low <= 0 <= high
+    assert held[crossed_interval] >= 53 > 40 > held[clustered_interval]
 
 
 def test_every_episode_weighs_the_same() -> None:

@@ -7,12 +7,20 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import binomtest, t
 
 from world4rl_wm.measures.intervals import wilson_interval
 
-__all__ = ["PairedComparison", "clustered_interval", "compare", "seed_interval", "verdict", "wilson_interval"]
+__all__ = [
+    "PairedComparison",
+    "clustered_interval",
+    "compare",
+    "crossed_interval",
+    "seed_interval",
+    "verdict",
+    "wilson_interval",
+]
 
 
 @dataclass(frozen=True)
@@ -53,10 +61,11 @@ def clustered_interval(
     """Mean paired difference over all episodes with a 95 % bootstrap interval that resamples seeds, then episodes.
 
     With two or three seeds it is hardly wider than from the lowest seed to the highest, and too narrow where they
-    differ by more than their episodes explain: `seed_interval` is not.
+    differ by more than their episodes explain: `seed_interval` is not. Where all seeds share their episodes it is too
+    narrow as well: `crossed_interval` is not.
 
     Args:
-        differences: for each training seed, the paired differences (-1, 0, 1) of its episodes.
+        differences: for each training seed, the paired differences (-1, 0, 1) of its episodes, which no other seed has.
     """
     rng = np.random.default_rng(seed)
     clusters = [np.asarray(d, dtype=float) for d in differences]
@@ -66,6 +75,18 @@ def clustered_interval(
         means[i] = np.concatenate([rng.choice(clusters[k], len(clusters[k])) for k in drawn]).mean()
     low, high = np.quantile(means, [0.025, 0.975])
     return float(np.concatenate(clusters).mean()), float(low), float(high)
+
+
+def crossed_interval(values: ArrayLike, resamples: int = 10_000, seed: int = 0) -> tuple[float, float, float]:
+    """Mean of ``(trainings, episodes)`` with a 95 % bootstrap interval, for trainings measured on the same episodes.
+
+    Each resample draws trainings, and episodes once for all of them: more trainings do not make the episodes more.
+    """
+    table = np.asarray(values, dtype=float)
+    rng = np.random.default_rng(seed)
+    trainings, episodes = (rng.multinomial(n, np.full(n, 1 / n), size=resamples) for n in table.shape)
+    low, high = np.quantile(((trainings @ table) * episodes).sum(1) / table.size, [0.025, 0.975])
+    return float(table.mean()), float(low), float(high)
 
 
 def seed_interval(by_task: Sequence[Sequence[float]]) -> tuple[float, float] | None:
