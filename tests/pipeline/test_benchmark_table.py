@@ -101,7 +101,7 @@ def test_imagined_against_real_is_told_for_the_rows_that_it_was_measured_on(tmp_
     assert sum("concordance" in made for made in found["tasks"]) == 2
     said = next(line for line in notes(found).splitlines() if "imagined against real" in line)
     assert "2 rows" in said and "+12.5 points" in said and "(+0.0 to +25.0)" in said
-    assert "2 of 2 pairs" in said and "50.0 points below the best one (at most 50.0)" in said
+    assert "2 of 2 pairs" in said and "50.0 points below the best one (at most 50.0), too much on average" in said
 
 
 def test_two_processes_do_not_do_the_same_row(tmp_path: Path) -> None:

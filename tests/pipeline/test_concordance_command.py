@@ -44,7 +44,9 @@ def test_every_policy_is_tried_both_ways_once(
     text = capsys.readouterr().out
     found = json.loads((refined / "concordance.json").read_text())
     assert [(row["iteration"], row["chosen"]) for row in found["policies"]] == [(0, False), (1, False), (2, True)]
-    assert found["sentence"] in text and f"regret {found['regret']:.1%}" in text
+    assert (
+        found["sentence"] in text and f"regret {found['regret']:.1%} (95 %: at least {found['regret_low']:.1%})" in text
+    )
     seeds = list(load_run(refined).seeds.take("concordance", EPISODES))
     simulated = json.loads((refined / "concordance" / "iteration-0001.json").read_text())
     assert simulated["seeds"] == seeds and len(simulated["success"]) == EPISODES

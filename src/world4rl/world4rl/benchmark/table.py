@@ -129,7 +129,8 @@ def notes(found: Mapping[str, Any]) -> str:
             f"- imagined against real, {len(tried)} rows: the judge's dreams promise {np.mean(bias):+.1f} points over "
             f"what is real ({min(bias):+.1f} to {max(bias):+.1f}), {sum(one['ordered'] for one in tried):g} of "
             f"{sum(one['pairs'] for one in tried)} pairs of policies in the right order, the chosen policy "
-            f"{np.mean(regret):.1f} points below the best one (at most {max(regret):.1f})"
+            f"{np.mean(regret):.1f} points below the best one (at most {max(regret):.1f}), "
+            "too much on average, for the best one has had luck as well"
         )
     worse = ", ".join(found["worse_than_bc"]) or "none"
     said.append(f"- tasks where the refined policy is worse than BC beyond chance, in any seed or over seeds: {worse}")

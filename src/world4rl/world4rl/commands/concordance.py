@@ -43,6 +43,7 @@ def concordance(run: Annotated[Path, tyro.conf.Positional], episodes: int = 50) 
     print(f"judge's bias: {bias['mean']:+.1%} (95 % {bias['low']:+.1%} to {bias['high']:+.1%})")
     order = "undefined" if spearman is None else f"{spearman:.2f}"
     print(f"Spearman: {order}; calibration error {found['calibration_error']:.3f}")
-    print(f"pairs in the right order: {found['ordered']:g} of {found['pairs']}; regret {found['regret']:.1%}")
+    regret = f"regret {found['regret']:.1%} (95 %: at least {found['regret_low']:.1%})"
+    print(f"pairs in the right order: {found['ordered']:g} of {found['pairs']}; {regret}")
     print(found["sentence"])
     print(f"{run / RESULT} and {build_report(run)}")

@@ -10,9 +10,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from world4rl_wm.measures.intervals import Estimate, bootstrap, wilson_interval
+from world4rl_wm.measures.intervals import Estimate, bootstrap, resample
 
-APART = 0.1  # real success of two policies must differ by this, or their order is not asked for
+APART = 0.1  # real success of two policies must differ by this, and beyond chance, or their order is not asked for
 
 Verdict = Literal["trusted", "not trusted", "undecided"]
 
@@ -41,14 +41,13 @@ class Limits:
 
 @dataclass(frozen=True)
 class Bin:
-    """Dreams whose belief lies between `low` and `high`: the mean belief and the real success with its interval."""
+    """The `count` dreams whose belief lies between `low` and `high`: their mean belief and real success."""
 
     low: float
     high: float
     count: int
     belief: float
     real: float
-    ci95: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -58,8 +57,9 @@ class Concordance:
     `bias`: mean of imagined minus real success, its interval over start states. `spearman`: rank correlation of the
     policies' imagined and real success, None below 3 policies or where one of the two is the same for all. `ordered` of
     `pairs` policies that are `APART` in reality have that order in the dream too; a tie there counts half. `regret`:
-    real success of the best policy minus that of the kept one. `calibration_error`: mean distance of belief and real
-    success over the bins of `reliability`.
+    real success of the best policy minus that of the kept one, too large on average, for the best one has had luck as
+    well; it is at least `regret_low`, at a level of 95 % over all the policies that could have been the best.
+    `calibration_error`: mean distance of belief and real success over the bins of `reliability`.
     """
 
     bias: Estimate
@@ -67,16 +67,19 @@ class Concordance:
     ordered: float
     pairs: int
     regret: float
+    regret_low: float
     calibration_error: float
     reliability: list[Bin]
 
     def verdict(self, limits: Limits = Limits()) -> Verdict:
-        """Not trusted where bias, order or choice break a limit. Undecided where all keep them, but too little was
-        tried to tell: the interval of the bias reaches beyond its limit, or there were no pairs to order."""
-        bias, regret = round(abs(self.bias.mean), 9), round(self.regret, 9)  # 0.55 - 0.5 is 0.05 to the limits
-        if bias > limits.bias or regret > limits.regret or self.ordered < limits.ordered * self.pairs:
+        """Not trusted where bias, order or choice break a limit, the choice beyond chance. Undecided where none does,
+        but too little was tried to tell: the interval of the bias reaches beyond its limit, the regret is beyond its
+        own by what may be chance, or there were no pairs to order."""
+        # 0.55 - 0.5 is 0.05 to the limits
+        bias, regret, regret_low = (round(x, 9) for x in (abs(self.bias.mean), self.regret, self.regret_low))
+        if bias > limits.bias or regret_low > limits.regret or self.ordered < limits.ordered * self.pairs:
             return "not trusted"
-        if not self.pairs or max(-self.bias.low, self.bias.high) > limits.bias:
+        if not self.pairs or regret > limits.regret or max(-self.bias.low, self.bias.high) > limits.bias:
             return "undecided"
         return "trusted"
 
@@ -89,6 +92,8 @@ class Concordance:
             order = "no two policies differ enough in reality to ask for their order"
         told = f"it promised {points:.0f} points {more} than came true (95 % {low:+.0f} to {high:+.0f}), {order}"
         choice = f"the chosen policy is {100 * self.regret:.0f} points below the best one in reality"
+        certain = f" (95 %: at least {100 * self.regret_low:.2g})" if self.regret_low > 0 else ""
+        choice += certain or ", which chance can do as well"
         if self.regret <= 0:
             choice = "the chosen policy is the best one in reality"
         begin = {
@@ -123,12 +128,15 @@ def concordance(
     rates = real.mean(1)
     bias = bootstrap((imagined - real).mean(0)[:, None])[0]
     assert bias is not None  # every start state has a value
-    ordered, pairs = _order(imagined.mean(1), rates)
+    ordered, pairs = _order(imagined.mean(1), real)
     reliability = reliability_bins(np.concatenate([one.belief for one in tried]), real.ravel(), bins)
     error = sum(one.count * abs(one.belief - one.real) for one in reliability) / real.size
     have = next(one.real for one in tried if one.iteration == chosen) if kept is None else kept
     regret = max(0.0, float(rates.max() - have.mean()))
-    return Concordance(bias, _spearman(imagined.mean(1), rates), ordered, pairs, regret, float(error), reliability)
+    others = len(tried) - (kept is None)
+    low = _interval(real[rates.argmax()] - have, 1 - 0.05 / others)[0] if regret else 0.0
+    spearman = _spearman(imagined.mean(1), rates)
+    return Concordance(bias, spearman, ordered, pairs, regret, max(0.0, low), float(error), reliability)
 
 
 def reliability_bins(belief: NDArray[np.floating], real: NDArray[np.floating], bins: int = 10) -> list[Bin]:
@@ -138,17 +146,30 @@ def reliability_bins(belief: NDArray[np.floating], real: NDArray[np.floating], b
     found = []
     for number in np.unique(place):
         inside = place == number
-        successes, count = int(real[inside].sum()), int(inside.sum())
         low, high = float(edges[number]), float(edges[number + 1])
-        interval = wilson_interval(successes, count)
-        found.append(Bin(low, high, count, float(belief[inside].mean()), successes / count, interval))
+        found.append(Bin(low, high, int(inside.sum()), float(belief[inside].mean()), float(real[inside].mean())))
     return found
 
 
 def _order(imagined: NDArray[np.float64], real: NDArray[np.float64]) -> tuple[float, int]:
-    pairs = [(i, j) for i, j in combinations(range(len(real)), 2) if abs(real[i] - real[j]) >= APART - 1e-9]
-    agree = [np.sign(imagined[i] - imagined[j]) * np.sign(real[i] - real[j]) for i, j in pairs]
+    """Of policies by their imagined rates ``(P,)`` and real success ``(P, N)``: pairs in the right order, and pairs."""
+    asked = list(combinations(range(len(real)), 2))
+    pairs = [(i, j) for i, j in asked if _apart(real[i] - real[j], 1 - 0.05 / len(asked))]
+    agree = [np.sign(imagined[i] - imagined[j]) * np.sign(real[i].mean() - real[j].mean()) for i, j in pairs]
     return float(sum((sign + 1) / 2 for sign in agree)), len(pairs)
+
+
+def _apart(difference: NDArray[np.float64], level: float) -> bool:
+    if abs(difference.mean()) < APART - 1e-9:
+        return False
+    low, high = _interval(difference, level)
+    return not low <= 0 <= high
+
+
+def _interval(difference: NDArray[np.float64], level: float) -> tuple[float, float]:
+    """Of the mean paired difference ``(N,)`` of two policies, by a bootstrap over the start states they share."""
+    low, high = np.quantile(resample(difference[:, None]).samples, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
 
 
 def _spearman(imagined: NDArray[np.float64], real: NDArray[np.float64]) -> float | None:
