@@ -15,14 +15,19 @@ import yaml
 from dream_rig import CONTRACT, press_store
 
 from world4rl import loop as module
+from world4rl import pipeline
 from world4rl.cli import main
 from world4rl.load_run import load_run
 from world4rl.presets import load_preset, preset_values
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_wm.checkpoint import PROVENANCE
+from world4rl_wm.measures import replay
 from world4rl_wm.model.world_model import WorldModel
+from world4rl_wm.reward import train_reward
+from world4rl_wm.reward.data import RewardData
 from world4rl_wm.reward.model import RewardModel
+from world4rl_wm.training import train_world_model
 
 SMALL = """
 extends: tiny
@@ -131,6 +136,42 @@ def test_every_round_has_a_judge_s_start_states_of_its_own(finished: Path, monke
     few = run.preset.selection.episodes
     select = run.seeds.take("select", 3 * few)
     assert given == [select[few : 2 * few], select[2 * few :]], "the run's own refinement had the first"
+
+
+def test_no_round_calibrates_a_reward_model_on_what_it_has_learned_from(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its weights go on from round to round: whatever was set aside once stays so."""
+    shown: list[tuple[str, list[str]]] = []
+
+    def real_and_dreamed(store: EpisodeStore, episodes: Sequence[int], *_: object) -> list[str]:
+        return [store.infos[e].episode_id for e in episodes]
+
+    def train_and_save(data: RewardData, _: object, out: Path, *__: object) -> None:
+        shown.append((out.name, [*data.learned, *(f"aside {name}" for name in data.calibration)]))
+
+    monkeypatch.setattr(replay, "real_and_dreamed", real_and_dreamed)
+    monkeypatch.setattr(train_reward, "train_and_save", train_and_save)
+    monkeypatch.setattr(train_world_model, "train_world_model", lambda *_: None)
+    monkeypatch.setattr(WorldModel, "load", lambda *_: None)
+    monkeypatch.setattr(pipeline, "in_parallel", module.in_parallel)
+    shutil.rmtree(finished / "stores" / "practice")
+    press_store(finished / "stores" / "practice", (2,) * 12)
+    run = load_run(finished, settings=["reward.calibration.episodes=0.4"])
+    pipeline.world_models(run)
+    before = None
+    for number, source in enumerate(("random", "intervention"), 1):  # so that the episodes' names differ
+        before = module.Round(run, number, EACH, before)
+        press_store(before.run.path / "stores" / "rollouts", (2,) * 7, source=source)
+        before.models()
+    assert [len(names) for _, names in shown] == [13, 13, 20, 20, 27, 27]
+    for reader in ("reward_a", "reward_b"):
+        learned: set[str] = set()
+        for names in (names for name, names in shown if name == reader):
+            aside = {name.removeprefix("aside ") for name in names if name.startswith("aside ")}
+            learned |= set(names) - {f"aside {name}" for name in aside}
+            assert len(aside) >= 5 and not aside & learned
+    assert shown[0][1] != shown[1][1], "each reader has episodes of its own set aside"
 
 
 def test_goes_on_with_a_row_of_a_benchmark(finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from world4rl_wm.reward.batches import RewardTraining
     from world4rl_wm.reward.data import LabelledFrames
 
+DREAMERS = {"a": 1000, "b": 2001}
+"""Names of a run's two dreamers, and where their seeds begin: the run's own seed is added."""
+
 
 def train_dreamer(run: Run, name: str, seed: int) -> None:
     """World model `name`, and the reward model that reads its dreams."""
@@ -71,7 +74,11 @@ def _read(
     run: Run, name: str, seed: int, store: EpisodeStore, training: RewardTraining, before: Path | None = None
 ) -> None:
     """It learns from real frames and, where most is to be learned, from real episodes dreamed again with what really
-    came of them."""
+    came of them.
+
+    Which episodes calibrate it hangs on the dreamer alone: later rounds append theirs and go on with its weights, which
+    must not have learned from them in any round.
+    """
     from world4rl_wm.measures.replay import real_and_dreamed
     from world4rl_wm.model.world_model import WorldModel
     from world4rl_wm.reward.data import RewardData, set_aside
@@ -80,7 +87,8 @@ def _read(
 
     preset, held_out = run.preset, held_out_frames(run)
     model = WorldModel.load(run.checkpoint(f"world_model_{name}"), process_device())
-    learned, calibrating = set_aside(list(range(len(store))), preset.reward.calibration.episodes, seed)
+    share, first = preset.reward.calibration.episodes, DREAMERS[name] + run.seed
+    learned, calibrating = set_aside(range(len(store)), share, first)
     data = RewardData(
         real_and_dreamed(store, learned, model, seed),
         {} if held_out is None else {"real": held_out},

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from world4rl.collect import Behaviour, evaluate
-from world4rl.dreamers import dreamer, update_dreamer
+from world4rl.dreamers import DREAMERS, dreamer, update_dreamer
 from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, collect_into, joined_store, successes, training_store
 from world4rl.stages import Stages
@@ -85,7 +85,7 @@ class Round:
         before = (self.before.run if self.before else self.first).path / "checkpoints"
         self.training(), self.check()  # written before two processes read them
         store, seed = self.run.path / "stores" / "training", 10 * self.number + self.first.seed
-        in_parallel(update_dreamer, [(self.run, name, seed + i, store, before) for i, name in enumerate("ab", 1)])
+        in_parallel(update_dreamer, [(self.run, name, seed + i, store, before) for i, name in enumerate(DREAMERS, 1)])
 
     def refinement(self) -> None:
         """Replay check, PPO in the updated dream, choice by the updated judge; else the policy stays as it was."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from world4rl.collect import Behaviour, evaluate
-from world4rl.dreamers import dreamer, train_dreamer
+from world4rl.dreamers import DREAMERS, dreamer, train_dreamer
 from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, collect_into, successes, training_store
 from world4rl.stages import Stages
@@ -106,7 +106,7 @@ def filtered_bc(run: Run) -> None:
 def world_models(run: Run) -> None:
     """Two world models with their reward models, side by side: one to dream in, one to judge by."""
     training_store(run, "demonstrations", "practice")
-    in_parallel(train_dreamer, [(run, "a", 1000 + run.seed), (run, "b", 2001 + run.seed)])
+    in_parallel(train_dreamer, [(run, name, first + run.seed) for name, first in DREAMERS.items()])
 
 
 def start_policy(run: Run) -> None:

@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 from world4rl.benchmark.row import (
     CONCLUDE,
-    DREAMERS,
     GATHER,
     OWN_MODELS,
     ROW,
@@ -24,6 +23,7 @@ from world4rl.benchmark.row import (
     write_row,
 )
 from world4rl.concordance import RESULT as CONCORDANCE
+from world4rl.dreamers import DREAMERS
 from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, joined_store, training_store
 from world4rl.settings import Preset
@@ -126,7 +126,7 @@ def _shared_model_rows(benchmark: Benchmark, runs: Sequence[Run]) -> int:
         _announce(run)
         if (run.path / ROW).is_file():
             return
-        for name, _ in DREAMERS:
+        for name in DREAMERS:
             _copy_whole(
                 _shared_folder(run) / "checkpoints" / f"world_model_{name}", run.checkpoint(f"world_model_{name}")
             )
@@ -159,7 +159,7 @@ def _train_shared(benchmark: Benchmark, runs: Sequence[Run]) -> None:
     """
     _shared_folder(runs[0]).mkdir(parents=True, exist_ok=True)
     steps = benchmark.preset.world_model.training.steps * len(runs)
-    jobs = [(tuple(runs), name, first + runs[0].seed, steps) for name, first in DREAMERS]
+    jobs = [(tuple(runs), name, first + runs[0].seed, steps) for name, first in DREAMERS.items()]
 
     def work() -> None:
         _all_episodes(runs)

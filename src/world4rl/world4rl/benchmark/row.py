@@ -12,7 +12,7 @@ from typing import Any
 
 from world4rl import pipeline
 from world4rl.collect import Behaviour
-from world4rl.dreamers import train_reader
+from world4rl.dreamers import DREAMERS, train_reader
 from world4rl.load_run import ROW
 from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, collect_into, successes
@@ -20,7 +20,6 @@ from world4rl.stages import Stages
 from world4rl.summary import compared
 
 MOST_ATTEMPTS = 3  # episodes of the expert for each demonstration asked for, at most
-DREAMERS = (("a", 1000), ("b", 2001))  # names of the two world models and where their seeds begin
 
 
 def expert_demonstrations(run: Run) -> None:
@@ -62,7 +61,7 @@ def world_models(run: Run) -> None:
 def readers(run: Run) -> None:
     """The reward models of this task that read the dreams of the world models over all tasks."""
     if not undecidable(run):
-        in_parallel(train_reader, [(run, name, first + run.seed) for name, first in DREAMERS])
+        in_parallel(train_reader, [(run, name, first + run.seed) for name, first in DREAMERS.items()])
 
 
 def start_policy(run: Run) -> None:
