@@ -18,6 +18,7 @@ from world4rl.run_folder import Run, collect_into, successes, training_store
 from world4rl.stages import Stages
 from world4rl.start_states import start_states
 from world4rl.summary import POLICIES
+from world4rl_data.episode import Outcome
 from world4rl_data.store import EpisodeStore
 
 if TYPE_CHECKING:
@@ -87,9 +88,10 @@ def check_episodes(run: Run) -> None:
     seeds = run.seeds.take("replay_check", settings.max_episodes)
     for first in range(0, len(seeds), CHECK_BATCH):
         collect_into(run, "check", behaviour, seeds[first : first + CHECK_BATCH], "fresh episodes")
-        store = run.store("check")
-        done = len(successes(store))
-        if done >= settings.successes and len(store) - done >= settings.failures:
+        so_far = seeds[: first + CHECK_BATCH]  # of an interrupted stage the store holds more
+        outcomes = [info.outcome for info in run.store("check").infos if info.seed in so_far]
+        done = outcomes.count(Outcome.SUCCESS)
+        if done >= settings.successes and len(outcomes) - done >= settings.failures:
             break
 
 
