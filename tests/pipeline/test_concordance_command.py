@@ -115,6 +115,24 @@ def test_settings_that_came_later_are_those_of_the_preset(refined: Path, tmp_pat
     assert (run.task, run.seed, run.preset.collect.workers) == ("press_button", 3, 1)
 
 
+def test_a_row_without_a_dream_is_refused_before_anything_is_simulated(
+    refined: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With world models over all tasks, one that could not be decided has those, but no reward models."""
+    run = tmp_path / "run"
+    shutil.copytree(refined, run)
+
+    def simulated(*_: object) -> None:
+        raise AssertionError("there is nothing to compare with")
+
+    monkeypatch.setattr(module, "real_success", simulated)
+    for name in ("reward_b", "reward_a"):
+        shutil.rmtree(run / "checkpoints" / name)
+        assert main(["evaluate", "concordance", str(run)]) == 2
+        told = capsys.readouterr().err
+        assert "no dream to go on with" in told and name in told
+
+
 def test_what_cannot_be_compared_is_refused(refined: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copy(refined / "config.yaml", tmp_path)
     for words, message in (

@@ -191,8 +191,12 @@ def test_goes_on_with_a_row_of_a_benchmark(finished: Path, tmp_path: Path, capsy
     CONTRACT.save(row / "checkpoints" / "bc" / "contract.yaml")
     assert main(words(row, 1)) == 0
     assert "iter. 1" in capsys.readouterr().out and (row / "report.html").is_file()
-    shutil.rmtree(row / "checkpoints" / "world_model_a")
-    assert main(words(row, 2)) == 2 and "no world model to go on with" in capsys.readouterr().err
+    shutil.rmtree(row / "loop")
+    for name in ("reward_b", "reward_a", "world_model_b", "world_model_a"):  # over all tasks: a row has world models
+        shutil.rmtree(row / "checkpoints" / name)
+        assert main(words(row, 1)) == 2
+        told = capsys.readouterr().err
+        assert "no dream to go on with" in told and name in told and not (row / "loop").exists()
 
 
 def test_a_round_that_is_not_believed_changes_nothing(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from world4rl.collect import Behaviour, evaluate
-from world4rl.dreamers import dreamer
+from world4rl.dreamers import dreamer, require_dreamers
 from world4rl.record import checkpoint_digest
 from world4rl.run_folder import Run, collect_into, successes, training_store
 
@@ -26,6 +26,7 @@ def measure_concordance(run: Run, episodes: int) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: the run has not been refined.
+        ValueError: it has no dream.
     """
     from world4rl.dreamed import dreamed_outcomes
     from world4rl.refine import with_horizon
@@ -35,6 +36,7 @@ def measure_concordance(run: Run, episodes: int) -> dict[str, Any]:
     from world4rl_wm.model.frames import StartStates
 
     chosen = run.read("refinement.json")["iteration"]
+    require_dreamers(run)
     paths = policies(run, chosen)
     tried_policies = {i: (path, real_success(run, i, path, episodes)) for i, path in paths.items()}
     kept = kept_apart(run, paths[chosen]) if chosen == 0 else None

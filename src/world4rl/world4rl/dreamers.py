@@ -120,6 +120,23 @@ def held_out_frames(run: Run) -> LabelledFrames | None:
         return None
 
 
+def require_dreamers(run: Run) -> None:
+    """Refuse a run that cannot dream, such as a benchmark's row whose replay check could not be decided: it has no
+    reward models, or no world models either.
+
+    Raises:
+        ValueError: a world model or a reward model is missing.
+    """
+    needed = [f"{kind}_{name}" for name in DREAMERS for kind in ("world_model", "reward")]
+    missing = [name for name in needed if not run.checkpoint(name).is_dir()]
+    if missing:
+        raise ValueError(
+            f"{run.path} has no dream to go on with, {', '.join(missing)} are missing: its fresh episodes had too few "
+            "of one outcome. Begin anew with more (replay_check.max_episodes), or with a better BC "
+            "(collect.demonstrations)"
+        )
+
+
 def dreamer(run: Run, name: str) -> Dreamer:
     """World model and reward model `name`, loaded where this process computes: on a GPU where there is one."""
     from world4rl.dreamed import Dreamer

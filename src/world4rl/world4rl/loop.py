@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from world4rl.collect import Behaviour, evaluate
-from world4rl.dreamers import DREAMERS, dreamer, update_dreamer
+from world4rl.dreamers import DREAMERS, dreamer, require_dreamers, update_dreamer
 from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, collect_into, joined_store, successes, training_store
 from world4rl.stages import Stages
@@ -183,11 +183,7 @@ def require_possible(first: Run, episodes: int) -> None:
     """
     if not (first.path / "evaluation" / "refined.json").is_file():
         raise ValueError(f"{first.path} is not finished: go on with `world4rl demo --run {first.path}`")
-    if not first.checkpoint("world_model_a").is_dir():
-        raise ValueError(
-            f"{first.path} has no world model to go on with: its fresh episodes had too few of one outcome. Begin anew "
-            "with more (replay_check.max_episodes), or with a better BC (collect.demonstrations)"
-        )
+    require_dreamers(first)
     measured, wanted = len(first.read("evaluation/refined.json")["success"]), first.preset.evaluation.episodes
     if measured != wanted:
         raise ValueError(
