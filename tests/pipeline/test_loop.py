@@ -210,7 +210,7 @@ def test_a_round_that_is_not_believed_changes_nothing(
     monkeypatch.setattr(module, "evaluate", measured)
     assert main(words(finished, 1, "--set", "replay_check.limits.min_episodes=10")) == 0
     text = capsys.readouterr().out
-    assert "undecided" in text and "as before" in text
+    assert "undecided" in text and "as before" in text and " -> -" in text
     round_1 = finished / "loop" / "round-01" / "checkpoints" / "refined"
     assert weights(round_1) == weights(finished / "checkpoints" / "refined")
     row = json.loads((finished / "loop.json").read_text())["rounds"][1]

@@ -65,6 +65,19 @@ def test_who_chooses(tmp_path: Path, by: str, margin: float, iteration: int, rea
     assert list(kept_checkpoints(tmp_path / "refine")) == [1, 2], "whatever was chosen, what the judge saw is kept"
 
 
+def test_what_was_kept_but_never_dreamed_has_no_figures(tmp_path: Path) -> None:
+    """Nothing beats the start policy: where the policy of before is another one, the start policy's figures are not
+    its."""
+    for before, same in ((policy(), True), (policy(seed=9), False)):
+        choice = CheckpointChoice(Selection(), policy(), before, lambda _: 0.4, lambda _: 0.5, tmp_path, 0)
+        choice.begin()
+        found = choice.result("kept").to_dict()
+        assert (found["imagined_start"], found["judged_start"], found["iteration"]) == (0.4, 0.5, 0)
+        kept = (found["imagined_refined"], found["judged_refined"], found["start_kl"])
+        assert kept == ((0.4, 0.5, 0.0) if same else (None, None, None))
+        assert choice.state_dict()["best"]["judged_refined"] == 0.5, "what it goes on with"
+
+
 def test_the_last_iteration_is_looked_at_whatever_the_interval(tmp_path: Path) -> None:
     result = refined(tmp_path, by="last", every=16)
     assert (result.iteration, result.reason) == (2, "the last one")

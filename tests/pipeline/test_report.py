@@ -311,13 +311,28 @@ def test_rounds_of_the_loop_are_shown_where_there_are_any(tmp_path: Path) -> Non
     later |= {"judged_before": 0.7, "judged_after": 0.81, "against_before": pair, "reason": "best"}
     rows = [first, first | later | {"round": 1, "success": 0.76, "ci95": [0.696, 0.814]}]
     rows.append(rows[1] | {"round": 2, "real_episodes": 100, "iteration": 0, "reason": "J = 0.31 is below 0.5"})
+    rows[2]["judged_after"] = None
     (run / "loop.json").write_text(
         json.dumps({"rounds": rows, "episodes_per_round": 50, "evaluation_episodes": 200}, indent=1)
     )
     page = Page(build_report(run).read_text())
+    assert "70 %, 81 %" in page.text and "70 %, not dreamed" in page.text
     for told in ("round by round", "76 %", "+4.5", "0.62", "iteration 24", "the policy before: J = 0.31 is below 0.5"):
         assert told in page.text, told
     assert page.open == []
+
+
+def test_a_policy_that_was_kept_but_not_dreamed_is_told(tmp_path: Path) -> None:
+    told = "Filtered BC was kept as it was, and not dreamed itself."
+    run = made_run(tmp_path / "run")
+    assert told not in Page(build_report(run).read_text()).text, "a run of before has the start policy's figures there"
+    kept = {"imagined_success": {"start": 0.57, "refined": None}, "judged_success": {"start": 0.58, "refined": None}}
+    (run / "summary.json").write_text(json.dumps(SUMMARY | kept))
+    words = " ".join(Page(build_report(run).read_text()).text.split())
+    assert told in words and "before 57 % 58 %" in words and "refined not dreamed not dreamed" in words
+    never = {"imagined_success": {"start": None, "refined": None}, "judged_success": {"start": None, "refined": None}}
+    (run / "summary.json").write_text(json.dumps(SUMMARY | never))
+    assert "Nothing was imagined with a policy in this run." in Page(build_report(run).read_text()).text
 
 
 def test_failed_replay_check_is_not_dressed_up(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from world4rl_policy.actor_critic import GaussianPolicy
+from world4rl_wm.checkpoint_identity import module_digest
 from world4rl_wm.training.processes import main_process
 
 CHECKPOINTS = "checkpoints"
@@ -39,16 +40,17 @@ class Selection:
 class Refinement:
     """What came out: which iteration was kept (0: the policy of before), and how it did in the judge's dreams.
 
-    `imagined_start` and `judged_start` are of the start policy.
+    `imagined_start` and `judged_start` are of the start policy. The three figures of the policy that was kept are None
+    where that is the policy of before and not the start policy too: then nobody has dreamed with it.
     """
 
     policy: GaussianPolicy
     iteration: int
     imagined_start: float
-    imagined_refined: float
+    imagined_refined: float | None
     judged_start: float
-    judged_refined: float
-    start_kl: float
+    judged_refined: float | None
+    start_kl: float | None
     reason: str
 
     def figures(self) -> dict[str, Any]:
@@ -142,7 +144,10 @@ class CheckpointChoice:
         if self.best.iteration:
             return self.best
         none = f"no checkpoint was better than the start policy in the {self.selection.by}'s dreams"
-        return replace(self.best, policy=self._before, reason=reason or self._end or none)
+        kept = replace(self.best, policy=self._before, reason=reason or self._end or none)
+        if module_digest(self._before) == module_digest(self.best.policy):
+            return kept
+        return replace(kept, imagined_refined=None, judged_refined=None, start_kl=None)
 
     def state_dict(self) -> dict[str, Any]:
         """What it remembers; the best policy itself is among those kept."""

@@ -141,15 +141,15 @@ def _words(name: object) -> str:
 
 def dream(summary: dict[str, Any]) -> list[dict[str, Any]]:
     """Imagined, judged and real success before the refinement and after, side by side: before it, in reality of
-    filtered BC, in dreams of the start policy that was made of it."""
+    filtered BC, in dreams of the start policy that was made of it. What was not dreamed with is None; where nothing
+    was, there are no rows."""
     imagined, judged = summary.get("imagined_success") or {}, summary.get("judged_success") or {}
     rows = []
     for key, policy, name in (("start", "filtered_bc", "before"), ("refined", "refined", "refined")):
-        real = summary.get(f"{policy}_success")
-        row = {"name": name, "imagined": imagined.get(key), "judged": judged.get(key), "real": real}
-        if row["imagined"] is not None or row["judged"] is not None:
-            rows.append(row)
-    return rows
+        if key in imagined or key in judged:
+            real = summary.get(f"{policy}_success")
+            rows.append({"name": name, "imagined": imagined.get(key), "judged": judged.get(key), "real": real})
+    return rows if any(row[kind] is not None for row in rows for kind in ("imagined", "judged")) else []
 
 
 def confusion(counts: dict[str, Any]) -> dict[str, Any]:

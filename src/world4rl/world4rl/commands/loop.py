@@ -66,7 +66,8 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
             continue
         check, pair = row["replay_check"], row["against_before"]
         kept = f"iter. {row['iteration']}" if row["iteration"] else "as before"
-        judged = f"{row['judged_before']:.2f} -> {row['judged_after']:.2f}"
+        after = row["judged_after"]  # None: the policy of before was kept, which was not dreamed
+        judged = f"{row['judged_before']:.2f} -> {'-' if after is None else f'{after:.2f}'}"
         difference = f"{100 * pair['difference']:+.1f} points, p {pair['mcnemar_p']:.2f}" if row["iteration"] else ""
         columns = f"{row['real_episodes']:13d}  {check['j']:5.2f} {kept:10s} {judged:14s} {success}"
         lines.append(f"{row['round']:5d}  {columns}  {difference}")

@@ -78,7 +78,11 @@ def refine(
     save_refinement(result, out, config, seed)
     record.finish()
     print(f"{out}: iteration {result.iteration} kept ({result.reason})")
-    print(f"success in the judge's dreams: {result.judged_start:.2f} before, {result.judged_refined:.2f} now")
+    if result.judged_refined is None:
+        print(f"{policy} was kept as it was, and not dreamed itself; success in the judge's dreams of the start policy")
+        print(f"that was made of it: {result.judged_start:.2f}")
+    else:
+        print(f"success in the judge's dreams: {result.judged_start:.2f} before, {result.judged_refined:.2f} now")
 
 
 def _refine(
