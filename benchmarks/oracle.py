@@ -2,11 +2,12 @@
 
     python benchmarks/oracle.py runs/seed0
 
-The same PPO with the same settings, from the same policy (filtered BC), for as many batches of as many episodes, with
-the same term of real successes; but every step is simulated and success is the simulator's own. What refinement could
-reach if its dream were true: if this does not beat filtered BC, PPO is to blame. It is no rival, for it uses many times
-the run's real steps. The last policy acts by its mean on the start states that the run was evaluated on. Writes
-benchmarks/results/oracle-TASK.json after every run, goes on where it was stopped, and prints a table.
+The same PPO with the same settings, from the same policy (filtered BC, after BC on dreams where the run has that), for
+as many batches of as many episodes, with the same term of real successes; but every step is simulated and success is
+the simulator's own. What refinement could reach if its dream were true: if this does not beat filtered BC, PPO is to
+blame. It is no rival, for it uses many times the run's real steps. The last policy acts by its mean on the start states
+that the run was evaluated on. Writes benchmarks/results/oracle-TASK.json after every run, goes on where it was stopped,
+and prints a table.
 """
 
 from __future__ import annotations

@@ -21,8 +21,6 @@ from world4rl_policy.ppo import Ppo
 from world4rl_wm.training.metrics_log import read_metrics
 from world4rl_wm.training.share import Share
 
-START = "filtered_bc"
-
 
 def practise(run: Run, env: RealEnv, config: RefineConfig, folder: Path, progress: bool = True) -> GaussianPolicy:
     """Improve the policy that the run's refinement began with in `env`; returns the last one.
@@ -31,7 +29,7 @@ def practise(run: Run, env: RealEnv, config: RefineConfig, folder: Path, progres
     `world4rl.refine.refine`, without the caution that is due to a half true dream. The same call goes on after the last
     iteration that `folder` knows of, and ends with the same policy.
     """
-    policy = GaussianPolicy.load(run.checkpoint(START)).requires_grad_(True)
+    policy = GaussianPolicy.load(run.start_checkpoint).requires_grad_(True)
     store = training_store(run, "demonstrations", "practice", "check")
     demonstrations = Demonstrations(store, successes(store), policy.history)
     generator = torch.Generator().manual_seed(run.seed + 1)
@@ -42,7 +40,7 @@ def practise(run: Run, env: RealEnv, config: RefineConfig, folder: Path, progres
     ppo = Ppo(policy, env, config.ppo, imitated, run.seed)
     state = ppo.training_state({"demonstrations": generator}, {"simulated": env})
     settings = {"ppo": asdict(config.ppo), "imagination": asdict(config.imagination), "seed": run.seed}
-    made_of = {"start": checkpoint_digest(run.checkpoint(START)), "data": store.content_hash}
+    made_of = {"start": checkpoint_digest(run.start_checkpoint), "data": store.content_hash}
     folder.mkdir(parents=True, exist_ok=True)
     journal = RefinementJournal(folder, state, json.dumps(settings | made_of, sort_keys=True), Share())
     if journal.resumed:

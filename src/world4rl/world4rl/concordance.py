@@ -70,15 +70,11 @@ def measure_concordance(run: Run, episodes: int) -> dict[str, Any]:
 
 
 def policies(run: Run, chosen: int) -> dict[int, Path]:
-    """Checkpoints by iteration: the start policy, and those that the judge has seen.
-
-    A run of an earlier version began with filtered BC, or kept only the chosen one.
-    """
+    """Checkpoints by iteration: the start policy, and those that the judge has seen (a run of an earlier version kept
+    only the chosen one)."""
     from world4rl.checkpoint_choice import kept_checkpoints
 
-    start = run.checkpoint("start")
-    first = start if start.is_dir() else run.checkpoint("filtered_bc")
-    found = {0: first} | kept_checkpoints(run.path / "refine")
+    found = {0: run.start_checkpoint} | kept_checkpoints(run.path / "refine")
     found.setdefault(chosen, run.checkpoint("refined"))
     return dict(sorted(found.items()))
 

@@ -182,7 +182,7 @@ def success_curve(data: RunData) -> dict[str, Any]:
 def kl_curve(data: RunData) -> dict[str, Any]:
     series = [
         Series("per update", _column(data, "approx_kl"), "var(--c2)"),
-        Series("from filtered BC", _column(data, "start_kl"), "var(--c4)", dots=True),
+        Series("from the start policy", _column(data, "start_kl"), "var(--c4)", dots=True),
     ]
     return _figure("Refinement: KL divergence", series, "PPO iteration", "KL", log=True)
 

@@ -43,6 +43,12 @@ class Run:
     def checkpoint(self, name: str) -> Path:
         return self.path / "checkpoints" / name
 
+    @property
+    def start_checkpoint(self) -> Path:
+        """The policy that refinement begins with; a run of before there was BC on dreams began with filtered BC."""
+        start = self.checkpoint("start")
+        return start if start.is_dir() else self.checkpoint("filtered_bc")
+
     def store(self, name: str) -> EpisodeStore:
         """An existing store of the run, or a new empty one."""
         path = self.path / "stores" / name
