@@ -32,7 +32,7 @@ CONTRACT = TaskContract.load("franka_sim_push")
 KILLS = 20
 AHEAD = 4
 FLUSH_S = 0.2  # the recorder's default is 1 s; shorter here, so that short episodes show what is lost
-ANSWER_S = 10.0  # a service that is up answers sooner
+ANSWER_S = 5.0  # a service that is up answers sooner
 SLACK_S = 0.5  # on a loaded machine a flush comes late
 
 
@@ -84,7 +84,7 @@ class Robot:
         its answer is lost then, the sooner the more recorders come and go. So what is not answered is asked again.
         """
         client = self.client(name)
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 30
         while not client.service_is_ready():
             assert time.monotonic() < deadline, f"{name} did not come up"
             self.spin(0.02)

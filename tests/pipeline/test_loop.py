@@ -222,6 +222,7 @@ def test_what_cannot_be_is_refused(finished: Path, capsys: pytest.CaptureFixture
         (["--rounds", "0"], "--rounds must be at least 1"),
         (["--rounds", "5", "--real-episodes", "4"], "at least --rounds"),
         (["--rounds", "1", "--real-episodes", "1"], "too few"),
+        (["--rounds", "1300", "--real-episodes", "5200"], "5204 start states for select: at most 5000"),
     ):
         assert main(["loop", str(finished), *more]) == 2
         assert message in capsys.readouterr().err

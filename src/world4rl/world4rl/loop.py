@@ -100,9 +100,8 @@ class Round:
         preset, seed = self.run.preset, self.first.seed + self.number
         limits, before, judges = preset.replay_check.limits, GaussianPolicy.load(self.start), dreamer(self.run, "b")
         real, models = (training, successes(training)), [dream.world_model, judges.world_model]
-        kept, few = self.run.checkpoint("start"), preset.selection.episodes
-        # of its own: on those of the rounds before the policy was chosen, and it began with the check's successes
-        starts = start_states(self.run, self.first.seeds.take("select", (self.number + 1) * few)[-few:])
+        kept = self.run.checkpoint("start")
+        starts = start_states(self.run, _judge_seeds(self.first, self.number))
         start = dream_bc(before, models, real, preset.dream_bc, kept, seed, self.run.progress)
         config = with_horizon(preset.refine_config(), training)
         checked = check_dream(dream, start, check, range(len(check)), config.imagination, limits, seed, starts=starts)
@@ -175,11 +174,19 @@ class Round:
         }
 
 
-def require_possible(first: Run, episodes: int) -> None:
+def _judge_seeds(first: Run, number: int) -> range:
+    """Where the judge's dreams of a round begin, for that round alone: on the start states of the rounds before the
+    policy was chosen, and it began with the successes of the episodes that are held back."""
+    few = first.preset.selection.episodes
+    return first.seeds.take("select", (number + 1) * few)[-few:]
+
+
+def require_possible(first: Run, rounds: int, episodes: int) -> None:
     """Refuse what could not be finished.
 
     Raises:
-        ValueError: the run is not finished, was measured otherwise or has no dream, or `episodes` cannot be divided.
+        ValueError: the run is not finished, was measured otherwise or has no dream, `episodes` cannot be divided, or
+            there are too few start states for so many rounds.
     """
     if not (first.path / "evaluation" / "refined.json").is_file():
         raise ValueError(f"{first.path} is not finished: go on with `world4rl demo --run {first.path}`")
@@ -191,6 +198,7 @@ def require_possible(first: Run, episodes: int) -> None:
         )
     if not 0 < round(first.preset.loop.check_share * episodes) < episodes:
         raise ValueError(f"{episodes} real episodes for a round: too few to learn from some and check on others")
+    first.seeds.take("loop", rounds * episodes), _judge_seeds(first, rounds)
 
 
 def run_loop(first: Run, rounds: int, episodes: int, on_graph: bool = False) -> dict[str, Any]:
@@ -201,7 +209,7 @@ def run_loop(first: Run, rounds: int, episodes: int, on_graph: bool = False) -> 
     Raises:
         ValueError: as `require_possible`.
     """
-    require_possible(first, episodes)
+    require_possible(first, rounds, episodes)
     success = first.read("evaluation/refined.json")["success"]
     rows = [{"round": 0, "real_episodes": 0, "success": sum(success) / len(success)}]
     rows[0]["ci95"] = wilson_interval(sum(success), len(success))

@@ -44,7 +44,7 @@ def loop(
         raise CommandError("--rounds must be at least 1, --real-episodes at least --rounds")
     loaded = load_run(run, settings=settings)
     each = real_episodes // rounds
-    require_possible(loaded, each)
+    require_possible(loaded, rounds, each)
     if on_graph and loaded.task not in TASK_CONTRACTS:
         raise CommandError(f"{loaded.task} is a task of Meta-World, which has no graph: leave --on-graph out")
     config = {"episodes_per_round": each, "on_graph": on_graph, "settings": preset_values(loaded.preset)}
