@@ -19,9 +19,10 @@ from world4rl import pipeline
 from world4rl.cli import main
 from world4rl.load_run import load_run
 from world4rl.presets import load_preset, preset_values
+from world4rl.run_folder import successes
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy
-from world4rl_wm.checkpoint import PROVENANCE
+from world4rl_wm.checkpoint import METRICS, PROVENANCE
 from world4rl_wm.measures import replay
 from world4rl_wm.model.world_model import WorldModel
 from world4rl_wm.reward import train_reward
@@ -33,7 +34,7 @@ SMALL = """
 extends: tiny
 description: for tests
 collect: {workers: 1}
-bc: {network: {width: 4, hidden: 16}}
+bc: {network: {width: 4, hidden: 16}, filtered_training: {steps: 2, batch_size: 4}}
 world_model:
   denoiser: {widths: [8, 16], layers: 1, groups: 4}
   training: {batch_size: 4, warm_up: 1, state: {steps: 4, batch_size: 4}}
@@ -66,6 +67,7 @@ def finished(tmp_path: Path) -> Path:
     GaussianPolicy(preset.policy_config(CONTRACT), CONTRACT).save(checkpoints / "refined")
     (run / "evaluation").mkdir()
     (run / "evaluation" / "refined.json").write_text(json.dumps({"success": [True, False]}))
+    (run / "evaluation" / "filtered_bc.json").write_text(json.dumps({"success": [False, False]}))
     config = {"task": "press_button", "seed": 3, "preset": "tiny", "settings": preset_values(preset)}
     (run / "config.yaml").write_text(yaml.safe_dump(config))
     return run
@@ -107,12 +109,26 @@ def test_rounds_learn_from_their_own_work_within_the_budget(finished: Path, caps
         assert made["data"]["store"] == training.content_hash
         assert weights(first / "checkpoints" / name) != weights(finished / "checkpoints" / name)
 
+    rival = first / "checkpoints" / "filtered_bc"
+    everything = EpisodeStore.open(first / "stores" / "training+check")
+    assert json.loads((rival / PROVENANCE).read_text())["data"]["store"] == everything.content_hash
+    assert len(everything) == len(training) + len(check)
+    imitated = json.loads((rival / METRICS).read_text())["episodes"]
+    assert imitated == len(successes(everything)), "every success of the run and the round"
+    row = json.loads((finished / "loop.json").read_text())["rounds"][1]
+    measured = json.loads((first / "evaluation" / "filtered_bc.json").read_text())["success"]
+    assert row["filtered_bc_success"] == sum(measured) / len(measured)
+
     kept = weights(first / "checkpoints" / "world_model_a")
     assert main(words(finished, 2)) == 0
     assert weights(first / "checkpoints" / "world_model_a") == kept, "what is done is not done again"
     rows = json.loads((finished / "loop.json").read_text())["rounds"]
     assert [row["round"] for row in rows] == [0, 1, 2] and [row["real_episodes"] for row in rows] == [0, EACH, 2 * EACH]
-    assert rows[0]["success"] == 0.5 and rows[2]["training_episodes"] == 7 and rows[2]["iteration"] == 1
+    assert (
+        (rows[0]["success"], rows[0]["filtered_bc_success"]) == (0.5, 0.0)
+        and rows[2]["training_episodes"] == 7
+        and rows[2]["iteration"] == 1
+    )
     assert rows[2]["against_before"]["episodes"] == 2
     second = EpisodeStore.open(finished / "loop" / "round-02" / "stores" / "check")
     assert [i.seed for i in second.infos[:4]] == [*seeds[4:6], *seeds[:2]]
@@ -204,8 +220,11 @@ def test_a_round_that_is_not_believed_changes_nothing(
 ) -> None:
     """The check refuses: the policy stays, and what is known of it is not measured again."""
 
-    def measured(*_: object) -> None:
-        raise AssertionError("this policy was measured before")
+    original = module.evaluate
+
+    def measured(task: str, contract: Any, checkpoint: Path, *more: Any) -> Any:
+        assert checkpoint.name == "filtered_bc", "this policy was measured before"
+        return original(task, contract, checkpoint, *more)
 
     monkeypatch.setattr(module, "evaluate", measured)
     assert main(words(finished, 1, "--set", "replay_check.limits.min_episodes=10")) == 0

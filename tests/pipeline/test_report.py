@@ -316,6 +316,17 @@ def test_rounds_of_the_loop_are_shown_where_there_are_any(tmp_path: Path) -> Non
         json.dumps({"rounds": rows, "episodes_per_round": 50, "evaluation_episodes": 200}, indent=1)
     )
     page = Page(build_report(run).read_text())
+    assert "minus filtered BC" not in page.text, "a loop of before there was a rival"
+    rival = {
+        "filtered_bc_success": 0.68,
+        "filtered_bc_ci95": [0.6, 0.75],
+        "against_filtered_bc": pair | {"difference": 0.08},
+    }
+    (run / "loop.json").write_text(
+        json.dumps({"rounds": [row | rival for row in rows], "episodes_per_round": 50, "evaluation_episodes": 200})
+    )
+    page = Page(build_report(run).read_text())
+    assert "minus filtered BC" in page.text and "68 %" in page.text and "+8.0" in page.text
     assert "70 %, 81 %" in page.text and "70 %, not dreamed" in page.text
     for told in ("round by round", "76 %", "+4.5", "0.62", "iteration 24", "the policy before: J = 0.31 is below 0.5"):
         assert told in page.text, told

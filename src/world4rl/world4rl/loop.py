@@ -6,7 +6,7 @@ stages are done once each, so that an interrupted loop goes on where it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from world4rl_data.store import EpisodeStore
 from world4rl_policy.statistics import compare, wilson_interval
 
 FOLDER, RESULT = "loop", "loop.json"
+RIVAL = "filtered_bc"
 
 
 class Round:
@@ -132,11 +133,23 @@ class Round:
         if self.run.read("refinement.json")["kept_start_policy"]:
             self.run.write("evaluation.json", {"success": self.start_success})
             return
-        run, policy = self.run, self.run.checkpoint("refined")
-        seeds, workers = run.seeds.take("evaluate", run.preset.evaluation.episodes), run.preset.collect.workers
-        run.write(
-            "evaluation.json", evaluate(run.task, run.contract, policy, seeds, 0.0, workers, run.progress).to_dict()
-        )
+        self.run.write("evaluation.json", self._evaluated(self.run.checkpoint("refined")))
+
+    def filtered_bc(self) -> None:
+        """The rival: a policy that imitates every success so far, this round's too, and needs no dream."""
+        from world4rl_policy.bc import train_and_save
+
+        run, preset = self.run, self.run.preset
+        store = joined_store(run.path / "stores" / "training+check", [self.training(), self.check()])
+        network, config, out = preset.policy_config(run.contract), preset.bc.filtered_training, run.checkpoint(RIVAL)
+        train_and_save(store, successes(store), out, network, config, self.first.seed, run.progress, "filtered BC")
+        run.write(f"evaluation/{RIVAL}.json", self._evaluated(out))
+
+    def _evaluated(self, policy: Path) -> dict[str, Any]:
+        """On the run's held-out start states, by its mean action."""
+        run, workers = self.run, self.run.preset.collect.workers
+        seeds = run.seeds.take("evaluate", run.preset.evaluation.episodes)
+        return evaluate(run.task, run.contract, policy, seeds, 0.0, workers, run.progress).to_dict()
 
     def stages(self) -> dict[str, tuple[Callable[[], None], float]]:
         """Stage, what it does, and its usual seconds with the preset `tiny` on 2 cores."""
@@ -145,6 +158,7 @@ class Round:
             "models": (self.models, 200),
             "refinement": (self.refinement, 60),
             "evaluation": (self.evaluation, 25),
+            "filtered BC": (self.filtered_bc, 45),
         }
 
     def do(self) -> dict[str, Any]:
@@ -157,7 +171,7 @@ class Round:
 
     def _row(self) -> dict[str, Any]:
         refinement, check = self.run.read("refinement.json"), self.run.read("replay_check.json")
-        success = self.run.read("evaluation.json")["success"]
+        success, rival = (self.run.read(file)["success"] for file in ("evaluation.json", f"evaluation/{RIVAL}.json"))
         return {
             "round": self.number,
             "real_episodes": self.number * self.episodes,
@@ -167,11 +181,21 @@ class Round:
             "reason": refinement["reason"],
             "judged_before": refinement["judged_start"],
             "judged_after": refinement["judged_refined"],
-            "success": sum(success) / len(success),
-            "ci95": wilson_interval(sum(success), len(success)),
+            **_rates(success, rival),
             "against_before": compare(self.start_success, success).to_dict(),
             "against_first": compare(self.first.read("evaluation/refined.json")["success"], success).to_dict(),
         }
+
+
+def _rates(success: Sequence[bool], rival: Sequence[bool]) -> dict[str, Any]:
+    """Success of a round's policy and of filtered BC on the same episodes."""
+    return {
+        "success": sum(success) / len(success),
+        "ci95": wilson_interval(sum(success), len(success)),
+        "filtered_bc_success": sum(rival) / len(rival),
+        "filtered_bc_ci95": wilson_interval(sum(rival), len(rival)),
+        "against_filtered_bc": compare(rival, success).to_dict(),
+    }
 
 
 def _judge_seeds(first: Run, number: int) -> range:
@@ -210,9 +234,8 @@ def run_loop(first: Run, rounds: int, episodes: int, on_graph: bool = False) -> 
         ValueError: as `require_possible`.
     """
     require_possible(first, rounds, episodes)
-    success = first.read("evaluation/refined.json")["success"]
-    rows = [{"round": 0, "real_episodes": 0, "success": sum(success) / len(success)}]
-    rows[0]["ci95"] = wilson_interval(sum(success), len(success))
+    success, rival = (first.read(f"evaluation/{policy}.json")["success"] for policy in ("refined", RIVAL))
+    rows: list[dict[str, Any]] = [{"round": 0, "real_episodes": 0, **_rates(success, rival)}]
     before: Round | None = None
     for number in range(1, rounds + 1):
         before = Round(first, number, episodes, before, on_graph)

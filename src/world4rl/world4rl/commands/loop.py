@@ -22,8 +22,9 @@ def loop(
     In each round the newest policy acts from fresh start states, with noise. Most of these episodes enlarge the store
     that both world models and reward models then learn further from; the others are kept back for the replay check,
     together with earlier ones. A round's policy replaces the one before it only where the check passes and the judge
-    sees a gain. RUN/loop/round-NN has each round's stores, checkpoints and metrics, RUN/loop.json the table, which
-    the run's report shows as well.
+    sees a gain. Beside it, filtered BC learns anew from every success so far: what the same episodes are worth without
+    a dream. RUN/loop/round-NN has each round's stores, checkpoints and metrics, RUN/loop.json the table, which the
+    run's report shows as well.
     Interrupted, the same command goes on; with more --rounds and as many episodes for each, it adds rounds.
 
     Args:
@@ -57,10 +58,11 @@ def loop(
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
     """Lines for people, one for each round."""
-    lines = ["round  real episodes  J     kept       judged         success (95 %)           against the round before"]
+    heads = ("round  real episodes  J     kept       judged         success (95 %)          ", "filtered BC")
+    lines = ["  ".join((*heads, "against the round before"))]
     for row in rows:
         low, high = row["ci95"]
-        success = f"{row['success']:6.1%} ({low:.1%} to {high:.1%})"
+        success = f"{row['success']:6.1%} ({low:.1%} to {high:.1%})  {row['filtered_bc_success']:11.1%}"
         if row["round"] == 0:
             lines.append(f"{0:5d}  {0:13d}  {'':5s} {'':10s} {'':14s} {success}")
             continue
@@ -70,5 +72,5 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
         judged = f"{row['judged_before']:.2f} -> {'-' if after is None else f'{after:.2f}'}"
         difference = f"{100 * pair['difference']:+.1f} points, p {pair['mcnemar_p']:.2f}" if row["iteration"] else ""
         columns = f"{row['real_episodes']:13d}  {check['j']:5.2f} {kept:10s} {judged:14s} {success}"
-        lines.append(f"{row['round']:5d}  {columns}  {difference}")
+        lines.append(f"{row['round']:5d}  {columns}  {difference}".rstrip())
     return lines
