@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from world4rl_wm.measures.replay import Replay, labelled_dreams, streaks, success_steps, verdicts
-from world4rl_wm.measures.replay_check import ReplayCheck, judge
+from world4rl_wm.measures.replay_check import ReplayCheck, ReplayCheckConfig, as_newest_allows, judge
 
 
 def case(
@@ -88,6 +88,26 @@ def test_precision_is_that_of_the_policy_that_is_to_practise() -> None:
     assert better.verdict == "refine_cautiously" and better.to_dict()["policy_success"] == better.policy_success
     assert worse.policy_success == pytest.approx(0.12) and worse.verdict == "keep"
     assert f"only {worse.precision:.0%} would be real" in worse.reason
+
+
+def test_dreamed_successes_beyond_all_real_ones_are_false() -> None:
+    """All of its successes being real explains only a part of what such a policy dreams."""
+    much = case(59, 100, 25, 100, policy_dreamed=0.68)
+    assert much.policy_success == 1.0 and much.precision == pytest.approx(0.59 / 0.68)
+    assert case(59, 100, 25, 100, policy_dreamed=0.59).precision == 1.0
+    enough = case(59, 100, 25, 100, policy_dreamed=0.9)
+    assert enough.verdict == "keep" and "only 66% would be real" in enough.reason
+
+
+def test_a_newest_policy_that_deceives_the_dream_is_not_outvoted() -> None:
+    limits = ReplayCheckConfig()
+    true, half, false = case(95, 100, 5, 100), case(15, 20, 5, 20), case(15, 20, 14, 20)
+    assert as_newest_allows(true, false, limits).verdict == "keep"
+    assert "newest policy's own 40 episodes J = 0.05" in as_newest_allows(true, false, limits).reason
+    assert as_newest_allows(true, half, limits).verdict == "refine_cautiously"
+    assert as_newest_allows(half, true, limits) == half, "it never allows more"
+    few = case(9, 9, 9, 9)
+    assert few.verdict == "keep" and as_newest_allows(true, few, limits) == true, "too few to decide"
 
 
 @pytest.mark.parametrize(("dreamed", "share"), [(0.05, 0.0), (0.2, 0.0), (0.8, 1.0), (0.99, 1.0)])

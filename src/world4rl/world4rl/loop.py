@@ -94,7 +94,7 @@ class Round:
         from world4rl.dream_bc import dream_bc
         from world4rl.refine import refine, save_refinement, with_horizon
         from world4rl_policy.actor_critic import GaussianPolicy
-        from world4rl_wm.measures.replay_check import judge
+        from world4rl_wm.measures.replay_check import as_newest_allows, judge
         from world4rl_wm.model.frames import StartStates
 
         training, check, dream = self.training(), self.check(), dreamer(self.run, "a")
@@ -106,8 +106,9 @@ class Round:
         start = dream_bc(before, models, real, preset.dream_bc, kept, seed, self.run.progress)
         config = with_horizon(preset.refine_config(), training)
         checked = check_dream(dream, start, check, range(len(check)), config.imagination, limits, seed, starts=starts)
-        verdict, newest_few = checked.check, len(self.run.store("fresh"))
+        newest_few = len(self.run.store("fresh"))
         newest = judge(checked.replayed.real_success[:newest_few], checked.success[:newest_few], limits)
+        verdict = as_newest_allows(checked.check, newest, limits)
         self.run.write("replay_check.json", verdict.to_dict() | {"newest_policy": newest.to_dict()})
         print(f"replay check: {verdict.reason}; on the newest policy's {newest_few} episodes J = {newest.j:.2f}")
         result = refine(

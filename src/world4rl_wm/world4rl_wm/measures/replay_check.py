@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
 
 from scipy.stats import beta
 from torch import Tensor
 
-Verdict = Literal["refine", "refine_cautiously", "keep"]
+Verdict = Literal["keep", "refine_cautiously", "refine"]  # what is allowed, the least first
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class ReplayCheck:
     def precision(self) -> float:
         """Share of the dreamed successes that are real: of the policy that is to practise, or where none was asked
         about, of the checked episodes; 0 where nothing succeeds in a dream."""
-        return _precision(self.tpr, self.fpr, self.policy_success, self.successes, self.failures)
+        return _precision(self.tpr, self.fpr, self.policy_dreamed, self.successes, self.failures)
 
     @property
     def passed(self) -> bool:
@@ -70,12 +70,13 @@ def _real_share(tpr: float, fpr: float, dreamed: float | None) -> float | None:
     return None if dreamed is None or tpr <= fpr else min(max((dreamed - fpr) / (tpr - fpr), 0.0), 1.0)
 
 
-def _precision(tpr: float, fpr: float, share: float | None, successes: int, failures: int) -> float:
-    if share is None:
+def _precision(tpr: float, fpr: float, dreamed: float | None, successes: int, failures: int) -> float:
+    share = _real_share(tpr, fpr, dreamed)
+    if share is None or dreamed is None:
         share = successes / (successes + failures) if successes else 0.0
-    true_positives, false_positives = tpr * share, fpr * (1 - share)
-    positives = true_positives + false_positives
-    return true_positives / positives if positives else 0.0
+        dreamed = tpr * share + fpr * (1 - share)
+    # no policy dreams of more real successes than its rate of true positives: what is above it is false
+    return min(tpr * share / dreamed, 1.0) if dreamed else 0.0
 
 
 def judge(
@@ -100,7 +101,7 @@ def judge(
     certain = false_positive >= failures
     fpr_high = 1.0 if certain else float(beta.ppf(config.confidence, false_positive + 1, failures - false_positive))
     j = round(tpr - fpr, 9)  # 0.85 - 0.05 is 0.8 to the limits below
-    precision = _precision(tpr, fpr, _real_share(tpr, fpr, policy_dreamed), successes, failures)
+    precision = _precision(tpr, fpr, policy_dreamed, successes, failures)
     verdict: Verdict
     if min(successes, failures) < config.min_episodes:
         verdict = "keep"
@@ -126,3 +127,19 @@ def judge(
             "episodes (near misses above all) and train the world model longer."
         )
     return ReplayCheck(tpr, fpr, tpr_low, fpr_high, j, successes, failures, verdict, reason, policy_dreamed)
+
+
+def as_newest_allows(check: ReplayCheck, newest: ReplayCheck, config: ReplayCheckConfig) -> ReplayCheck:
+    """`check`, with the verdict of `newest` where that allows less: a policy that has learned to deceive the dream is
+    outvoted among earlier policies' episodes.
+
+    Args:
+        check: on all fresh episodes.
+        newest: on those of the newest policy alone. It decides only where there are enough of both outcomes.
+    """
+    verdicts = get_args(Verdict)
+    undecided = min(newest.successes, newest.failures) < config.min_episodes
+    if undecided or verdicts.index(newest.verdict) >= verdicts.index(check.verdict):
+        return check
+    few = newest.successes + newest.failures
+    return replace(check, verdict=newest.verdict, reason=f"on the newest policy's own {few} episodes {newest.reason}")
