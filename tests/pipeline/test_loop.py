@@ -15,7 +15,7 @@ import yaml
 from dream_rig import CONTRACT, press_store
 
 from world4rl import loop as module
-from world4rl import pipeline
+from world4rl import pipeline, practice_start
 from world4rl.cli import main
 from world4rl.load_run import load_run
 from world4rl.presets import load_preset, preset_values
@@ -234,6 +234,32 @@ def test_a_round_that_is_not_believed_changes_nothing(
     assert weights(round_1) == weights(finished / "checkpoints" / "refined")
     row = json.loads((finished / "loop.json").read_text())["rounds"][1]
     assert (row["iteration"], row["success"], row["against_before"]["difference"]) == (0, 0.5, 0.0)
+
+
+def test_practice_begins_where_the_judge_sees_more(
+    finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the newest policy or with filtered BC on every success; what is kept where nothing beats it is that one."""
+
+    def dreamed(policy: GaussianPolicy, *_: object) -> float:
+        return 0.25 if torch.equal(policy.mean.weight, newest.mean.weight) else 0.75
+
+    newest = GaussianPolicy.load(finished / "checkpoints" / "refined")
+    monkeypatch.setattr(practice_start, "dreamed_success", dreamed)
+    no_gain = ("--set", "dream_bc.steps=0", "selection.margin=2")
+    round_1 = finished / "loop" / "round-01" / "checkpoints"
+    assert main(words(finished, 1, *no_gain)) == 0
+    assert "begun with filtered_bc, iteration 0 kept" in capsys.readouterr().out
+    row = json.loads((finished / "loop.json").read_text())["rounds"][1]
+    assert (row["start"], row["judged_starts"]) == ("filtered_bc", {"newest": 0.25, "filtered_bc": 0.75})
+    assert weights(round_1 / "refined") == weights(round_1 / "filtered_bc")
+    assert row["success"] == row["filtered_bc_success"] and row["against_filtered_bc"]["difference"] == 0
+
+    shutil.rmtree(finished / "loop")
+    assert main(words(finished, 1, *no_gain, "replay_check.limits.min_episodes=10")) == 0
+    row = json.loads((finished / "loop.json").read_text())["rounds"][1]
+    assert row["start"] == "newest" and not row["replay_check"]["passed"], "a refused dream does not choose either"
+    assert weights(round_1 / "refined") == weights(finished / "checkpoints" / "refined")
 
 
 def test_what_cannot_be_is_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -307,7 +307,13 @@ def test_rounds_of_the_loop_are_shown_where_there_are_any(tmp_path: Path) -> Non
     assert "round by round" not in Page(build_report(run).read_text()).text
     first = {"round": 0, "real_episodes": 0, "success": 0.715, "ci95": [0.649, 0.773]}
     pair = {"difference": 0.045, "ci95": [0.01, 0.08], "gained": 12, "lost": 3, "episodes": 200, "mcnemar_p": 0.035}
-    later = {"real_episodes": 50, "training_episodes": 640, "replay_check": {"j": 0.62}, "iteration": 24}
+    later = {
+        "real_episodes": 50,
+        "training_episodes": 640,
+        "replay_check": {"j": 0.62},
+        "iteration": 24,
+        "start": "newest",
+    }
     later |= {"judged_before": 0.7, "judged_after": 0.81, "against_before": pair, "reason": "best"}
     rows = [first, first | later | {"round": 1, "success": 0.76, "ci95": [0.696, 0.814]}]
     rows.append(rows[1] | {"round": 2, "real_episodes": 100, "iteration": 0, "reason": "J = 0.31 is below 0.5"})

@@ -1,5 +1,8 @@
 """The loop closed: the refined policy works in the simulator, the models learn from what it did, it is refined again.
 
+Practice begins with the newest policy or with filtered BC on every success so far, whichever does better in the judge's
+dreams.
+
 A round has a folder of its own below the run, `RUN/loop/round-NN`, with stores and checkpoints as the run has them. Its
 stages are done once each, so that an interrupted loop goes on where it was.
 """
@@ -21,7 +24,7 @@ from world4rl_data.store import EpisodeStore
 from world4rl_policy.statistics import compare, wilson_interval
 
 FOLDER, RESULT = "loop", "loop.json"
-RIVAL = "filtered_bc"
+NEWEST, RIVAL = "newest", "filtered_bc"
 
 
 class Round:
@@ -88,32 +91,50 @@ class Round:
         store, seed = self.run.path / "stores" / "training", 10 * self.number + self.first.seed
         in_parallel(update_dreamer, [(self.run, name, seed + i, store, before) for i, name in enumerate(DREAMERS, 1)])
 
+    def filtered_bc(self) -> None:
+        """A policy that imitates every success so far, this round's too: a start for practice, and the rival that needs
+        no dream."""
+        from world4rl_policy.bc import train_and_save
+
+        run, preset = self.run, self.run.preset
+        store = joined_store(run.path / "stores" / "training+check", [self.training(), self.check()])
+        network, config, out = preset.policy_config(run.contract), preset.bc.filtered_training, run.checkpoint(RIVAL)
+        train_and_save(store, successes(store), out, network, config, self.first.seed, run.progress, "filtered BC")
+
     def refinement(self) -> None:
         """Replay check, PPO in the updated dream, choice by the updated judge; else the policy stays as it was."""
         from world4rl.checked_dream import check_dream
-        from world4rl.dream_bc import dream_bc
+        from world4rl.practice_start import practice_start
         from world4rl.refine import refine, save_refinement, with_horizon
-        from world4rl_policy.actor_critic import GaussianPolicy
         from world4rl_wm.measures.replay_check import as_newest_allows, judge
         from world4rl_wm.model.frames import StartStates
 
-        training, check, dream = self.training(), self.check(), dreamer(self.run, "a")
+        training, check, dream, judges = self.training(), self.check(), dreamer(self.run, "a"), dreamer(self.run, "b")
         preset, seed = self.run.preset, self.first.seed + self.number
-        limits, before, judges = preset.replay_check.limits, GaussianPolicy.load(self.start), dreamer(self.run, "b")
-        real, models = (training, successes(training)), [dream.world_model, judges.world_model]
-        kept = self.run.checkpoint("start")
+        limits, config = preset.replay_check.limits, with_horizon(preset.refine_config(), training)
         starts = start_states(self.run, _judge_seeds(self.first, self.number))
-        start = dream_bc(before, models, real, preset.dream_bc, kept, seed, self.run.progress)
-        config = with_horizon(preset.refine_config(), training)
-        checked = check_dream(dream, start, check, range(len(check)), config.imagination, limits, seed, starts=starts)
+        real = (training, successes(training))
+        newest, rival = (
+            practice_start(policy, dream, judges, starts, real, config, kept, seed, self.run.progress)
+            for policy, kept in (
+                (self.start, self.run.checkpoint("start_newest")),
+                (self.run.checkpoint(RIVAL), self.run.checkpoint("start_filtered_bc")),
+            )
+        )
+        chosen = rival if rival.judged > newest.judged else newest
+        checked = check_dream(
+            dream, chosen.policy, check, range(len(check)), config.imagination, limits, seed, starts=starts
+        )
         newest_few = len(self.run.store("fresh"))
-        newest = judge(checked.replayed.real_success[:newest_few], checked.success[:newest_few], limits)
-        verdict = as_newest_allows(checked.check, newest, limits)
-        self.run.write("replay_check.json", verdict.to_dict() | {"newest_policy": newest.to_dict()})
-        print(f"replay check: {verdict.reason}; on the newest policy's {newest_few} episodes J = {newest.j:.2f}")
+        own = judge(checked.replayed.real_success[:newest_few], checked.success[:newest_few], limits)
+        verdict = as_newest_allows(checked.check, own, limits)
+        self.run.write("replay_check.json", verdict.to_dict() | {"newest_policy": own.to_dict()})
+        print(f"replay check: {verdict.reason}; on the newest policy's {newest_few} episodes J = {own.j:.2f}")
+        if not verdict.passed:
+            chosen = newest  # a judge that dreams the same is not believed about starts either
         result = refine(
-            start,
-            before,
+            chosen.policy,
+            chosen.before,
             verdict,
             dream,
             judges,
@@ -126,28 +147,24 @@ class Round:
             self.run.progress,
         )
         save_refinement(result, self.run.checkpoint("refined"), config, seed)
-        self.run.write("refinement.json", result.to_dict())
-        print(f"round {self.number}: iteration {result.iteration} kept ({result.reason})")
+        began, judged = RIVAL if chosen is rival else NEWEST, {NEWEST: newest.judged, RIVAL: rival.judged}
+        self.run.write("refinement.json", result.to_dict() | {"start": began, "judged_starts": judged})
+        print(f"round {self.number}: begun with {began}, iteration {result.iteration} kept ({result.reason})")
 
     def evaluation(self) -> None:
-        """The round's policy on the run's held-out start states; one that stayed is not measured twice."""
-        if self.run.read("refinement.json")["kept_start_policy"]:
-            self.run.write("evaluation.json", {"success": self.start_success})
-            return
-        self.run.write("evaluation.json", self._evaluated(self.run.checkpoint("refined")))
-
-    def filtered_bc(self) -> None:
-        """The rival: a policy that imitates every success so far, this round's too, and needs no dream."""
-        from world4rl_policy.bc import train_and_save
-
-        run, preset = self.run, self.run.preset
-        store = joined_store(run.path / "stores" / "training+check", [self.training(), self.check()])
-        network, config, out = preset.policy_config(run.contract), preset.bc.filtered_training, run.checkpoint(RIVAL)
-        train_and_save(store, successes(store), out, network, config, self.first.seed, run.progress, "filtered BC")
-        run.write(f"evaluation/{RIVAL}.json", self._evaluated(out))
+        """Filtered BC and the round's policy on the run's held-out start states; what stayed is not measured twice."""
+        rival, result = self._evaluated(self.run.checkpoint(RIVAL)), self.run.read("refinement.json")
+        self.run.write(f"evaluation/{RIVAL}.json", rival)
+        if not result["kept_start_policy"]:
+            found = self._evaluated(self.run.checkpoint("refined"))
+        elif result["start"] == RIVAL:
+            found = rival
+        else:
+            found = {"success": self.start_success}
+        self.run.write("evaluation.json", found)
 
     def _evaluated(self, policy: Path) -> dict[str, Any]:
-        """On the run's held-out start states, by its mean action."""
+        """By its mean action."""
         run, workers = self.run, self.run.preset.collect.workers
         seeds = run.seeds.take("evaluate", run.preset.evaluation.episodes)
         return evaluate(run.task, run.contract, policy, seeds, 0.0, workers, run.progress).to_dict()
@@ -156,10 +173,10 @@ class Round:
         """Stage, what it does, and its usual seconds with the preset `tiny` on 2 cores."""
         return {
             "roll-outs": (self.rollouts, 10),
+            "filtered BC": (self.filtered_bc, 20),
             "models": (self.models, 200),
-            "refinement": (self.refinement, 60),
-            "evaluation": (self.evaluation, 25),
-            "filtered BC": (self.filtered_bc, 45),
+            "refinement": (self.refinement, 120),
+            "evaluation": (self.evaluation, 50),
         }
 
     def do(self) -> dict[str, Any]:
@@ -178,6 +195,8 @@ class Round:
             "real_episodes": self.number * self.episodes,
             "training_episodes": len(self.training()),
             "replay_check": check,
+            "start": refinement["start"],
+            "judged_starts": refinement["judged_starts"],
             "iteration": refinement["iteration"],
             "reason": refinement["reason"],
             "judged_before": refinement["judged_start"],

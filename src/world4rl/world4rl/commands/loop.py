@@ -21,10 +21,11 @@ def loop(
 
     In each round the newest policy acts from fresh start states, with noise. Most of these episodes enlarge the store
     that both world models and reward models then learn further from; the others are kept back for the replay check,
-    together with earlier ones. A round's policy replaces the one before it only where the check passes and the judge
-    sees a gain. Beside it, filtered BC learns anew from every success so far: what the same episodes are worth without
-    a dream. RUN/loop/round-NN has each round's stores, checkpoints and metrics, RUN/loop.json the table, which the
-    run's report shows as well.
+    together with earlier ones. Filtered BC learns anew from every success so far: practice begins with it or with the
+    newest policy, whichever does better in the judge's dreams, and the table has it as the rival that needs no dream.
+    A round's policy replaces the one before it only where the check passes and the judge sees a gain.
+    RUN/loop/round-NN has each round's stores, checkpoints and metrics, RUN/loop.json the table, which the run's report
+    shows as well.
     Interrupted, the same command goes on; with more --rounds and as many episodes for each, it adds rounds.
 
     Args:
@@ -36,7 +37,7 @@ def loop(
     """
     from world4rl.commands.demo import require_config
     from world4rl.load_run import load_run
-    from world4rl.loop import FOLDER, RESULT, require_possible, run_loop
+    from world4rl.loop import FOLDER, NEWEST, RESULT, RIVAL, require_possible, run_loop
     from world4rl.presets import preset_values
     from world4rl.report import build_report
     from world4rl_sim.task_contracts import TASK_CONTRACTS
@@ -49,6 +50,7 @@ def loop(
     if on_graph and loaded.task not in TASK_CONTRACTS:
         raise CommandError(f"{loaded.task} is a task of Meta-World, which has no graph: leave --on-graph out")
     config = {"episodes_per_round": each, "on_graph": on_graph, "settings": preset_values(loaded.preset)}
+    config["practice_begins_with"] = [NEWEST, RIVAL]  # a loop of before there was a choice is not gone on with
     require_config(run / FOLDER, config)
     found = run_loop(loaded, rounds, each, on_graph)
     print("\n".join(table(found["rounds"])))
@@ -58,19 +60,22 @@ def loop(
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
     """Lines for people, one for each round."""
-    heads = ("round  real episodes  J     kept       judged         success (95 %)          ", "filtered BC")
+    from world4rl.loop import NEWEST
+
+    heads = ("round  real episodes  J     kept        judged         success (95 %)          ", "filtered BC")
     lines = ["  ".join((*heads, "against the round before"))]
     for row in rows:
         low, high = row["ci95"]
         success = f"{row['success']:6.1%} ({low:.1%} to {high:.1%})  {row['filtered_bc_success']:11.1%}"
         if row["round"] == 0:
-            lines.append(f"{0:5d}  {0:13d}  {'':5s} {'':10s} {'':14s} {success}")
+            lines.append(f"{0:5d}  {0:13d}  {'':5s} {'':11s} {'':14s} {success}")
             continue
         check, pair = row["replay_check"], row["against_before"]
-        kept = f"iter. {row['iteration']}" if row["iteration"] else "as before"
+        stayed = not row["iteration"] and row["start"] == NEWEST
+        kept = f"iter. {row['iteration']}" if row["iteration"] else "as before" if stayed else "filtered BC"
         after = row["judged_after"]  # None: the policy of before was kept, which was not dreamed
         judged = f"{row['judged_before']:.2f} -> {'-' if after is None else f'{after:.2f}'}"
-        difference = f"{100 * pair['difference']:+.1f} points, p {pair['mcnemar_p']:.2f}" if row["iteration"] else ""
-        columns = f"{row['real_episodes']:13d}  {check['j']:5.2f} {kept:10s} {judged:14s} {success}"
+        difference = f"{100 * pair['difference']:+.1f} points, p {pair['mcnemar_p']:.2f}" if not stayed else ""
+        columns = f"{row['real_episodes']:13d}  {check['j']:5.2f} {kept:11s} {judged:14s} {success}"
         lines.append(f"{row['round']:5d}  {columns}  {difference}".rstrip())
     return lines
