@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from dream_rig import press_store, world_model
 
 from world4rl.dream_bc import RealAndDreamed, dream_bc
 from world4rl_data.store import EpisodeStore
+from world4rl_policy.action_likelihood import action_likelihood
 from world4rl_policy.bc import BcTraining, Demonstrations
 from world4rl_wm.measures.replay import replay
 from world4rl_wm.model.frames import to_float
@@ -64,6 +66,16 @@ def test_it_acts_on_dreamed_frames_as_it_does_on_real_ones(store: EpisodeStore, 
     after = dream_bc(before, MODELS, (store, GOOD), config, tmp_path / "start", seed=0, progress=False)
     (real, dreamed), (real_after, dreamed_after) = missed(before), missed(after)
     assert dreamed_after < 0.5 * dreamed and real_after < 0.5 * real
+
+
+def test_its_std_fits_the_real_and_the_dreamed_successes(store: EpisodeStore, tmp_path: Path) -> None:
+    after = dream_bc(small_policy(), MODELS, (store, GOOD), BcTraining(steps=2, batch_size=6), tmp_path / "start")
+    shown = RealAndDreamed(store, GOOD, after.history, MODELS, seed=0)
+    steps = sum(store.infos[episode].success_index or 0 for episode in GOOD)
+    assert sum(len(actions) for _, actions in shown.batches()) == 3 * steps
+    torch.testing.assert_close(after.std, action_likelihood(after, shown.batches()).std)
+    told = json.loads((tmp_path / "start" / "metrics.json").read_text())["std"]
+    torch.testing.assert_close(torch.tensor(told), after.std.detach())
 
 
 def test_it_is_made_once(store: EpisodeStore, tmp_path: Path) -> None:

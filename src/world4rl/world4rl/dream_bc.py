@@ -9,7 +9,8 @@ reality. What the judge dreams is among them, for the judge is to see the same p
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -52,6 +53,10 @@ class RealAndDreamed:
         frames, actions = zip(*drawn, strict=True)
         return torch.cat(frames), torch.cat(actions)
 
+    def batches(self, device: torch.device | str = "cpu") -> Iterator[tuple[Tensor, Tensor]]:
+        """All steps, the real ones and those of each dream, each once."""
+        return itertools.chain.from_iterable(part.batches(device) for part in self._parts)
+
 
 def dream_bc(
     policy: GaussianPolicy,
@@ -72,5 +77,5 @@ def dream_bc(
             store, episodes = successes
             examples = RealAndDreamed(store, episodes, policy.history, world_models, seed)
             train_bc(examples, learner.requires_grad_(True), config, seed, progress, "BC on dreams")
-        learner.save(out, metrics={"training": asdict(config)}, seed=seed)
+        learner.save(out, metrics={"training": asdict(config), "std": learner.std.tolist()}, seed=seed)
     return GaussianPolicy.load(out, contract=policy.contract)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,9 +14,13 @@ from torch import Tensor
 from tqdm import tqdm
 
 from world4rl_data.store import EpisodeStore
+from world4rl_policy.action_likelihood import action_likelihood
 from world4rl_policy.actor_critic import GaussianPolicy, PolicyConfig
 from world4rl_wm.model.frames import FrameWindows, to_float
 from world4rl_wm.training.metrics_log import MetricsLog
+
+BATCH = 256
+"""Examples in a batch when all of them are looked at."""
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,16 @@ class Examples(Protocol):
     ) -> tuple[Tensor, Tensor]:
         """Frames ``(size, history, C, H, W)`` in [-1, 1] and actions ``(size, A)``."""
 
+    def batches(self, device: torch.device | str = "cpu") -> Iterator[tuple[Tensor, Tensor]]:
+        """All of them, each once, in batches of such frames and actions."""
+
 
 class Demonstrations:
-    """Frames and actions to imitate. Steps after the first success are left out: nothing is left to learn there."""
+    """Frames and actions to imitate. Steps after the first success are left out: nothing is left to learn there.
+
+    Raises:
+        ValueError: no step is left.
+    """
 
     def __init__(self, store: EpisodeStore, episodes: Sequence[int], history: int):
         self.windows = FrameWindows(store, episodes, history)
@@ -53,6 +64,10 @@ class Demonstrations:
                 keep[start + info.success_index : start + info.length] = False
             start += info.length
         self.rows = self.rows[keep]
+        if not len(self.rows):
+            raise ValueError(
+                "no step to imitate: every one of these episodes succeeds in its first frame; choose others"
+            )
 
     def showing(self, episodes: Sequence[Tensor]) -> Demonstrations:
         """The same actions with other frames: of each episode uint8 ``(length + 1, C, H, W)``."""
@@ -65,6 +80,13 @@ class Demonstrations:
     ) -> tuple[Tensor, Tensor]:
         """Frames ``(size, history, C, H, W)`` in [-1, 1] and actions ``(size, A)``; pixels travel as bytes."""
         rows = self.rows[torch.randint(len(self.rows), (size,), generator=generator, device="cpu")]
+        return self._at(rows, device)
+
+    def batches(self, device: torch.device | str = "cpu") -> Iterator[tuple[Tensor, Tensor]]:
+        """All of them, each once, in their order: batches of such frames and actions."""
+        return (self._at(rows, device) for rows in self.rows.split(BATCH))
+
+    def _at(self, rows: Tensor, device: torch.device | str) -> tuple[Tensor, Tensor]:
         windows = self.windows
         return to_float(windows.frames[windows.past(rows)].to(device)), windows.actions[rows].to(device)
 
@@ -95,8 +117,11 @@ def train_bc(
 ) -> GaussianPolicy:
     """Fit `policy` to the examples' actions by negative log-likelihood; returns it in evaluation mode.
 
-    `log` gets the loss every 50 steps.
+    The standard deviation is learned from the network's `initial_std` on, also by a policy that learns further: it
+    decides how much each dimension's errors weigh. That goes too slowly to tell how large they are, so at the end it is
+    set to what fits all examples best, unshifted; the mean is not touched. `log` gets the loss every 50 steps.
     """
+    set_std(policy, torch.full_like(policy.std, policy.config.initial_std))
     generator = torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps, eta_min=config.learning_rate / 20)
@@ -111,7 +136,15 @@ def train_bc(
         schedule.step()
         if log is not None and step % 50 == 0:
             log.write(step=step, loss=float(loss.detach()))
-    return policy.eval()
+    policy.eval()
+    set_std(policy, action_likelihood(policy, examples.batches()).std)
+    return policy
+
+
+@torch.no_grad()
+def set_std(policy: GaussianPolicy, std: Tensor) -> None:
+    """Give the policy the standard deviation `std` ``(A,)`` [action units]."""
+    policy.log_std.copy_(std.log())
 
 
 def train_and_save(
