@@ -13,7 +13,7 @@ from dream_rig import press_store, world_model
 from world4rl.dream_bc import RealAndDreamed, dream_bc
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.action_likelihood import action_likelihood
-from world4rl_policy.bc import BcTraining, Demonstrations
+from world4rl_policy.bc import BcOptimisation, Demonstrations
 from world4rl_wm.measures.replay import replay
 from world4rl_wm.model.frames import to_float
 
@@ -62,14 +62,14 @@ def test_it_acts_on_dreamed_frames_as_it_does_on_real_ones(store: EpisodeStore, 
                 found.append(float((policy.act(frames) - actions).abs().mean()))
         return found
 
-    before, config = small_policy(), BcTraining(steps=400, batch_size=24, learning_rate=3e-3, shift=0)
+    before, config = small_policy(), BcOptimisation(steps=400, batch_size=24, learning_rate=3e-3, shift=0)
     after = dream_bc(before, MODELS, (store, GOOD), config, tmp_path / "start", seed=0, progress=False)
     (real, dreamed), (real_after, dreamed_after) = missed(before), missed(after)
     assert dreamed_after < 0.5 * dreamed and real_after < 0.5 * real
 
 
 def test_its_std_fits_the_real_and_the_dreamed_successes(store: EpisodeStore, tmp_path: Path) -> None:
-    after = dream_bc(small_policy(), MODELS, (store, GOOD), BcTraining(steps=2, batch_size=6), tmp_path / "start")
+    after = dream_bc(small_policy(), MODELS, (store, GOOD), BcOptimisation(steps=2, batch_size=6), tmp_path / "start")
     shown = RealAndDreamed(store, GOOD, after.history, MODELS, seed=0)
     steps = sum(store.infos[episode].success_index or 0 for episode in GOOD)
     assert sum(len(actions) for _, actions in shown.batches()) == 3 * steps
@@ -80,7 +80,7 @@ def test_its_std_fits_the_real_and_the_dreamed_successes(store: EpisodeStore, tm
 
 def test_it_is_made_once(store: EpisodeStore, tmp_path: Path) -> None:
     """An interrupted refinement must go on with the very same one."""
-    config = BcTraining(steps=2, batch_size=6)
+    config = BcOptimisation(steps=2, batch_size=6)
     first = dream_bc(small_policy(), MODELS, (store, GOOD), config, tmp_path / "start", progress=False)
     again = dream_bc(small_policy(3), MODELS, (store, GOOD), config, tmp_path / "start", progress=False)
     torch.testing.assert_close(again.state_dict(), first.state_dict(), rtol=0, atol=0)
@@ -88,7 +88,7 @@ def test_it_is_made_once(store: EpisodeStore, tmp_path: Path) -> None:
 
 def test_without_steps_it_is_the_policy_itself(store: EpisodeStore, tmp_path: Path) -> None:
     before = small_policy()
-    after = dream_bc(before, MODELS, (store, GOOD), BcTraining(steps=0), tmp_path / "start", progress=False)
+    after = dream_bc(before, MODELS, (store, GOOD), BcOptimisation(steps=0), tmp_path / "start", progress=False)
     torch.testing.assert_close(after.state_dict(), before.state_dict(), rtol=0, atol=0)
 
 

@@ -70,6 +70,20 @@ def test_tiny_gives_every_value_itself() -> None:
         assert {f"{section}.{name}" for name in own} <= given
 
 
+@pytest.mark.parametrize("folder", ["", "metaworld/"])
+def test_presets_with_many_demonstrations_stop_early(folder: str) -> None:
+    for name, share in (("tiny", 0.0), ("small", 0.1), ("base", 0.1), ("paper", 0.1)):
+        preset = load_preset(folder + name)
+        assert preset.bc.training.held_out == preset.bc.filtered_training.held_out == share
+        assert share == 0 or preset.collect.demonstrations * share >= 5
+
+
+def test_bc_on_dreams_sets_nothing_aside() -> None:
+    """It goes on with a policy that has seen all but the episodes which its own training set aside."""
+    with pytest.raises(PresetError, match=r"no setting 'dream_bc\.held_out'"):
+        load_preset("tiny", ["dream_bc.held_out=0.1"])
+
+
 def test_values_read_back_the_same(tmp_path: Path) -> None:
     preset = load_preset("base", ["world_model.denoiser.widths=[16, 32]"])
     path = tmp_path / "mine.yaml"

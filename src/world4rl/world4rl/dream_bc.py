@@ -19,7 +19,7 @@ from torch import Tensor
 
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy
-from world4rl_policy.bc import BcTraining, Demonstrations, train_bc
+from world4rl_policy.bc import BcOptimisation, Demonstrations, train_bc
 from world4rl_wm.measures.replay import replay
 from world4rl_wm.model.world_model import WorldModel
 
@@ -62,7 +62,7 @@ def dream_bc(
     policy: GaussianPolicy,
     world_models: Sequence[WorldModel],
     successes: tuple[EpisodeStore, Sequence[int]],
-    config: BcTraining,
+    config: BcOptimisation,
     out: Path,
     seed: int = 0,
     progress: bool = True,

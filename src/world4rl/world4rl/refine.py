@@ -18,7 +18,7 @@ from world4rl.practice_film import practice_film
 from world4rl.refinement_journal import RefinementJournal, refinement_log
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy
-from world4rl_policy.bc import BcTraining, Demonstrations
+from world4rl_policy.bc import BcOptimisation, Demonstrations
 from world4rl_policy.ppo_config import PpoConfig
 from world4rl_wm.checkpoint_identity import module_digest
 from world4rl_wm.imagination.env import ImaginationConfig, ImaginationEnv
@@ -48,7 +48,7 @@ class RefineConfig:
     selection: Selection = field(default_factory=Selection)
     caution: Caution = field(default_factory=Caution)
     verified_success: bool = False
-    dream_bc: BcTraining = field(default_factory=BcTraining)
+    dream_bc: BcOptimisation = field(default_factory=BcOptimisation)
 
 
 def with_horizon(config: RefineConfig, real: EpisodeStore) -> RefineConfig:

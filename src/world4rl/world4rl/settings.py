@@ -9,7 +9,7 @@ from world4rl.checkpoint_choice import Selection
 from world4rl.refine import Caution, RefineConfig
 from world4rl_data.contract import ContractError, TaskContract
 from world4rl_policy.actor_critic import PolicyConfig
-from world4rl_policy.bc import BcTraining
+from world4rl_policy.bc import BcOptimisation, BcTraining
 from world4rl_policy.ppo_config import PpoConfig
 from world4rl_wm.imagination.env import ImaginationConfig
 from world4rl_wm.measures.replay_check import ReplayCheckConfig
@@ -115,7 +115,7 @@ class Preset:
     imagination: ImaginationConfig
     ppo: PpoConfig
     selection: Selection
-    dream_bc: BcTraining
+    dream_bc: BcOptimisation
     verified_success: bool
     caution: Caution
     replay_check: ReplaySettings

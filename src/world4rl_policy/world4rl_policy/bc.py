@@ -16,6 +16,7 @@ from tqdm import tqdm
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.action_likelihood import action_likelihood
 from world4rl_policy.actor_critic import GaussianPolicy, PolicyConfig
+from world4rl_policy.early_stopping import EarlyStopping, draw_held_out
 from world4rl_wm.model.frames import FrameWindows, to_float
 from world4rl_wm.training.metrics_log import MetricsLog
 
@@ -24,7 +25,7 @@ BATCH = 256
 
 
 @dataclass(frozen=True)
-class BcTraining:
+class BcOptimisation:
     """Optimisation of behaviour cloning; `shift` is the random shift of the pictures in pixels."""
 
     steps: int = 600
@@ -32,6 +33,28 @@ class BcTraining:
     learning_rate: float = 5e-4
     weight_decay: float = 1e-3
     shift: int = 1
+
+
+@dataclass(frozen=True)
+class BcTraining(BcOptimisation):
+    """Behaviour cloning with early stopping.
+
+    A share `held_out` of the episodes, at least one of them, is set aside (0: none, and no early stopping). Every
+    `evaluate_every` steps the policy is measured on them; after `patience` times without a better likelihood training
+    stops. The learning rate's schedule is that of all `steps`.
+    """
+
+    held_out: float = 0.0
+    evaluate_every: int = 100
+    patience: int = 5
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.held_out <= 0.5:
+            raise ValueError(f"held_out, the share of the episodes to set aside, must be 0 to 0.5, got {self.held_out}")
+        if self.evaluate_every < 1 or self.patience < 1:
+            raise ValueError(
+                f"evaluate_every and patience must be 1 or more, got {self.evaluate_every} and {self.patience}"
+            )
 
 
 class Examples(Protocol):
@@ -109,17 +132,21 @@ def random_shift(frames: Tensor, pixels: int, generator: torch.Generator) -> Ten
 def train_bc(
     examples: Examples,
     policy: GaussianPolicy,
-    config: BcTraining = BcTraining(),
+    config: BcOptimisation = BcOptimisation(),
     seed: int = 0,
     progress: bool = True,
     description: str = "BC",
     log: MetricsLog | None = None,
+    stopping: EarlyStopping | None = None,
 ) -> GaussianPolicy:
     """Fit `policy` to the examples' actions by negative log-likelihood; returns it in evaluation mode.
 
     The standard deviation is learned from the network's `initial_std` on, also by a policy that learns further: it
     decides how much each dimension's errors weigh. That goes too slowly to tell how large they are, so at the end it is
     set to what fits all examples best, unshifted; the mean is not touched. `log` gets the loss every 50 steps.
+
+    With `stopping` the weights that are best on what is held out come out, with the standard deviation that fits there;
+    `log` gets its likelihood too.
     """
     set_std(policy, torch.full_like(policy.std, policy.config.initial_std))
     generator = torch.Generator().manual_seed(seed)
@@ -134,9 +161,15 @@ def train_bc(
         loss.backward()
         optimizer.step()
         schedule.step()
-        if log is not None and step % 50 == 0:
-            log.write(step=step, loss=float(loss.detach()))
+        found = stopping.look(policy, step, last=step == config.steps) if stopping is not None else {}
+        if log is not None and (found or step % 50 == 0):
+            log.write(step=step, loss=float(loss.detach()), **found)
+        if stopping is not None and stopping.over:
+            break
     policy.eval()
+    if stopping is not None:
+        stopping.restore(policy)
+        examples = stopping.held_out
     set_std(policy, action_likelihood(policy, examples.batches()).std)
     return policy
 
@@ -158,12 +191,21 @@ def train_and_save(
     description: str = "BC",
     log: MetricsLog | None = None,
 ) -> Path:
-    """Train a fresh policy on `episodes` and write a checkpoint folder."""
+    """Train a fresh policy on `episodes` and write a checkpoint folder.
+
+    Raises:
+        ValueError: too few episodes to set some aside.
+    """
     torch.manual_seed(seed)
     contract = store.contract
     sizes = (contract.image_channels, contract.images[0].height, contract.action_dim)
     policy = GaussianPolicy(network or PolicyConfig(*sizes), contract)
-    examples = Demonstrations(store, episodes, policy.history)
-    train_bc(examples, policy, config, seed, progress, description, log)
-    metrics = {"episodes": len(episodes), "training": asdict(config), "std": policy.std.tolist()}
+    learned, aside = draw_held_out(episodes, config.held_out, seed)
+    stopping = None
+    if aside:
+        stopping = EarlyStopping(Demonstrations(store, aside, policy.history), config.evaluate_every, config.patience)
+    examples = Demonstrations(store, learned, policy.history)
+    train_bc(examples, policy, config, seed, progress, description, log, stopping)
+    metrics = {"episodes": len(episodes), "episodes_set_aside": len(aside), "training": asdict(config)}
+    metrics |= {"std": policy.std.tolist()} | (stopping.metrics() if stopping else {})
     return policy.save(out, metrics=metrics, seed=seed, data_hashes={"store": store.content_hash})

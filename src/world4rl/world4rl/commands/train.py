@@ -117,6 +117,9 @@ def bc(
 ) -> None:
     """Train a policy by behaviour cloning: on the demonstrations that did not fail, or on every success (filtered).
 
+    With bc.training.held_out above 0 (filtered: bc.filtered_training.held_out) that share of the episodes is set aside,
+    training stops where their actions no longer get more probable, and the best weights are kept.
+
     Args:
         store: Training store.
         out: Checkpoint folder to write; settings and metrics go to OUT.training.
