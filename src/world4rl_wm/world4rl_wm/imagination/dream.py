@@ -54,13 +54,12 @@ class Dream:
         seed: int | None = None,
         share: Share = Share(),  # noqa: B008 (frozen)
     ) -> Dream:
-        """Start where episodes begin: the first frame is repeated, and nothing has been done yet."""
+        """Start where episodes begin, or in the middle of them with what led there."""
         device = world_model.device
-        context = to_float(start.frames).to(device).unsqueeze(1).repeat(1, world_model.history, 1, 1, 1)
-        proprio = None
-        if world_model.state_model is not None:
-            proprio = start.proprio.to(device).unsqueeze(1).repeat(1, 2, 1)
-        return cls(world_model, context, seed=seed, proprio=proprio, tasks=start.tasks.tolist(), share=share)
+        frames, done, measured = start.history(world_model.history)
+        actions = None if done is None else done.to(device)
+        proprio = None if world_model.state_model is None else measured.to(device)
+        return cls(world_model, to_float(frames).to(device), actions, seed, proprio, start.tasks.tolist(), share)
 
     def step(self, action: Tensor) -> Tensor:
         """Do `action` ``(B, A)``; returns the next frame ``(B, C, H, W)``."""

@@ -118,10 +118,14 @@ def store_context(
     episode = next((i for i, e in enumerate(store.infos) if e.start <= row <= e.start + e.length), None)
     if episode is None:
         raise Refusal(f"store_index {row} is not in store {uri}, which holds frames 0 to {store.rows - 1}")
-    last = row - store.infos[episode].start
-    first = max(0, last - history + 1)
-    frames, proprio = store.frames(episode)[first : last + 1], store.proprio(episode)[first : last + 1]
-    context = padded(frames, np.array(store.actions(episode)[first:last]), history, proprio)
+    return episode_context(store, episode, row - store.infos[episode].start, history)
+
+
+def episode_context(store: EpisodeStore, episode: int, step: int, history: int) -> DreamContext:
+    """The start at frame `step` of a stored episode."""
+    first = max(0, step - history + 1)
+    frames, proprio = store.frames(episode, slice(first, step + 1)), store.proprio(episode)[first : step + 1]
+    context = padded(frames, np.array(store.actions(episode)[first:step]), history, proprio)
     return replace(context, task=store.infos[episode].task)
 
 

@@ -13,6 +13,7 @@ from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
 from world4rl_wm.imagination.dream import Dream
+from world4rl_wm.imagination.start_sampler import StartSampler
 from world4rl_wm.model.frames import StartStates
 from world4rl_wm.model.world_model import WorldModel
 from world4rl_wm.reward.model import RewardModel
@@ -29,6 +30,9 @@ class ImaginationConfig:
     `max_uncertainty` (None: never), and every step costs `uncertainty_penalty` times the uncertainty. Both in the
     ensemble's units, which is needed for them. `progress_reward` times the gain in the first reward model's progress
     is a dense reward besides that of success.
+
+    `key_frames`: share of the dreams that begin at key frames, in the middle of real episodes; the others begin at
+    first frames. Every dream has the whole `horizon`.
     """
 
     num_envs: int = 64
@@ -38,6 +42,11 @@ class ImaginationConfig:
     max_uncertainty: float | None = None
     uncertainty_penalty: float = 0.0
     progress_reward: float = 0.0
+    key_frames: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.key_frames <= 1:
+            raise ValueError(f"imagination.key_frames is {self.key_frames}: a share lies between 0 and 1")
 
     @property
     def max_steps(self) -> int:
@@ -62,9 +71,10 @@ class ImaginationEnv:
     *all* must agree on a success.
 
     Observations are float ``(num_envs, observed_frames, C, H, W)`` in [-1, 1]. Episodes start at random rows of
-    `starts`: beginnings of real episodes. There is no autoreset: all dreams of a batch
-    run in step, and `reset` starts the next batch; steps after an episode's end are masked by the caller. Who wants
-    every dream to start anew as soon as it ends resets those alone, gymnasium's way: ``options={"reset_mask": ended}``.
+    `starts`, as `StartSampler` draws them: beginnings of real episodes, or key frames too. There is no autoreset: all
+    dreams of a batch run in step, and `reset` starts the next batch; steps after an episode's end are masked by the
+    caller. Who wants every dream to start anew as soon as it ends resets those alone, gymnasium's way:
+    ``options={"reset_mask": ended}``.
 
     With an `ensemble`, ``info["uncertainty"]`` ``(num_envs,)`` says how unsure each new frame is: what its kind means.
 
@@ -94,7 +104,7 @@ class ImaginationEnv:
         self.config = config
         self.world_models, self.reward_models = world_models, reward_models
         self.ensemble = ensemble or Ensemble()
-        self.starts = starts
+        self.starts, self._sampler = starts, StartSampler(starts, config.key_frames)
         denoiser = world_models[0].config.denoiser
         pixels = (config.observed_frames, denoiser.image_channels, denoiser.image_size, denoiser.image_size)
         self.single_observation_space = spaces.Box(-1.0, 1.0, pixels, np.float32)
@@ -117,7 +127,7 @@ class ImaginationEnv:
         if options and "reset_mask" in options:
             return self._restart(torch.as_tensor(options["reset_mask"], dtype=torch.bool, device="cpu"))
         if rows is None:
-            rows = torch.randint(len(self.starts), (self.config.num_envs,), generator=self._generator, device="cpu")
+            rows = self._sampler.draw(self.config.num_envs, self._generator)
         rows = self.share.keep(rows)
         parts = self.starts[rows].split(self.num_envs // len(self.world_models))
         noise_seed = int(torch.randint(2**31, (), generator=self._generator, device="cpu"))
@@ -137,7 +147,7 @@ class ImaginationEnv:
         if self.share.count > 1:
             raise ValueError("a batch that several processes share starts as a whole: reset without reset_mask")
         rows = torch.full((self.num_envs,), -1, device="cpu")
-        rows[mask] = torch.randint(len(self.starts), (int(mask.sum()),), generator=self._generator, device="cpu")
+        rows[mask] = self._sampler.draw(int(mask.sum()), self._generator)
         pieces = [piece.chunk(len(self._dreams)) for piece in (mask, rows)]
         for dream, beside, which, starts in zip(self._dreams, self._beside, *pieces, strict=True):
             if which.any():

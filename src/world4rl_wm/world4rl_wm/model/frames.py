@@ -6,7 +6,8 @@ import copy
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from enum import IntEnum
 
 import numpy as np
 import torch
@@ -161,14 +162,41 @@ class FrameWindows:
         )
 
 
+class StartKind(IntEnum):
+    """Why a dream may begin at a frame of a real episode."""
+
+    FIRST_FRAME = 0
+    GRIPPER_CHANGE = 1
+    NEAR_SUCCESS = 2
+
+
+@dataclass(frozen=True)
+class Past:
+    """What led to N start states: the frames before them uint8 ``(N, T - 1, C, H, W)``, oldest first, the actions from
+    each to the next ``(N, T - 1, A)``, and the proprioception measured in the newest of these frames ``(N, P)``."""
+
+    frames: Tensor
+    actions: Tensor
+    proprio: Tensor
+
+    def __getitem__(self, rows: Tensor | slice) -> Past:
+        return Past(self.frames[rows], self.actions[rows], self.proprio[rows])
+
+
 @dataclass(frozen=True)
 class StartStates:
-    """Where episodes begin: first frames uint8 ``(N, C, H, W)``, the proprioception measured there ``(N, P)``, and the
-    names of their tasks, str ``(N,)``."""
+    """Where dreams begin: frames uint8 ``(N, C, H, W)``, the proprioception measured there ``(N, P)``, and the names of
+    their tasks, str ``(N,)``.
+
+    `kinds` int64 ``(N,)``, of `StartKind`, and the `past` are known together. Without them all are first frames, before
+    which nothing has happened.
+    """
 
     frames: Tensor
     proprio: Tensor
     tasks: np.ndarray
+    kinds: Tensor | None = None
+    past: Past | None = None
 
     @classmethod
     def of(cls, store: EpisodeStore, episodes: Sequence[int]) -> StartStates:
@@ -185,13 +213,39 @@ class StartStates:
     def digest(self) -> str:
         """Changes with any pixel, number or task."""
         digest = hashlib.sha256(json.dumps(self.tasks.tolist()).encode())
-        for values in (self.frames, self.proprio):
+        known = [self.frames, self.proprio]
+        if self.kinds is not None and self.past is not None:
+            known += [self.kinds, self.past.frames, self.past.actions, self.past.proprio]
+        for values in known:
             digest.update(values.contiguous().numpy().data)
         return digest.hexdigest()
 
+    @property
+    def beginnings(self) -> StartStates:
+        """Those that are first frames."""
+        if self.kinds is None:
+            return self
+        return replace(self[(self.kinds == StartKind.FIRST_FRAME).nonzero().squeeze(1)], kinds=None, past=None)
+
+    def history(self, length: int) -> tuple[Tensor, Tensor | None, Tensor]:
+        """The last `length` frames uint8 ``(N, length, C, H, W)``, the actions between them, None: all are zero, and
+        the proprioception in the last two ``(N, 2, P)``. Before an episode's first frame stands that frame again.
+
+        Raises:
+            ValueError: the past is known for another length.
+        """
+        frames, proprio = self.frames.unsqueeze(1), self.proprio.unsqueeze(1)
+        if self.past is None:
+            return frames.repeat(1, length, 1, 1, 1), None, proprio.repeat(1, 2, 1)
+        frames = torch.cat([self.past.frames, frames], 1)
+        if frames.shape[1] != length:
+            raise ValueError(f"the start states have {frames.shape[1]} frames of history, {length} are asked for")
+        return frames, self.past.actions, torch.cat([self.past.proprio.unsqueeze(1), proprio], 1)
+
     def __getitem__(self, rows: Tensor | slice) -> StartStates:
         named = rows.numpy() if isinstance(rows, Tensor) else rows  # numpy takes a tensor of one number for that number
-        return StartStates(self.frames[rows], self.proprio[rows], self.tasks[named])
+        kinds, past = (None if part is None else part[rows] for part in (self.kinds, self.past))
+        return StartStates(self.frames[rows], self.proprio[rows], self.tasks[named], kinds, past)
 
     def split(self, size: int) -> list[StartStates]:
         """Pieces of at most `size`."""
