@@ -44,6 +44,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "dreams end where the world models disagree": ("imagination.max_uncertainty={limit}",),
     "disagreement has a price": ("imagination.uncertainty_penalty={penalty}",),
     "progress is rewarded": ("imagination.progress_reward=0.3",),
+    "starts at key frames too": ("imagination.key_frames=0.3",),
     "anchor to filtered BC": ("ppo.kl_coefficient=0.05",),
     "one hit is a success": ("imagination.hits=1",),
     "no BC term": ("ppo.bc_coefficient=0",),

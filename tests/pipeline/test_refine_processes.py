@@ -23,6 +23,7 @@ SETTINGS = {
     "ppo.value_warm_up": 0,
     "ppo.bc_batch_size": 4,
     "imagination.num_envs": 4,
+    "imagination.key_frames": 0.5,
     "selection.every": 2,
     "selection.episodes": 4,
     "selection.margin": -2.0,
@@ -45,7 +46,7 @@ def words(run: Path, out: Path) -> list[str]:
 def test_two_processes_refine_as_one(tmp_path: Path) -> None:
     run = press_run(tmp_path / "run", store=False)
     torn_reward_model().save(run / "checkpoints" / "reward_a")
-    press_store(run / "stores" / "practice", (3, 4), won=(0, 1))
+    press_store(run / "stores" / "practice", (6, 7), won=(0, 1))
     press_store(run / "stores" / "check", (3, 2, 4), won=(0,))  # three starts are not to be dealt out to two
     assert main(words(run, tmp_path / "alone")) == 0
     program = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", "-m", "world4rl"]

@@ -31,6 +31,7 @@ def dreams_of_all(
 ) -> tuple[ImaginationEnv, Tensor]:
     """Dreams that have just begun at every one of `starts`, and their first observation; success alone counts there."""
     config = replace(config, num_envs=len(starts), max_uncertainty=None, uncertainty_penalty=0.0, progress_reward=0.0)
+    config = replace(config, key_frames=0.0)  # none is drawn
     env = ImaginationEnv([dreamer.world_model], [dreamer.reward_model], starts, config, share=share)
     observation, _ = env.reset(seed=0, rows=torch.arange(len(starts), device="cpu"))
     return env, observation

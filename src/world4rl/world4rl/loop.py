@@ -19,7 +19,7 @@ from world4rl.dreamers import DREAMERS, dreamer, require_dreamers, update_dreame
 from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, collect_into, joined_store, successes, training_store
 from world4rl.stages import Stages
-from world4rl.start_states import start_states
+from world4rl.start_states import practice_starts, start_states
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.statistics import compare, wilson_interval
 
@@ -107,7 +107,6 @@ class Round:
         from world4rl.practice_start import practice_start
         from world4rl.refine import refine, save_refinement, with_horizon
         from world4rl_wm.measures.replay_check import as_newest_allows, judge
-        from world4rl_wm.model.frames import StartStates
 
         training, check, dream, judges = self.training(), self.check(), dreamer(self.run, "a"), dreamer(self.run, "b")
         preset, seed = self.run.preset, self.first.seed + self.number
@@ -138,7 +137,7 @@ class Round:
             verdict,
             dream,
             judges,
-            StartStates.of(training, range(len(training))),
+            practice_starts(training, config.imagination, dream.world_model),
             starts,
             real,
             self.run.path / "refine",

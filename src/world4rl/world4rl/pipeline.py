@@ -16,7 +16,7 @@ from world4rl.dreamers import DREAMERS, dreamer, train_dreamer
 from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, collect_into, successes, training_store
 from world4rl.stages import Stages
-from world4rl.start_states import start_states
+from world4rl.start_states import practice_starts, start_states
 from world4rl.summary import POLICIES
 from world4rl_data.episode import Outcome
 from world4rl_data.store import EpisodeStore
@@ -194,20 +194,19 @@ def refinement(run: Run) -> None:
     from world4rl.refine import refine, save_refinement
     from world4rl_policy.actor_critic import GaussianPolicy
     from world4rl_wm.measures.replay_check import ReplayCheck
-    from world4rl_wm.model.frames import StartStates
 
     values = run.read("replay_check.json")
     check = ReplayCheck(**{k: v for k, v in values.items() if k in ReplayCheck.__dataclass_fields__})
     practice_store = training_store(run, "demonstrations", "practice")
     real = training_store(run, "demonstrations", "practice", "check")
-    config = _refine_config(run)
+    config, dream = _refine_config(run), dreamer(run, "a")
     result = refine(
         GaussianPolicy.load(run.checkpoint("start")),
         GaussianPolicy.load(run.checkpoint("filtered_bc")),
         check,
-        dreamer(run, "a"),
+        dream,
         dreamer(run, "b"),
-        StartStates.of(practice_store, range(len(practice_store))),
+        practice_starts(practice_store, config.imagination, dream.world_model),
         start_states(run, run.seeds.take("select", config.selection.episodes)),
         (real, successes(real)),
         run.path / "refine",

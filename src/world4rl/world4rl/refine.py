@@ -103,16 +103,17 @@ def refine(
     Args:
         start: what practice begins with; before: what is kept where nothing better comes of it.
         check: the replay check of `dream`; where it refuses, nobody practises.
-        starts, judge_starts: where dreams begin; disjoint.
+        starts, judge_starts: where dreams begin; disjoint. Practice alone begins at key frames, where `starts` has any.
         successes: real successful episodes for the BC term.
         out: folder for metrics.jsonl, TensorBoard, the state to go on from, and the policies that the judge has seen.
     """
     keep_freed_memory()
     share, few = Share.of(process_state()), config.selection.episodes
+    begun = starts.beginnings  # what is measured or shown begins where episodes begin
     start = copy.deepcopy(start).to(dream.world_model.device)
     imagined, judged = (
         partial(dreamed_success, dreamer=who, starts=where[:few], config=config.imagination, share=share)
-        for who, where in ((dream, starts), (judge, judge_starts))
+        for who, where in ((dream, begun), (judge, judge_starts))
     )
     choice = CheckpointChoice(config.selection, start, before, imagined, judged, out, seed)
     if not check.passed:
@@ -127,7 +128,7 @@ def refine(
     identity = _identity((start, dream, judge), (starts, judge_starts), successes, config, seed)
     journal = RefinementJournal(out, practice.state(choice=choice), identity, share)
     rate_hz = dream.world_model.contract.control_rate_hz
-    film = partial(practice_film, practice.policy, dream, starts, config.imagination)
+    film = partial(practice_film, practice.policy, dream, begun, config.imagination)
     with closing(journal), journal.bar(config.ppo.iterations, progress) as bar:
         if not journal.resumed:
             journal.write(choice.begin())

@@ -1,4 +1,4 @@
-"""Where episodes could begin: the simulator reset, and nothing done there yet."""
+"""Where dreams begin: the simulator reset, and nothing done there yet; for practice, in real episodes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,12 @@ import numpy as np
 from world4rl.collect import frame_of
 from world4rl.run_folder import Run
 from world4rl.simulation import make_env
+from world4rl_data.store import EpisodeStore
 
 if TYPE_CHECKING:
+    from world4rl_wm.imagination.env import ImaginationConfig
     from world4rl_wm.model.frames import StartStates
+    from world4rl_wm.model.world_model import WorldModel
 
 
 def start_states(run: Run, seeds: range) -> StartStates:
@@ -26,3 +29,14 @@ def start_states(run: Run, seeds: range) -> StartStates:
     frames = [frame_of(observation, run.contract) for observation in seen]
     proprio = np.stack([o["proprio"] for o in seen]).astype(np.float32)
     return StartStates(torch.from_numpy(np.stack(frames)), torch.from_numpy(proprio), np.array([run.task] * len(seeds)))
+
+
+def practice_starts(store: EpisodeStore, config: ImaginationConfig, world_model: WorldModel) -> StartStates:
+    """The first frames of all stored episodes, and their key frames where the settings ask for some."""
+    from world4rl_wm.imagination.key_frames import with_key_frames
+    from world4rl_wm.model.frames import StartStates
+
+    episodes = range(len(store))
+    if not config.key_frames:
+        return StartStates.of(store, episodes)
+    return with_key_frames(store, episodes, world_model.history)

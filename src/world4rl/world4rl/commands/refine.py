@@ -45,7 +45,7 @@ def refine(
         reward: Reward model of the dream.
         judge_world_model: Independently trained world model (another --seed) that chooses the checkpoint.
         judge_reward: Independently trained reward model for the judge.
-        store: Store whose first frames start the dreams and whose successes feed the BC term.
+        store: Store in whose episodes the dreams begin and whose successes feed the BC term.
         check: Store of fresh episodes of the policy with exploration noise, seen by no training.
         out: Checkpoint folder to write; settings, replay check, state and metrics by iteration go to OUT.training.
         device: Where everything runs: auto (a GPU where there is one), cpu, cuda ...
@@ -100,6 +100,7 @@ def _refine(
     from world4rl.dream_bc import dream_bc
     from world4rl.dreamed import Dreamer
     from world4rl.refine import refine as refine_policy
+    from world4rl.start_states import practice_starts
     from world4rl_data.episode import Outcome
     from world4rl_policy.actor_critic import GaussianPolicy
     from world4rl_wm.model.frames import StartStates
@@ -133,5 +134,6 @@ def _refine(
     if main_process():
         (work / "replay_check.json").write_text(json.dumps(check.to_dict(), indent=2))
         print(f"replay check: TPR {check.tpr:.2f}, FPR {check.fpr:.2f}, {check.reason}")
-    starts = StartStates.of(real, range(len(real))), StartStates.of(fresh, range(len(fresh)))
-    return refine_policy(start, before, check, dream, judges, *starts, (real, successes), work, config, seed)
+    starts = practice_starts(real, config.imagination, dream.world_model)
+    others = StartStates.of(fresh, range(len(fresh)))
+    return refine_policy(start, before, check, dream, judges, starts, others, (real, successes), work, config, seed)
