@@ -50,7 +50,8 @@ def test_every_policy_is_tried_both_ways_once(
     seeds = list(load_run(refined).seeds.take("concordance", EPISODES))
     simulated = json.loads((refined / "concordance" / "iteration-0001.json").read_text())
     assert simulated["seeds"] == seeds and len(simulated["success"]) == EPISODES
-    assert sorted(info.seed for info in load_run(refined).store("concordance").infos) == seeds
+    start = module.start_store(refined / "checkpoints" / "filtered_bc")
+    assert sorted(info.seed for info in load_run(refined).store(start).infos) == seeds
     page = (refined / "report.html").read_text()
     assert "Could the dream be trusted?" in page and found["sentence"].split(":")[0] in page
     assert page.count("<circle") >= len(found["reliability"]), "the reliability plot has its points"
@@ -64,6 +65,21 @@ def test_every_policy_is_tried_both_ways_once(
     policy(seed=20).save(kept_checkpoint(refined / "refine", 1))
     with pytest.raises(AssertionError, match="known"):
         main(words)
+
+
+def test_a_start_policy_made_anew_is_simulated_anew(refined: Path, tmp_path: Path) -> None:
+    """Else the real outcomes of the one before it would stand beside the dreams of the new one."""
+    run, start = tmp_path / "run", tmp_path / "run" / "checkpoints" / "start"
+    shutil.copytree(refined, run)
+    stored = []
+    for seed in (40, 41):
+        shutil.rmtree(start, ignore_errors=True)
+        policy(seed=seed).save(start)
+        module.real_success(load_run(run), 0, start, EPISODES)
+        store = load_run(run).store(module.start_store(start))
+        assert len(store) == EPISODES and store.infos[0].policy_id == "start"
+        stored.append(store.episode(0).actions)
+    assert not np.array_equal(stored[0][:2], stored[1][:2])
 
 
 def test_what_was_kept_in_place_of_the_start_policy_is_tried_too(

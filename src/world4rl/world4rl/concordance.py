@@ -41,7 +41,7 @@ def measure_concordance(run: Run, episodes: int) -> dict[str, Any]:
     tried_policies = {i: (path, real_success(run, i, path, episodes)) for i, path in paths.items()}
     kept = kept_apart(run, paths[chosen]) if chosen == 0 else None
     kept_real = None if kept is None else real_success(run, None, kept, episodes)
-    store = run.store(STORE)
+    store = run.store(start_store(paths[0]))
     rows = {info.seed: row for row, info in enumerate(store.infos)}
     starts = StartStates.of(store, [rows[seed] for seed in run.seeds.take("concordance", episodes)])
     real_store = training_store(run, "demonstrations", "practice")
@@ -86,6 +86,11 @@ def kept_apart(run: Run, start: Path) -> Path | None:
     return None if checkpoint_digest(kept) == checkpoint_digest(start) else kept
 
 
+def start_store(checkpoint: Path) -> str:
+    """The store of the start policy's real episodes: another one for other weights, whatever their folder is called."""
+    return f"{STORE}-{checkpoint_digest(checkpoint)}"
+
+
 def real_success(run: Run, iteration: int | None, checkpoint: Path, episodes: int) -> NDArray[np.bool_]:
     """Success of the policy's mean action in the simulator, bool ``(episodes,)``; `iteration`: None for the one kept.
 
@@ -93,8 +98,9 @@ def real_success(run: Run, iteration: int | None, checkpoint: Path, episodes: in
     """
     seeds = run.seeds.take("concordance", episodes)
     if iteration == 0:
-        collect_into(run, STORE, Behaviour("policy", 0.0, checkpoint), seeds, "start policy, real")
-        store = run.store(STORE)
+        name = start_store(checkpoint)
+        collect_into(run, name, Behaviour("policy", 0.0, checkpoint), seeds, "start policy, real")
+        store = run.store(name)
         won = {store.infos[row].seed for row in successes(store)}
         return np.array([seed in won for seed in seeds])
     name = "kept" if iteration is None else f"iteration-{iteration:04d}"
