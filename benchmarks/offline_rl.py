@@ -2,11 +2,15 @@
 
     python benchmarks/offline_rl.py runs/seed0 runs/seed1
 
-IQL and TD3+BC (torchrl's losses, `pip install torchrl`) learn from every real episode of the run, successes and
-failures of demonstrations, practice and fresh episodes. They begin as the run's filtered BC, the best policy that
-imitation made of the same episodes, and keep its convolutions; the layers behind them are trained. The policies act in
-the simulator by their mean, on the start states that the run was evaluated on. Writes
-benchmarks/results/offline-rl-TASK.json after every training, goes on where it was stopped, and prints a table.
+IQL and TD3+BC learn from every real episode of the run, successes and failures of demonstrations, practice and fresh
+episodes. They begin as the run's filtered BC, the best policy that imitation made of the same episodes, and keep its
+convolutions; the layers behind them are trained. The policies act in the simulator by their mean, on the start states
+that the run was evaluated on. Writes benchmarks/results/offline-rl-TASK.json after every training, goes on where it was
+stopped, and prints a table.
+
+The losses are torchrl's, the extra `offline-rl` of world4rl_policy:
+
+    pip install -c constraints.txt "./src/world4rl_policy[offline-rl]"
 """
 
 from __future__ import annotations

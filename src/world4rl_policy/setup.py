@@ -20,6 +20,7 @@ setup(
         "torch",
         "tqdm",
     ],
+    extras_require={"offline-rl": ["torchrl"]},  # IQL and TD3+BC of benchmarks/offline_rl.py
     python_requires=">=3.10",
     zip_safe=False,
     author="World4RL maintainers",

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +88,13 @@ def test_the_actor_is_the_policy(tmp_path: Path) -> None:
     assert mean.detach().numpy() == pytest.approx(start.act(frames).numpy(), abs=1e-5)
     assert torch.equal(std[0], start.std)
     assert torch.equal(mean, Actor(start, found.mean, found.std, spread=False)(features))
+
+
+def test_what_it_needs_can_be_installed() -> None:
+    """The package that it tells to install is an extra's, and `-c constraints.txt` pins it."""
+    package, name = re.search(r'"\./src/(\w+)\[([\w-]+)\]"', str(offline_rl.__doc__)).groups()  # type: ignore[union-attr]
+    assert f'"{name}": ["torchrl"]' in (ROOT / "src" / package / "setup.py").read_text().partition("extras_require")[2]
+    assert "\ntorchrl==" in (ROOT / "constraints.txt").read_text()
 
 
 @pytest.mark.parametrize("algorithm", CONFIGS)
