@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from refinement_parts.runs import HeldOut
-from rivals_parts.contest import machine
 
 from world4rl.collect import Evaluation
+from world4rl.origin import machine
 from world4rl.run_folder import Run
 from world4rl_policy.statistics import compare, wilson_interval
 from world4rl_wm.checkpoint import provenance

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -16,6 +14,7 @@ from rivals_parts.scores import EVERY, Dreamed, open_loop, outcomes
 from rivals_parts.world_models import TrainedWorldModel, state_model
 from torch import Tensor
 
+from world4rl.origin import machine
 from world4rl.settings import Preset
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.checkpoint import provenance
@@ -93,16 +92,3 @@ def run(name: str, contest: Contest, makers: Mapping[str, Maker], seeds: Sequenc
                 check = row["outcomes"]["replay_check"]
                 print(f"{rival}, seed {seed}: J {check['j']:.2f}", flush=True)
     return result
-
-
-def machine() -> dict[str, Any]:
-    """Where a row was measured."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    processors = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return {
-        "processor": processors[0] if processors else platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "load_average_1_min": round(os.getloadavg()[0], 2),
-        "nice": os.nice(0),
-    }

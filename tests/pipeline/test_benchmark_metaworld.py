@@ -75,6 +75,10 @@ def test_rows_of_two_tasks_share_a_world_model(tmp_path: Path, capsys: pytest.Ca
     for row in found["tasks"]:
         assert row["episodes"] == 4 == len(row["outcomes"]["refined"]) and row["world_model"]["mode"] == "shared"
         assert row["real_episodes"] >= 3 + 3 + 2 + 2 + 4 and row["episode_steps"] == 15
+        assert row["trajectories"] == {"expert": 3, "policy": 3 + 2, "random": 2}
+        assert row["settings"]["preset"] == "metaworld/tiny"
+        assert row["settings"]["changed"]["collect.demonstrations"] == 3
+        assert set(row["provenance"]["data"]) == {"demonstrations", "practice", "check"}
         assert set(row["ci95"]) >= {"bc", "filtered_bc", "refined", "refined_minus_bc"}
     assert "| handle-press | 0 |" in capsys.readouterr().out
     assert not list((tmp_path / "run").rglob("error.txt"))

@@ -131,6 +131,15 @@ def test_settings_that_came_later_are_those_of_the_preset(refined: Path, tmp_pat
     assert (run.task, run.seed, run.preset.collect.workers) == ("press_button", 3, 1)
 
 
+def test_those_of_a_row_are_the_preset_of_meta_worlds(refined: Path, tmp_path: Path) -> None:
+    config, row = yaml.safe_load((refined / "config.yaml").read_text()), tmp_path / "seed-0" / "door-lock-v3"
+    del config["settings"]["imagination"]["hits"]
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+    shutil.copytree(refined / "checkpoints" / "filtered_bc", row / "checkpoints" / "bc")
+    (row / "row.json").write_text(json.dumps({"task": "door-lock-v3", "seed": 0}))
+    assert load_run(row).preset.imagination.hits == load_preset("metaworld/tiny").imagination.hits
+
+
 def test_a_row_without_a_dream_is_refused_before_anything_is_simulated(
     refined: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,15 @@ import pytest
 import torch
 import yaml
 
-from world4rl.presets import PRESETS_DIR, PresetError, load_preset, preset_names, preset_values
+from world4rl.presets import (
+    PRESETS_DIR,
+    PresetError,
+    changed_settings,
+    load_preset,
+    metaworld_preset,
+    preset_names,
+    preset_values,
+)
 from world4rl.settings import CONTRACT_DECIDES, NETWORKS
 from world4rl_data.contract import TaskContract
 from world4rl_sim.metaworld.names import load_contract
@@ -96,6 +104,17 @@ def test_own_file_extends_a_shipped_one(tmp_path: Path) -> None:
     path.write_text("extends: tiny\ndescription: toy\nppo:\n  iterations: 3\n")
     toy, tiny = load_preset(path), load_preset("tiny")
     assert toy.ppo.iterations == 3 and toy.ppo.clip == tiny.ppo.clip and toy.collect == tiny.collect
+
+
+def test_a_result_tells_what_differs_from_a_shipped_preset(tmp_path: Path) -> None:
+    preset = load_preset("metaworld/tiny", ["collect.demonstrations=2", "world_model.denoiser.widths=[16, 32]"])
+    told = {"collect.demonstrations": 2, "world_model.denoiser.widths": [16, 32]}
+    assert changed_settings(preset, "metaworld/tiny") == {"preset": "metaworld/tiny", "changed": told}
+    assert changed_settings(load_preset("metaworld/tiny"), "metaworld/tiny")["changed"] == {}
+    path = tmp_path / "mine.yaml"  # which others do not have
+    path.write_text("extends: tiny\nppo:\n  iterations: 3\n")
+    assert changed_settings(load_preset(path), str(path)) == {"preset": "tiny", "changed": {"ppo.iterations": 3}}
+    assert [metaworld_preset(name) for name in ("paper", str(path))] == ["metaworld/paper", str(path)]
 
 
 def test_a_threshold_is_a_number_or_calibrated() -> None:

@@ -90,6 +90,7 @@ SUMMARY = {
     "seed_ranges": {"demonstrations": [1000, 1019], "evaluation": [900000, 900199]},
     "wall_s": {"demonstrations": 61.2},
     "machine": "x86_64, 2 cores, 8 GB",
+    "provenance": {"created": "2026-07-01T10:00:00Z", "git_commit": "0f1e2d", "data": {"practice": "8a9b"}},
     "versions": {"torch": "2.13", "mujoco": "3.3.0"},
     "conclusion": "Refinement in imagination raised success from 52 % to 71.5 %; <filtered BC> reached 63 %.",
     "lamp": False,
@@ -196,6 +197,8 @@ def test_page_shows_the_runs_figures(html: str) -> None:
     assert "passed: refine with caution" in text and "small steps, strong BC term" in text
     assert "12 min 54 s" in text, "sum of the stages"
     assert "1000 to 1019" in text and "x86_64, 2 cores" in text
+    assert "provenance: git_commit" in text and "0f1e2d" in text
+    assert "practice 8a9b" in text
 
 
 def test_uncertainty_has_its_interval_and_says_what_was_not_measured(html: str, tmp_path: Path) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import UserList
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from world4rl import summary
+from world4rl.presets import load_preset
 from world4rl.seed_ranges import SeedRanges
 from world4rl.summary import conclusion, summarise
 from world4rl_policy.statistics import compare, wilson_interval
@@ -77,14 +79,22 @@ def test_a_kept_start_policy_is_no_refinement() -> None:
     assert "Refined in imagination" not in nothing + refused
 
 
+class MadeStore(UserList):
+    """As long as a store, and known by its content."""
+
+    @property
+    def content_hash(self) -> str:
+        return f"{len(self):016x}"
+
+
 class MadeRun(SimpleNamespace):
     """A run whose files are given."""
 
     def read(self, name: str) -> dict[str, Any]:
         return self.files[name]
 
-    def store(self, name: str) -> range:
-        return range({"demonstrations": 8, "practice": 350, "check": 200}[name])
+    def store(self, name: str) -> MadeStore:
+        return MadeStore(range({"demonstrations": 8, "practice": 350, "check": 200}[name]))
 
 
 def test_summary_puts_the_parts_together(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -97,7 +107,8 @@ def test_summary_puts_the_parts_together(monkeypatch: pytest.MonkeyPatch) -> Non
     files["replay_check.json"] = TRUSTED | {"j": 0.9}
     files["uncertainty.json"] = {"kind": "expected_error", "auroc": 0.97}
     monkeypatch.setattr(summary, "reward_confusion", lambda run: {"true_positive": 3})
-    run = MadeRun(files=files, task="push_cube", seed=3, preset_name="tiny", seeds=SeedRanges(3))
+    preset = load_preset("tiny", ["ppo.clip=0.1", "collect.workers=1"])
+    run = MadeRun(files=files, task="push_cube", seed=3, preset_name="tiny", preset=preset, seeds=SeedRanges(3))
     found = summarise(run)
     assert found["refined_success"] == sum(refined) / 200 and found["episodes"] == 200
     paired = compare(filtered, refined)
@@ -110,4 +121,12 @@ def test_summary_puts_the_parts_together(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found["graph"] == {"episodes": 5, "success": 0.8, "ci95": wilson_interval(4, 5)}
     assert (found["demonstrations"], found["real_episodes"]) == (8, 558)
     assert found["seed_ranges"] == SeedRanges(3).to_dict() and found["lamp"] is False
+    assert found["settings"] == {"preset": "tiny", "changed": {"collect.workers": 1, "ppo.clip": 0.1}}
+    assert found["provenance"]["data"] == {
+        "demonstrations": f"{8:016x}",
+        "practice": f"{350:016x}",
+        "check": f"{200:016x}",
+    }
+    assert found["provenance"]["created"] > "2026" and found["provenance"]["git_commit"]
+    assert {"processor", "cores", "load_average_1_min"} <= set(found["machine"]) and found["versions"]["torch"]
     assert GAIN in found["conclusion"] and found["uncertainty"]["auroc"] == 0.97

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from world4rl.commands.common import CommandError
-from world4rl.presets import preset_of
+from world4rl.presets import metaworld_preset, preset_of
 from world4rl.run_folder import Run
 from world4rl.summary import POLICIES
 from world4rl_wm.checkpoint import CONTRACT
@@ -46,6 +46,6 @@ def _row(path: Path, progress: bool, settings: Sequence[str]) -> Run:
     if not config.is_file():
         raise CommandError(f"{path} is a benchmark's row, but {config} with its settings is not there")
     values, row = yaml.safe_load(config.read_text()), json.loads((path / ROW).read_text())
-    preset = preset_of(values["settings"], values["preset"], settings)
+    preset = preset_of(values["settings"], metaworld_preset(values["preset"]), settings)
     contract = path / "checkpoints" / POLICIES[0] / CONTRACT
     return Run(path, row["task"], row["seed"], values["preset"], preset, progress, str(contract))

@@ -54,6 +54,21 @@ def preset_of(values: Mapping[str, Any], base: str | Path, overrides: Sequence[s
     return _build(Preset, merged, "")
 
 
+def metaworld_preset(name: str) -> str:
+    """Where a preset's settings for Meta-World are: `metaworld/tiny` of `tiny`; a file of one's own has them itself."""
+    own = f"metaworld/{name}"
+    return own if _shipped(own).is_file() else name
+
+
+def changed_settings(preset: Preset, name: str) -> dict[str, Any]:
+    """How a preset differs from the shipped one `name`, which it was made of, and from `tiny` if it was made of a file:
+    ``{"preset": "tiny", "changed": {"ppo.clip": 0.1}}``. What a network's own default decides is None."""
+    base = name if _shipped(name).is_file() else "tiny"
+    own, shipped = (_dotted(preset_values(one)) for one in (preset, load_preset(_shipped(base))))
+    changed = {key: own.get(key) for key in shipped | own if own.get(key) != shipped.get(key)}
+    return {"preset": base, "changed": changed}
+
+
 def preset_values(preset: Preset) -> dict[str, Any]:
     """Plain values for YAML or JSON; `load_preset` reads them back."""
 
@@ -65,10 +80,21 @@ def preset_values(preset: Preset) -> dict[str, Any]:
     return plain(asdict(preset))
 
 
+def _shipped(name: str) -> Path:
+    return PRESETS_DIR / f"{name}.yaml"
+
+
+def _dotted(values: Mapping[str, Any], section: str = "") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in values.items():
+        found |= _dotted(value, f"{section}{key}.") if isinstance(value, Mapping) else {f"{section}{key}": value}
+    return found
+
+
 def _read(name_or_path: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
     path = Path(name_or_path)
     if not path.is_file():
-        path = PRESETS_DIR / f"{name_or_path}.yaml"
+        path = _shipped(str(name_or_path))
     if not path.is_file():
         raise PresetError(
             f"no preset '{name_or_path}': give the path of a YAML file or one of {', '.join(preset_names())}"

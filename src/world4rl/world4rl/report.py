@@ -198,9 +198,9 @@ def _figure(title: str, series: list[Series], x_label: str, y_label: str, **opti
 
 
 def provenance(summary: dict[str, Any]) -> list[tuple[str, str]]:
-    """Machine, versions and seeds as lines."""
+    """Date, revision, data, machine, versions and seeds as lines."""
     rows = []
-    for key in ("machine", "versions", "seed_ranges"):
+    for key in ("provenance", "machine", "versions", "seed_ranges"):
         value = summary.get(key)
         if isinstance(value, dict):
             rows += [(f"{key.replace('_', ' ')}: {name}", _plain(item)) for name, item in value.items()]
@@ -210,6 +210,8 @@ def provenance(summary: dict[str, Any]) -> list[tuple[str, str]]:
 
 
 def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {item}" for key, item in value.items())
     if isinstance(value, list | tuple):
         return " to ".join(map(str, value)) if len(value) == 2 else ", ".join(map(str, value))
     return str(value)

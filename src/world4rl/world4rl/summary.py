@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import platform
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from world4rl.origin import STORES, origin
 from world4rl_policy.statistics import compare, verdict, wilson_interval
 
 if TYPE_CHECKING:
@@ -22,7 +20,6 @@ _CHANCE = {
     "worse": "filtered BC is better beyond chance",
     "undecided": "between refined and filtered BC the difference is within chance",
 }
-PACKAGES = ("torch", "diffusers", "numpy", "mujoco", "gym-hil", "metaworld", "ros-rclpy")
 
 
 def summarise(run: Run) -> dict[str, Any]:
@@ -45,7 +42,7 @@ def compared(run: Run) -> dict[str, Any]:
     found = {name: run.read(f"evaluation/{name}.json")["success"] for name in POLICIES}
     pairs = {name: compare(found[a], found[b]).to_dict() for name, (a, b) in PAIRS.items()}
     refinement, check = run.read("refinement.json"), run.read("replay_check.json")
-    stores = {name: len(run.store(name)) for name in ("demonstrations", "practice", "check")}
+    stores = {name: len(run.store(name)) for name in STORES}
     rates = {f"{name}_success": float(np.mean(success)) for name, success in found.items()}
     intervals = {name: wilson_interval(sum(success), len(success)) for name, success in found.items()}
     differences = {name.replace("_vs_", "_minus_"): pair["ci95"] for name, pair in pairs.items()}
@@ -65,8 +62,7 @@ def compared(run: Run) -> dict[str, Any]:
         "demonstrations": stores["demonstrations"],
         "real_episodes": sum(stores.values()),
         "seed_ranges": run.seeds.to_dict(),
-        "machine": {"cores": os.cpu_count(), "machine": platform.machine(), "python": platform.python_version()},
-        "versions": {name: _version(name) for name in PACKAGES},
+        **origin(run),
         "conclusion": conclusion(rates, pairs, refinement, check, len(found["bc"])),
     }
 
@@ -95,10 +91,3 @@ def conclusion(
     text += f" and {rates['filtered_bc_success']:.1%} for filtered BC, over {episodes} held-out start states"
     pair = pairs["refined_vs_filtered_bc"]
     return f"{text}; {_CHANCE[verdict(*pair['ci95'], mcnemar_p=pair['mcnemar_p'])]}."
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "not installed"

@@ -62,7 +62,7 @@ class Checkpoint:
 
 def provenance(seed: int | None, data_hashes: dict[str, str]) -> dict[str, Any]:
     """Versions, commit, seed and data a result came from."""
-    packages = ("torch", "diffusers", "numpy", "mujoco", "safetensors", "rosbags")
+    packages = ("torch", "diffusers", "numpy", "mujoco", "gym-hil", "metaworld", "safetensors", "rosbags", "ros-rclpy")
     versions = {}
     for name in packages:
         try:

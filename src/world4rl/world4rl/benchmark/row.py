@@ -7,6 +7,7 @@ in two halves, because a world model over all tasks needs the episodes of every 
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -142,11 +143,18 @@ def do_stages(run: Run, part: Mapping[str, Work], shared: bool) -> dict[str, flo
     return stages.wall_s
 
 
+def trajectories(run: Run) -> dict[str, int]:
+    """Real episodes for the world model by who acted in them; of the expert those that succeeded, as asked for."""
+    practised = Counter(info.source for info in run.store("practice").infos)
+    return {"expert": len(successes(run.store("demonstrations"))), **practised}
+
+
 def write_row(run: Run, wall_s: Mapping[str, float], model: Mapping[str, Any]) -> dict[str, Any]:
     """Put the row together, write it to the run's folder and return it; `model` tells about a shared world model."""
     row = compared(run) | {
         "contract": run.contract.name,
         "episode_steps": round(run.contract.max_episode_s * run.contract.control_rate_hz),
+        "trajectories": trajectories(run),
         "world_model": dict(model),
         "wall_s": dict(wall_s),
     }

@@ -41,14 +41,13 @@ def metaworld(
     from world4rl.benchmark.metaworld import Benchmark, rows_of, run_benchmark
     from world4rl.benchmark.table import notes, result, table
     from world4rl.commands.demo import require_config
-    from world4rl.presets import PRESETS_DIR, load_preset, preset_values
+    from world4rl.presets import load_preset, metaworld_preset, preset_values
     from world4rl_sim.metaworld.names import environment_class, load_contract
 
     names = tuple(dict.fromkeys(map(_full_name, tasks)))
     if not names or not seeds or min(seeds) < 0:
         raise CommandError("give at least one task, and seeds of 0 or more")
-    own = f"metaworld/{preset}"
-    values = load_preset(own if (PRESETS_DIR / f"{own}.yaml").is_file() else preset, settings)
+    values = load_preset(metaworld_preset(preset), settings)
     contract = contract or SHIPPED_CONTRACT.get(preset, "metaworld_64")
     asked = {"preset": preset, "contract": load_contract(contract).to_dict(), "world_model": world_model}
     if world_model == "shared":
