@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from world4rl.benchmark.metaworld import _held, rows_of
-from world4rl.benchmark.table import COLUMNS, difference, notes, result, table
+from world4rl.benchmark.table import COLUMNS, departures_from_paper, difference, notes, result, table
 from world4rl_policy.statistics import compare
 from world4rl_wm.measures.concordance import Tried, concordance
 
@@ -65,10 +65,61 @@ def test_the_table_stands_next_to_the_papers_column() -> None:
     assert len({line.count("|") for line in lines}) == 1
 
 
+def paper_rows(**other: Any) -> list[dict[str, Any]]:
+    """Three seeds of a task as the paper's protocol has them; `other` is what the last one has otherwise."""
+    protocol = {
+        "contract": "metaworld_64",
+        "settings": {"preset": "metaworld/paper", "changed": {"collect.workers": 2}},
+        "trajectories": {"expert": 50, "policy": 150, "random": 30},
+        "world_model": {"mode": "shared", "tasks": ["soccer-v3"]},
+    }
+    rows = [row("soccer-v3", seed, GOOD, steps=50) | protocol for seed in range(3)]
+    return [*rows[:2], rows[2] | other]
+
+
+def test_the_papers_protocol_is_that_in_every_row() -> None:
+    found = result(paper_rows())
+    assert found["paper_protocol"] and "not the paper's" not in notes(found)
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (
+            {"settings": {"preset": "metaworld/paper", "changed": {"collect.demonstrations": 2}}},
+            "collect.demonstrations=2",
+        ),
+        ({"settings": {"preset": "metaworld/base", "changed": {}}, "preset": "base"}, "preset base"),
+        ({"settings": {"preset": "tiny", "changed": {}}, "preset": "my/paper.yaml"}, "preset my/paper.yaml"),
+        ({"settings": None}, "preset paper with settings that are not known"),
+        (
+            {"trajectories": {"expert": 50, "policy": 180, "random": 30}},
+            "50 expert, 180 policy, 30 random trajectories",
+        ),
+        ({"trajectories": {"expert": 50, "policy": 150}}, "50 expert, 150 policy trajectories"),
+        ({"episode_steps": 49}, "49-step episodes at the contract metaworld_64"),
+        ({"contract": "mine"}, "50-step episodes at the contract mine"),
+        ({"world_model": {"mode": "per-task"}}, "a world model for each task"),
+        ({"seed": 1}, "fewer than 3 seeds of a task"),
+    ],
+)
+def test_one_row_may_depart_from_the_papers_protocol(other: dict[str, Any], said: str) -> None:
+    """Whatever its preset is called."""
+    assert departures_from_paper(paper_rows(**other)) == [said]
+
+
 def test_what_is_not_the_papers_protocol_says_so() -> None:
-    tiny, paper = result(ROWS), result([row("soccer-v3", 0, GOOD, steps=50)])
-    assert not tiny["paper_protocol"] and "not the paper's protocol" in notes(tiny)
-    assert paper["paper_protocol"] and "not the paper's" not in notes(paper)
+    changed = {"preset": "metaworld/paper", "changed": {"collect.demonstrations": 2}}
+    trajectories = {"expert": 2, "policy": 150, "random": 30}
+    found = result(paper_rows(settings=changed, trajectories=trajectories))
+    assert not found["paper_protocol"]
+    told = "not the paper's protocol (collect.demonstrations=2; 2 expert, 150 policy, 30 random trajectories)"
+    assert told in notes(found)
+
+
+def test_rows_of_before_they_told_their_settings_are_printed() -> None:
+    found = result(ROWS)
+    assert "preset tiny with settings that are not known; 30-step episodes" in notes(found) and table(found)
 
 
 def test_a_task_that_got_worse_is_named() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,11 @@ PAIRS = (("bc", "refined"), ("filtered_bc", "refined"), ("bc", "filtered_bc"))
 PAPER_GAIN = {"coffee-pull": 0.21, "lever-pull": 0.21, "soccer": 0.13}
 PAPER_MEAN = {"bc": 0.515, "refined": 0.675}
 """World4RL (arXiv 2509.19080) over six tasks and three seeds: what secondary summaries of the paper give."""
-PAPER_STEPS = 50
+PAPER_STEPS, PAPER_SEEDS, PAPER_CONTRACT = 50, 3, "metaworld_64"
+PAPER_PRESET = "metaworld/paper"
+PAPER_TRAJECTORIES = {"expert": 50, "policy": 150, "random": 30}
+NOT_PROTOCOL = ("description", "collect.workers", "evaluation.concordance_episodes", "evaluation.graph_episodes")
+"""Settings that change nothing of what is learned and measured by it."""
 
 Row = dict[str, Any]
 
@@ -26,12 +30,13 @@ def result(rows: Sequence[Row]) -> dict[str, Any]:
     Differences are paired on the same start states. Their intervals: a bootstrap that resamples training seeds, then
     episodes within them, and one by Student's t over the trainings (`seed_interval`).
     """
-    first = rows[0]
+    first, departures = rows[0], departures_from_paper(rows)
     return {
         "benchmark": "metaworld",
         "preset": first["preset"],
         "contract": first["contract"],
-        "paper_protocol": all(row["episode_steps"] == PAPER_STEPS for row in rows) and first["preset"] == "paper",
+        "paper_protocol": not departures,
+        "departures_from_paper": departures,
         "means": {name: float(np.mean([row[f"{name}_success"] for row in rows])) for name in COLUMNS},
         "differences": {f"{b}_minus_{a}": difference(rows, a, b) for a, b in PAIRS},
         "worse_than_bc": [short_name(task) for task in _tasks(rows) if _lost(rows, task)],
@@ -42,6 +47,32 @@ def result(rows: Sequence[Row]) -> dict[str, Any]:
         "paper": {"mean": PAPER_MEAN, "gain": PAPER_GAIN, "source": "secondary summaries of arXiv 2509.19080"},
         "tasks": list(rows),
     }
+
+
+def departures_from_paper(rows: Sequence[Row]) -> list[str]:
+    """What differs from the paper's protocol in any row, each thing once; empty where all is as it says."""
+    found = [departure for row in rows for departure in _departures(row)]
+    if any(len({row["seed"] for row in rows if row["task"] == task}) < PAPER_SEEDS for task in _tasks(rows)):
+        found.append(f"fewer than {PAPER_SEEDS} seeds of a task")
+    return list(dict.fromkeys(found))
+
+
+def _departures(row: Row) -> Iterator[str]:
+    settings = row.get("settings")
+    if settings is None:  # of before rows told them
+        yield f"preset {row['preset']} with settings that are not known"
+    elif settings["preset"] != PAPER_PRESET:
+        yield f"preset {row['preset']}"
+    for key, value in (settings or {"changed": {}})["changed"].items():
+        if key not in NOT_PROTOCOL:
+            yield f"{key}={value}"
+    have = row.get("trajectories", {})
+    if settings is not None and have != PAPER_TRAJECTORIES:
+        yield ", ".join(f"{number} {kind}" for kind, number in have.items()) + " trajectories"
+    if row["episode_steps"] != PAPER_STEPS or row["contract"] != PAPER_CONTRACT:
+        yield f"{row['episode_steps']}-step episodes at the contract {row['contract']}"
+    if row["world_model"]["mode"] != "shared":
+        yield "a world model for each task"
 
 
 def _tasks(rows: Sequence[Row]) -> list[str]:
@@ -136,8 +167,8 @@ def notes(found: Mapping[str, Any]) -> str:
     said.append(f"- tasks where the refined policy is worse than BC beyond chance, in any seed or over seeds: {worse}")
     if not found["paper_protocol"]:
         said.append(
-            f"- preset {first['preset']}, {first['episode_steps']}-step episodes at the contract {first['contract']}: "
-            "not the paper's protocol, so its column is for orientation only"
+            f"- not the paper's protocol ({'; '.join(found['departures_from_paper'])}), so its column is for "
+            "orientation only"
         )
     return "\n".join(said)
 
