@@ -46,7 +46,7 @@ replay_check:
   max_episodes: 2
   limits: {min_episodes: 0, precision_from: 0, refine_from: -2.0, cautious_from: -2.0}
 loop: {check_share: 0.5, world_model_steps: 4, reward_steps: 4, iterations: 1}
-evaluation: {episodes: 2, graph_episodes: 0}
+evaluation: {episodes: 2, concordance_episodes: 2, graph_episodes: 0}
 """
 
 

@@ -27,7 +27,7 @@ world_model.training.state.steps=4 reward.training.steps=4 imagination.num_envs=
 dream_bc.steps=4 ppo.minibatch_size=32 selection.every=1 selection.episodes=4 selection.margin=-1.0
 replay_check.max_episodes=4
 replay_check.limits.refine_from=-1.0 replay_check.limits.cautious_from=-2.0 replay_check.limits.precision_from=0
-evaluation.episodes=4"""
+evaluation.episodes=4 evaluation.concordance_episodes=2"""
 
 
 def benchmark(run: Path, *words: str, settings: tuple[str, ...] = ()) -> int:
@@ -79,6 +79,7 @@ def test_rows_of_two_tasks_share_a_world_model(tmp_path: Path, capsys: pytest.Ca
         assert row["settings"]["preset"] == "metaworld/tiny"
         assert row["settings"]["changed"]["collect.demonstrations"] == 3
         assert set(row["provenance"]["data"]) == {"demonstrations", "practice", "check"}
+        assert ("concordance" in row) == row["replay_check"]["passed"], "imagined against real, where there was a dream"
         assert set(row["ci95"]) >= {"bc", "filtered_bc", "refined", "refined_minus_bc"}
     assert "| handle-press | 0 |" in capsys.readouterr().out
     assert not list((tmp_path / "run").rglob("error.txt"))

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-from dream_rig import policy, press_run, press_store, reward_model
+from dream_rig import policy, press_run, press_store, reward_model, world_model
 
 from world4rl import concordance as module
+from world4rl import dreamed
 from world4rl.checkpoint_choice import kept_checkpoint
 from world4rl.cli import main
 from world4rl.load_run import load_run
@@ -65,6 +66,37 @@ def test_every_policy_is_tried_both_ways_once(
     policy(seed=20).save(kept_checkpoint(refined / "refine", 1))
     with pytest.raises(AssertionError, match="known"):
         main(words)
+
+
+def test_it_is_a_stage_of_every_run(
+    refined: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once a dream was practised in; the command has nothing left to do from as many start states."""
+    path = tmp_path / "run"
+    shutil.copytree(refined, path)
+    (path / "concordance.json").unlink(missing_ok=True)
+    run = load_run(path, settings=[f"evaluation.concordance_episodes={EPISODES}"])
+    for passed, settings, words in (
+        (False, (), "nothing to compare, the replay check let nobody practise"),
+        (True, ("evaluation.concordance_episodes=0",), "left out, evaluation.concordance_episodes is 0"),
+    ):
+        (path / "replay_check.json").write_text(json.dumps({"passed": passed}))
+        module.imagined_and_real(load_run(path, settings=settings))
+        assert words in capsys.readouterr().out and not (path / "concordance.json").exists()
+    module.imagined_and_real(run)
+    found = json.loads((path / "concordance.json").read_text())
+    assert found["episodes"] == EPISODES and found["sentence"] in capsys.readouterr().out
+
+    def again(*_: object, **__: object) -> None:
+        raise AssertionError("this is known")
+
+    monkeypatch.setattr(dreamed, "dreamed_outcomes", again)
+    monkeypatch.setattr(module, "evaluate", again)
+    assert main(["evaluate", "concordance", str(path), "--episodes", str(EPISODES)]) == 0
+    assert found["sentence"] in capsys.readouterr().out
+    world_model(seed=6).save(path / "checkpoints" / "world_model_b")  # other weights are another question
+    with pytest.raises(AssertionError, match="known"):
+        main(["evaluate", "concordance", str(path), "--episodes", str(EPISODES)])
 
 
 def test_a_start_policy_made_anew_is_simulated_anew(refined: Path, tmp_path: Path) -> None:

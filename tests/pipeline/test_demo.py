@@ -24,7 +24,7 @@ reward.training.steps=30 ppo.iterations=4 ppo.value_warm_up=1 selection.every=2 
 selection.episodes=16 selection.margin=-1.0
 replay_check.max_episodes=12 replay_check.limits.min_episodes=0 replay_check.limits.refine_from=-1.0
 replay_check.limits.cautious_from=-2.0 replay_check.limits.precision_from=0
-evaluation.episodes=6 evaluation.graph_episodes=2"""
+evaluation.episodes=6 evaluation.concordance_episodes=2 evaluation.graph_episodes=2"""
 TIMEOUT_S = 600
 
 
@@ -114,6 +114,8 @@ def test_every_part_is_there_and_real(outcome: tuple[Path, int, str, int, str]) 
     episode = bag_to_episode(deployed[0])
     assert episode.source == "policy" and len(episode) >= 3
     page = (run / "report.html").read_text()
+    found = json.loads((run / "concordance.json").read_text())
+    assert found["episodes"] == 2 and found["sentence"] in output and found["sentence"].split(":")[0] in page
     assert "<html" in page and "http://" not in page.replace("http://www.w3.org", "") and "video/mp4" in page
     assert "How sure the dream is" in page and "data:image/png;base64," in page
 

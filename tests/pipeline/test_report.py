@@ -367,6 +367,7 @@ def test_failed_replay_check_is_not_dressed_up(tmp_path: Path) -> None:
     assert "Result: filtered BC, kept" in text and "Refined in imagination" not in text
     assert "refined − filtered BC identical" in text and "no curve to show" in text
     assert "not passed: filtered BC is kept" in text and "J = 0.20" in text
+    assert "let nobody practise in the dream" in text and "not compared policy by policy" not in text
 
 
 def test_folders_that_are_no_run_are_refused(tmp_path: Path) -> None:

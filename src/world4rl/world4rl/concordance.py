@@ -2,26 +2,44 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from world4rl.collect import Behaviour, evaluate
-from world4rl.dreamers import dreamer, require_dreamers
+from world4rl.dreamers import DREAMERS, dreamer, require_dreamers
 from world4rl.record import checkpoint_digest
 from world4rl.run_folder import Run, collect_into, successes, training_store
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from world4rl_wm.imagination.env import ImaginationConfig
+
 STORE, RESULT = "concordance", "concordance.json"
+
+
+def imagined_and_real(run: Run) -> None:
+    """The stage of a run: `measure_concordance` from as many start states as its preset says, where anybody practised
+    in the dream; prints whether it could be trusted."""
+    episodes = run.preset.evaluation.concordance_episodes
+    if not episodes:
+        print("imagined against real: left out, evaluation.concordance_episodes is 0")
+    elif not run.read("replay_check.json")["passed"]:
+        print("imagined against real: nothing to compare, the replay check let nobody practise in the dream")
+    else:
+        print(measure_concordance(run, episodes)["sentence"])
 
 
 def measure_concordance(run: Run, episodes: int) -> dict[str, Any]:
     """Try the policies both ways from the same `episodes` start states, set apart for this; writes concordance.json.
 
-    Episodes that were simulated for the same policy before are not simulated again. Where nothing beat the start
+    What was found before for the same policies, models and start states is returned as it is, and episodes that were
+    simulated for the same policy are not simulated again. Where nothing beat the start
     policy, filtered BC was kept, which is another: it is tried as well, and the regret is its.
 
     Raises:
@@ -38,14 +56,17 @@ def measure_concordance(run: Run, episodes: int) -> dict[str, Any]:
     chosen = run.read("refinement.json")["iteration"]
     require_dreamers(run)
     paths = policies(run, chosen)
-    tried_policies = {i: (path, real_success(run, i, path, episodes)) for i, path in paths.items()}
     kept = kept_apart(run, paths[chosen]) if chosen == 0 else None
+    real_store = training_store(run, "demonstrations", "practice")
+    imagination = with_horizon(run.preset.refine_config(), real_store).imagination
+    asked = _digest(run, episodes, chosen, [*paths.values(), kept or paths[chosen]], imagination)
+    if (run.path / RESULT).is_file() and (known := run.read(RESULT)).get("asked") == asked:
+        return known
+    tried_policies = {i: (path, real_success(run, i, path, episodes)) for i, path in paths.items()}
     kept_real = None if kept is None else real_success(run, None, kept, episodes)
     store = run.store(start_store(paths[0]))
     rows = {info.seed: row for row, info in enumerate(store.infos)}
     starts = StartStates.of(store, [rows[seed] for seed in run.seeds.take("concordance", episodes)])
-    real_store = training_store(run, "demonstrations", "practice")
-    imagination = with_horizon(run.preset.refine_config(), real_store).imagination
     dream, judge = dreamer(run, "a"), dreamer(run, "b")
 
     def tried(iteration: int, path: Path, real: NDArray[np.bool_]) -> tuple[Tried, dict[str, Any]]:
@@ -62,11 +83,20 @@ def measure_concordance(run: Run, episodes: int) -> dict[str, Any]:
         one, rates = tried(iteration, path, real)
         judged.append(one)
         figures.append({"iteration": iteration, "chosen": iteration == chosen and kept is None, **rates})
-    result = {"episodes": episodes, "policies": figures} | concordance(judged, chosen, kept_real).to_dict()
+    result = {"asked": asked, "episodes": episodes, "policies": figures} | concordance(
+        judged, chosen, kept_real
+    ).to_dict()
     if kept is not None and kept_real is not None:
         result["kept"] = tried(0, kept, kept_real)[1]
     run.write(RESULT, result)
     return result
+
+
+def _digest(run: Run, episodes: int, chosen: int, tried: list[Path], imagination: ImaginationConfig) -> str:
+    """Changes with whatever decides what is found."""
+    models = [run.checkpoint(f"{kind}_{name}") for name in DREAMERS for kind in ("world_model", "reward")]
+    values = [episodes, chosen, asdict(imagination), [checkpoint_digest(path) for path in [*tried, *models]]]
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
 def policies(run: Run, chosen: int) -> dict[int, Path]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from world4rl.collect import Behaviour, evaluate
+from world4rl.concordance import imagined_and_real
 from world4rl.dreamers import DREAMERS, dreamer, train_dreamer
 from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, collect_into, successes, training_store
@@ -265,6 +266,7 @@ STAGES: dict[str, tuple[Callable[[Run], None], float]] = {
     "uncertainty": (uncertainty, 30),
     "refinement": (refinement, 200),
     "evaluation": (evaluation, 70),
+    "imagined against real": (imagined_and_real, 90),
     "deployment": (deployment, 60),
     "report": (report, 5),
 }

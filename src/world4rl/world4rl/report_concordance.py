@@ -1,4 +1,4 @@
-"""Imagined against real in a run's report, where `world4rl evaluate concordance` has tried its policies both ways."""
+"""Imagined against real in a run's report, where its policies were tried both ways."""
 
 from __future__ import annotations
 

@@ -83,9 +83,11 @@ class ReplaySettings:
 
 @dataclass(frozen=True)
 class EvaluationSettings:
-    """`episodes` held-out start states in the simulator; `graph_episodes` deployments over DDS."""
+    """`episodes` held-out start states in the simulator; `concordance_episodes`, 0: none, from which refinement's
+    policies are tried in dreams and in the simulator; `graph_episodes` deployments over DDS."""
 
     episodes: int
+    concordance_episodes: int
     graph_episodes: int
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from world4rl import pipeline
 from world4rl.collect import Behaviour
+from world4rl.concordance import imagined_and_real
 from world4rl.dreamers import DREAMERS, train_reader
 from world4rl.load_run import ROW
 from world4rl.parallel import in_parallel
@@ -129,6 +130,7 @@ CONCLUDE: dict[str, Work] = {
     "replay check": (replay_check, 30),
     "refinement": (refinement, 400),
     "evaluation": (evaluation, 150),
+    "imagined against real": (imagined_and_real, 120),
 }
 """Stage, what it does, and its usual seconds with the preset `metaworld/tiny` on 2 cores."""
 
