@@ -115,7 +115,9 @@ def test_rounds_learn_from_their_own_work_within_the_budget(finished: Path, caps
     assert len(everything) == len(training) + len(check)
     imitated = json.loads((rival / METRICS).read_text())["episodes"]
     assert imitated == len(successes(everything)), "every success of the run and the round"
-    row = json.loads((finished / "loop.json").read_text())["rounds"][1]
+    told = json.loads((finished / "loop.json").read_text())
+    assert told["settings"]["changed"]["selection.margin"] == -1.0 and told["provenance"]["data"]
+    row = told["rounds"][1]
     measured = json.loads((first / "evaluation" / "filtered_bc.json").read_text())["success"]
     assert row["filtered_bc_success"] == sum(measured) / len(measured)
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from world4rl.collect import Behaviour, evaluate
 from world4rl.dreamers import DREAMERS, dreamer, require_dreamers, update_dreamer
+from world4rl.origin import origin
 from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, collect_into, joined_store, successes, training_store
 from world4rl.stages import Stages
@@ -259,6 +260,7 @@ def run_loop(first: Run, rounds: int, episodes: int, on_graph: bool = False) -> 
     for number in range(1, rounds + 1):
         before = Round(first, number, episodes, before, on_graph)
         rows.append(before.do())
-        table = {"rounds": rows, "episodes_per_round": episodes, "evaluation_episodes": len(success)}
+        told = {"rounds": rows, "episodes_per_round": episodes, "evaluation_episodes": len(success)}
+        table = told | origin(first)
         first.write(RESULT, table)
     return table
