@@ -104,9 +104,9 @@ def test_episodes_set_aside_are_not_learned_from(tmp_path: Path, monkeypatch: py
     asked: list[list[int]] = []
 
     class Noted(Demonstrations):
-        def __init__(self, store: EpisodeStore, episodes: Sequence[int], history: int):
+        def __init__(self, store: EpisodeStore, episodes: Sequence[int], history: int, tasks: Sequence[str] = ()):
             asked.append(list(episodes))
-            super().__init__(store, episodes, history)
+            super().__init__(store, episodes, history, tasks)
 
     monkeypatch.setattr("world4rl_policy.bc.Demonstrations", Noted)
     store = make_store(tmp_path / "store", [imitable(n) for n in range(6)])

@@ -143,3 +143,36 @@ def test_the_request_comes_before_all_else() -> None:
     model = small_models.world_model(small_contract("press"), tasks=TASKS)
     assert asked_task("push", "press", model) == "push"
     assert asked_task("", "push", model) == "push" and asked_task("", "", model) == "press"
+
+
+class TaskPolicy:
+    """Pushes by 0.5, presses by -0.5, and has learned nothing else."""
+
+    contract, history = CONTRACT, 2
+
+    def __init__(self, value: float | None = None) -> None:
+        self.value = value
+
+    def for_task(self, task: str) -> TaskPolicy:
+        if task not in ("push", "press"):
+            raise ValueError(f"has not learned {task}")
+        return TaskPolicy(0.5 if task == "push" else -0.5)
+
+    def act(self, frames: torch.Tensor, deterministic: bool = True) -> torch.Tensor:
+        assert self.value is not None
+        return torch.full((len(frames), CONTRACT.action_dim), self.value)
+
+
+def test_a_policy_of_several_tasks_is_told_too(tmp_path: Path) -> None:
+    """The named task, else the stored episode's; also where the world model is told none."""
+    stored = small_store(tmp_path / "push", CONTRACT, task="push").path
+    unknown = small_store(tmp_path / "lift", CONTRACT, task="lift").path
+    for of in (service(*TASKS), service()):
+        of.models.policy = TaskPolicy()
+        request = ImagineRequest(2, use_policy=True, context_source=ContextSource.STORE, store_uri=str(stored))
+        assert of.imagine(request).rollout.actions.unique().tolist() == [0.5]
+        with pytest.raises(Refusal, match="has not learned lift"):
+            of.imagine(replace(request, store_uri=str(unknown)))
+    several = service(*TASKS)
+    several.models.policy = TaskPolicy()
+    assert several.imagine(replace(request, task="press")).rollout.actions.unique().tolist() == [-0.5]

@@ -19,7 +19,7 @@ ENVS = 4
 class Always:
     """Calls every frame solved."""
 
-    threshold, progress_net = 0.5, None
+    threshold, tells_progress = 0.5, False
 
     def probability(self, frames: Tensor) -> Tensor:
         return torch.ones(len(frames))
@@ -28,7 +28,7 @@ class Always:
 class Brightness(Always):
     """Calls no frame solved; progress is how bright the frame is."""
 
-    progress_net = object()
+    tells_progress = True
 
     def probability(self, frames: Tensor) -> Tensor:
         return torch.zeros(len(frames))

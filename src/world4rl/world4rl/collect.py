@@ -84,7 +84,7 @@ def frame_of(observation: dict[str, Any], contract: TaskContract) -> np.ndarray:
     return np.concatenate([observation["images"][s.name].transpose(2, 0, 1) for s in contract.images])
 
 
-def _policy(contract: TaskContract, behaviour: Behaviour, rng: np.random.Generator) -> Controller:
+def _policy(task: str, contract: TaskContract, behaviour: Behaviour, rng: np.random.Generator) -> Controller:
     import torch
 
     from world4rl_wm.model.frames import to_float
@@ -92,7 +92,7 @@ def _policy(contract: TaskContract, behaviour: Behaviour, rng: np.random.Generat
     if behaviour.checkpoint is None:
         raise ValueError("a policy behaviour needs a checkpoint")
     weights = behaviour.checkpoint / "model.safetensors"
-    policy = _load_policy(str(behaviour.checkpoint), weights.stat().st_mtime_ns)
+    policy = _load_policy(str(behaviour.checkpoint), weights.stat().st_mtime_ns).for_task(task)
     past: list[np.ndarray] = []
 
     def act(observation: dict[str, Any]) -> np.ndarray:
@@ -124,7 +124,7 @@ def run_episode(env: TaskEnv, task: str, behaviour: Behaviour, seed: int) -> Epi
     elif behaviour.kind == "random":
         act = _random(contract, (seed, variant) if variant else seed)
     else:
-        act = _policy(contract, behaviour, rng)
+        act = _policy(task, contract, behaviour, rng)
     observation, _ = env.reset(seed=seed)
     observations, actions, done = [observation], [], False
     info: dict[str, Any] = {}

@@ -31,29 +31,32 @@ class RealAndDreamed:
     """Successful episodes, real and as each world model dreams them with their own actions, in equal parts."""
 
     def __init__(
-        self, store: EpisodeStore, episodes: Sequence[int], history: int, world_models: Sequence[WorldModel], seed: int
+        self,
+        store: EpisodeStore,
+        episodes: Sequence[int],
+        history: int,
+        world_models: Sequence[WorldModel],
+        seed: int,
+        tasks: Sequence[str] = (),
     ):
         drawn = torch.randperm(len(episodes), generator=torch.Generator().manual_seed(seed))[:MOST_DREAMED]
         few = [episodes[number] for number in drawn.sort().values.tolist()]
-        shown = Demonstrations(store, few, history)
-        self._parts = [Demonstrations(store, episodes, history)]
+        shown = Demonstrations(store, few, history, tasks)
+        self._parts = [Demonstrations(store, episodes, history, tasks)]
         for model in world_models:
             dreamed = replay(model, store, few, seed)
             lengths = (dreamed.lengths + 1).tolist()
             frames = [f[:length] for f, length in zip(dreamed.frames, lengths, strict=True)]
             self._parts.append(shown.showing(frames))
 
-    def sample(
-        self, size: int, generator: torch.Generator, device: torch.device | str = "cpu"
-    ) -> tuple[Tensor, Tensor]:
-        """Frames ``(size, history, C, H, W)`` in [-1, 1] and the actions ``(size, A)`` that were really executed."""
+    def sample(self, size: int, generator: torch.Generator, device: torch.device | str = "cpu") -> tuple[Tensor, ...]:
+        """As `Examples`, with the actions that were really executed."""
         count = len(self._parts)
         sizes = [size // count + (number < size % count) for number in range(count)]
         drawn = [part.sample(n, generator, device) for part, n in zip(self._parts, sizes, strict=True)]
-        frames, actions = zip(*drawn, strict=True)
-        return torch.cat(frames), torch.cat(actions)
+        return tuple(torch.cat(column) for column in zip(*drawn, strict=True))
 
-    def batches(self, device: torch.device | str = "cpu") -> Iterator[tuple[Tensor, Tensor]]:
+    def batches(self, device: torch.device | str = "cpu") -> Iterator[tuple[Tensor, ...]]:
         """All steps, the real ones and those of each dream, each once."""
         return itertools.chain.from_iterable(part.batches(device) for part in self._parts)
 
@@ -75,7 +78,7 @@ def dream_bc(
         learner = copy.deepcopy(policy)
         if config.steps:
             store, episodes = successes
-            examples = RealAndDreamed(store, episodes, policy.history, world_models, seed)
+            examples = RealAndDreamed(store, episodes, policy.history, world_models, seed, policy.config.tasks)
             train_bc(examples, learner.requires_grad_(True), config, seed, progress, "BC on dreams")
         learner.save(out, metrics={"training": asdict(config), "std": learner.std.tolist()}, seed=seed)
     return GaussianPolicy.load(out, contract=policy.contract)

@@ -12,15 +12,16 @@ from world4rl_wm.imagination.env import ImaginationConfig, ImaginationEnv
 from world4rl_wm.model.frames import StartStates
 from world4rl_wm.model.world_model import WorldModel
 from world4rl_wm.reward.model import RewardModel
+from world4rl_wm.reward.task_rewards import TaskRewards
 from world4rl_wm.training.share import Share
 
 
 @dataclass(frozen=True)
 class Dreamer:
-    """A world model with the reward model that judges its dreams."""
+    """A world model with the reward model that judges its dreams, or those of several tasks."""
 
     world_model: WorldModel
-    reward_model: RewardModel
+    reward_model: RewardModel | TaskRewards
 
 
 def dreams_of_all(
@@ -54,10 +55,11 @@ def dreamed_outcomes(
     if len(starts) % share.count:
         share = Share()
     env, observation = dreams_of_all(dreamer, starts, config, share)
+    tasks = policy.task_numbers(env.tasks)
     success = torch.zeros(env.num_envs, dtype=torch.bool, device=observation.device)
     probabilities = []
     for _ in range(config.max_steps):
-        observation, _, terminated, _, info = env.step(policy.act(observation))
+        observation, _, terminated, _, info = env.step(policy.act(observation, tasks=tasks))
         success |= terminated
         probabilities.append(info["probability"])
     belief = torch.stack(probabilities).unfold(0, config.hits, 1).amin(-1).amax(0)

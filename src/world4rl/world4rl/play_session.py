@@ -11,7 +11,7 @@ from world4rl_wm.imagination.dream import Dream
 from world4rl_wm.imagination.dream_stream import DreamStep, DreamStream
 from world4rl_wm.model.frames import StartStates, to_float
 from world4rl_wm.model.world_model import WorldModel
-from world4rl_wm.protocols import Policy
+from world4rl_wm.protocols import Policy, for_task
 from world4rl_wm.reward.model import RewardModel
 from world4rl_wm.uncertainty.ensemble import Ensemble
 from world4rl_wm.uncertainty.kind import UncertaintyKind
@@ -84,6 +84,7 @@ class PlaySession:
 
     def action_of(self, policy: Policy) -> np.ndarray:
         """What `policy` would do now, ``(A,)``."""
+        policy = for_task(policy, str(self._starts.tasks[self.row]))
         return policy.act(self._stream.dream.context[:, -policy.history :])[0].cpu().numpy()
 
     def _random_row(self) -> int:

@@ -34,11 +34,12 @@ class Practice:
         self._start, self._demonstrations, self._share = start, demonstrations, share
         self._device = next(start.parameters()).device
         self._drawn = torch.Generator("cpu").manual_seed(seed + 1)
-        self._reference, _ = demonstrations.sample(REFERENCE, torch.Generator("cpu").manual_seed(seed), self._device)
+        generator = torch.Generator("cpu").manual_seed(seed)
+        self._reference, _, *self._tasks = demonstrations.sample(REFERENCE, generator, self._device)
         policy = copy.deepcopy(start).requires_grad_(True)
         self._ppo = Ppo(policy, env, config, self._imitated, seed, share=share)
 
-    def _imitated(self, size: int) -> tuple[Tensor, Tensor]:
+    def _imitated(self, size: int) -> tuple[Tensor, ...]:
         return self._demonstrations.sample(size, self._drawn, self._device)
 
     @property
@@ -61,7 +62,8 @@ class Practice:
 
     def distance(self) -> float:
         """KL from the start policy on real pictures, the same number in all processes."""
-        return self._share.agreed(start_kl(self.policy, self._start, self._reference, self._ppo.config.std))
+        std = self._ppo.config.std
+        return self._share.agreed(start_kl(self.policy, self._start, self._reference, std, *self._tasks))
 
     def state(self, **notes: Remembers) -> TrainingState:
         """All that goes on from iteration to iteration, and `notes`."""

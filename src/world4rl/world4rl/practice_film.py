@@ -27,11 +27,12 @@ def practice_film(
     """
     starts = starts[:_DREAMS]
     env, observation = dreams_of_all(dreamer, starts, config)
+    tasks = policy.task_numbers(env.tasks)
     won = [False] * len(starts)
     shown = _pictures(observation)
     film = [_framed(shown, won)]
     for _ in range(config.max_steps):
-        observation, _, terminated, _, _ = env.step(policy.act(observation))
+        observation, _, terminated, _, _ = env.step(policy.act(observation, tasks=tasks))
         shown = [old if over else new for old, new, over in zip(shown, _pictures(observation), won, strict=True)]
         won = [over or now for over, now in zip(won, terminated.tolist(), strict=True)]
         film.append(_framed(shown, won))

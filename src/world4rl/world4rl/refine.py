@@ -124,7 +124,8 @@ def refine(
     if check.verdict == "refine_cautiously":
         config = cautious(config)
     env = practice_env(dream, judge, starts, config, share)
-    practice = Practice(start, env, Demonstrations(*successes, start.history), config.ppo, seed, share)
+    imitated = Demonstrations(*successes, start.history, start.config.tasks)
+    practice = Practice(start, env, imitated, config.ppo, seed, share)
     identity = _identity((start, dream, judge), (starts, judge_starts), successes, config, seed)
     journal = RefinementJournal(out, practice.state(choice=choice), identity, share)
     rate_hz = dream.world_model.contract.control_rate_hz

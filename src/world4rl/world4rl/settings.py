@@ -145,7 +145,8 @@ class Preset:
         return RewardConfig(image_channels=contract.image_channels, **self.reward.network)
 
 
-CONTRACT_DECIDES = ("image_channels", "image_size", "action_dim", "proprio_dim")
+CONTRACT_DECIDES = ("image_channels", "image_size", "action_dim", "proprio_dim", "tasks")
+"""What no preset gives; a policy's `tasks` are those of its episodes."""
 NETWORKS: dict[str, type] = {
     "world_model.denoiser": DenoiserConfig,
     "bc.network": PolicyConfig,

@@ -21,15 +21,16 @@ class ActionLikelihood:
 
 
 @torch.no_grad()
-def action_likelihood(policy: GaussianPolicy, examples: Iterable[tuple[Tensor, Tensor]]) -> ActionLikelihood:
-    """Of the examples, batches of frames ``(B, history, C, H, W)`` in [-1, 1] and actions ``(B, A)``.
+def action_likelihood(policy: GaussianPolicy, examples: Iterable[tuple[Tensor, ...]]) -> ActionLikelihood:
+    """Of the examples, batches of frames ``(B, history, C, H, W)`` in [-1, 1] and actions ``(B, A)``; then, for a
+    policy that is told, the numbers of their tasks ``(B,)``.
 
     Given the policy's mean the standard deviation of maximum likelihood has a closed form: in each dimension the root
     mean square of action - mean, within the policy's bounds. The policy is left as it is.
     """
     squares, count = torch.zeros(policy.config.action_dim, dtype=torch.float64), 0
-    for frames, actions in examples:
-        squares += (actions - policy.act(frames)).double().square().sum(0).cpu()
+    for frames, actions, *tasks in examples:
+        squares += (actions - policy.act(frames, True, *tasks)).double().square().sum(0).cpu()
         count += len(actions)
     mean_square = squares / count
     std = mean_square.sqrt().clamp(policy.config.min_std, policy.config.max_std)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from torch import Tensor, nn
 from torch.distributions import Normal
 
 from world4rl_data.contract import TaskContract
+from world4rl_policy.task_modulation import TaskModulation
 from world4rl_wm.checkpoint import load_checkpoint, save_checkpoint
 
 KIND = "policy"
@@ -21,7 +23,10 @@ PATCH = 4
 
 @dataclass(frozen=True)
 class PolicyConfig:
-    """`history` frames of `image_channels`; the standard deviation stays below `max_std` (the paper's e^0 at most)."""
+    """`history` frames of `image_channels`; the standard deviation stays below `max_std` (the paper's e^0 at most).
+
+    `tasks` names those that the policy is told apart by; empty: it is told nothing.
+    """
 
     image_channels: int
     image_size: int
@@ -32,6 +37,12 @@ class PolicyConfig:
     initial_std: float = 0.3
     min_std: float = 0.02
     max_std: float = 1.0
+    tasks: tuple[str, ...] = ()
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> PolicyConfig:
+        """As a checkpoint holds it: those of before there were tasks have none."""
+        return cls(**values | {"tasks": tuple(values.get("tasks", ()))})
 
 
 def as_patches(frames: Tensor) -> Tensor:
@@ -75,6 +86,10 @@ def _pictures(frames: Tensor) -> Tensor:
     return frames.flatten(1, 2) if frames.dim() == 5 else frames
 
 
+def _modulation(config: PolicyConfig) -> TaskModulation | None:
+    return TaskModulation(config.tasks, config.hidden) if config.tasks else None
+
+
 def in_full(head: nn.Linear, features: Tensor) -> Tensor:
     """The head's output in float32, also within autocast: what is said is compared and summed up."""
     with torch.autocast(features.device.type, enabled=False):
@@ -82,7 +97,11 @@ def in_full(head: nn.Linear, features: Tensor) -> Tensor:
 
 
 class GaussianPolicy(nn.Module):
-    """``pi(a | x) = N(mu(x), diag(std)^2)`` with mu in [-1, 1] and a state-independent standard deviation."""
+    """``pi(a | x) = N(mu(x), diag(std)^2)`` with mu in [-1, 1] and a state-independent standard deviation.
+
+    Where the config names tasks, mu hangs on the task too: then `tasks`, numbers ``(B,)`` from `task_numbers`, must be
+    given with the frames.
+    """
 
     def __init__(self, config: PolicyConfig, contract: TaskContract):
         super().__init__()
@@ -93,6 +112,7 @@ class GaussianPolicy(nn.Module):
         nn.init.orthogonal_(self.mean.weight, 0.01)
         nn.init.zeros_(self.mean.bias)
         self.log_std = nn.Parameter(torch.full((config.action_dim,), config.initial_std).log())
+        self.modulation = _modulation(config)
 
     @property
     def history(self) -> int:
@@ -103,26 +123,37 @@ class GaussianPolicy(nn.Module):
         """``(A,)`` standard deviation within the configured bounds."""
         return self.log_std.exp().clamp(self.config.min_std, self.config.max_std)
 
-    def distribution(self, frames: Tensor, std: Tensor | None = None) -> Normal:
+    def task_numbers(self, tasks: Sequence[str] | None) -> Tensor | None:
+        """What it is told of B tasks by name, ``(B,)``; None where that is nothing. TaskError: one not learned."""
+        return None if self.modulation is None else self.modulation.numbers(tasks)
+
+    def for_task(self, task: str) -> GaussianPolicy | OneTaskPolicy:
+        """A policy for this task alone: itself where it is not told tasks. TaskError: it has not learned the task."""
+        return OneTaskPolicy(self, task) if self.config.tasks else self
+
+    def distribution(self, frames: Tensor, std: Tensor | None = None, tasks: Tensor | None = None) -> Normal:
         """Action distribution for frames ``(B, history, C, H, W)`` in [-1, 1], or for their patches.
 
         `std` overrides the policy's own.
         """
-        mu = self._mu(frames)
+        mu = self._mu(frames, tasks)
         return Normal(mu, (self.std if std is None else std).expand_as(mu))
 
-    def _mu(self, frames: Tensor) -> Tensor:
-        return torch.tanh(in_full(self.mean, self.encoder(_pictures(frames))))
+    def _mu(self, frames: Tensor, tasks: Tensor | None) -> Tensor:
+        features = self.encoder(_pictures(frames))
+        if self.modulation is not None:
+            features = self.modulation(features, tasks)
+        return torch.tanh(in_full(self.mean, features))
 
     def patches(self, frames: Tensor) -> Tensor:
         """`as_patches`, where this policy's encoder begins with them; else the frames."""
         return as_patches(frames) if isinstance(self.encoder[0], Patches) else frames
 
     @torch.no_grad()
-    def act(self, frames: Tensor, deterministic: bool = True) -> Tensor:
+    def act(self, frames: Tensor, deterministic: bool = True, tasks: Tensor | None = None) -> Tensor:
         """``(B, A)`` actions in [-1, 1]."""
         # the mean alone where it is enough: making a distribution checks its numbers, which counts on an arm
-        action = self._mu(frames) if deterministic else self.distribution(frames).sample()
+        action = self._mu(frames, tasks) if deterministic else self.distribution(frames, None, tasks).sample()
         return action.clamp(-1, 1)
 
     def save(self, path: Path | str, **meta: Any) -> Path:
@@ -135,18 +166,44 @@ class GaussianPolicy(nn.Module):
     ) -> GaussianPolicy:
         """Read a checkpoint folder in evaluation mode."""
         checkpoint = load_checkpoint(path, KIND, contract)
-        return checkpoint.into(lambda config, own: cls(PolicyConfig(**config), own), device)
+        return checkpoint.into(lambda config, own: cls(PolicyConfig.from_dict(config), own), device)
+
+
+class OneTaskPolicy:
+    """A policy for several tasks that was told once and for all which: acts as any `world4rl_wm.protocols.Policy`."""
+
+    def __init__(self, policy: GaussianPolicy, task: str):
+        self._policy, self._task = policy, policy.task_numbers([task])
+        self.contract, self.history = policy.contract, policy.history
+
+    @property
+    def std(self) -> Tensor:
+        """``(A,)``, as the policy's."""
+        return self._policy.std
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """The policy's: they say where it computes."""
+        return self._policy.parameters()
+
+    def act(self, frames: Tensor, deterministic: bool = True) -> Tensor:
+        """``(B, A)`` actions in [-1, 1] for frames ``(B, history, C, H, W)`` in [-1, 1]."""
+        assert self._task is not None
+        return self._policy.act(frames, deterministic, self._task.expand(len(frames)))
 
 
 class ValueFunction(nn.Module):
-    """``V(x)``: expected discounted success, from its own image encoder."""
+    """``V(x)``: expected discounted success, from its own image encoder; told the task where the policy is."""
 
     def __init__(self, config: PolicyConfig):
         super().__init__()
         self.encoder = image_encoder(config)
         self.head = nn.Linear(config.hidden, 1)
         nn.init.zeros_(self.head.bias)
+        self.modulation = _modulation(config)
 
-    def forward(self, frames: Tensor) -> Tensor:
+    def forward(self, frames: Tensor, tasks: Tensor | None = None) -> Tensor:
         """``(B,)`` values for frames ``(B, history, C, H, W)``, or for their patches."""
-        return in_full(self.head, self.encoder(_pictures(frames))).squeeze(-1)
+        features = self.encoder(_pictures(frames))
+        if self.modulation is not None:
+            features = self.modulation(features, tasks)
+        return in_full(self.head, features).squeeze(-1)

@@ -60,24 +60,26 @@ class BcTraining(BcOptimisation):
 class Examples(Protocol):
     """Something to imitate."""
 
-    def sample(
-        self, size: int, generator: torch.Generator, device: torch.device | str = "cpu"
-    ) -> tuple[Tensor, Tensor]:
-        """Frames ``(size, history, C, H, W)`` in [-1, 1] and actions ``(size, A)``."""
+    def sample(self, size: int, generator: torch.Generator, device: torch.device | str = "cpu") -> tuple[Tensor, ...]:
+        """Frames ``(size, history, C, H, W)`` in [-1, 1] and actions ``(size, A)``; then, for a policy that is told,
+        the numbers of their tasks ``(size,)``."""
 
-    def batches(self, device: torch.device | str = "cpu") -> Iterator[tuple[Tensor, Tensor]]:
-        """All of them, each once, in batches of such frames and actions."""
+    def batches(self, device: torch.device | str = "cpu") -> Iterator[tuple[Tensor, ...]]:
+        """All of them, each once, in batches of such columns."""
 
 
 class Demonstrations:
     """Frames and actions to imitate. Steps after the first success are left out: nothing is left to learn there.
 
+    With the names of `tasks`, as a policy's config has them, examples say theirs, and each task that there is comes as
+    often as any other.
+
     Raises:
         ValueError: no step is left.
     """
 
-    def __init__(self, store: EpisodeStore, episodes: Sequence[int], history: int):
-        self.windows = FrameWindows(store, episodes, history)
+    def __init__(self, store: EpisodeStore, episodes: Sequence[int], history: int, tasks: Sequence[str] = ()):
+        self.windows = FrameWindows(store, episodes, history, tasks)
         self.rows = self.windows.current
         keep = torch.ones_like(self.rows, dtype=torch.bool)
         start = 0
@@ -91,6 +93,10 @@ class Demonstrations:
             raise ValueError(
                 "no step to imitate: every one of these episodes succeeds in its first frame; choose others"
             )
+        self._weight = None
+        if self.windows.task is not None:
+            task = self.windows.task[self.rows]
+            self._weight = 1 / task.bincount()[task]
 
     def showing(self, episodes: Sequence[Tensor]) -> Demonstrations:
         """The same actions with other frames: of each episode uint8 ``(length + 1, C, H, W)``."""
@@ -98,20 +104,22 @@ class Demonstrations:
         other.windows = self.windows.showing(episodes)
         return other
 
-    def sample(
-        self, size: int, generator: torch.Generator, device: torch.device | str = "cpu"
-    ) -> tuple[Tensor, Tensor]:
-        """Frames ``(size, history, C, H, W)`` in [-1, 1] and actions ``(size, A)``; pixels travel as bytes."""
-        rows = self.rows[torch.randint(len(self.rows), (size,), generator=generator, device="cpu")]
-        return self._at(rows, device)
+    def sample(self, size: int, generator: torch.Generator, device: torch.device | str = "cpu") -> tuple[Tensor, ...]:
+        """As `Examples`; pixels travel as bytes."""
+        if self._weight is None:
+            drawn = torch.randint(len(self.rows), (size,), generator=generator, device="cpu")
+        else:
+            drawn = torch.multinomial(self._weight, size, replacement=True, generator=generator)
+        return self._at(self.rows[drawn], device)
 
-    def batches(self, device: torch.device | str = "cpu") -> Iterator[tuple[Tensor, Tensor]]:
-        """All of them, each once, in their order: batches of such frames and actions."""
+    def batches(self, device: torch.device | str = "cpu") -> Iterator[tuple[Tensor, ...]]:
+        """All of them, each once, in their order: batches as of `sample`."""
         return (self._at(rows, device) for rows in self.rows.split(BATCH))
 
-    def _at(self, rows: Tensor, device: torch.device | str) -> tuple[Tensor, Tensor]:
+    def _at(self, rows: Tensor, device: torch.device | str) -> tuple[Tensor, ...]:
         windows = self.windows
-        return to_float(windows.frames[windows.past(rows)].to(device)), windows.actions[rows].to(device)
+        pair = to_float(windows.frames[windows.past(rows)].to(device)), windows.actions[rows].to(device)
+        return pair if windows.task is None else (*pair, windows.task[rows].to(device))
 
 
 def random_shift(frames: Tensor, pixels: int, generator: torch.Generator) -> Tensor:
@@ -154,9 +162,9 @@ def train_bc(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps, eta_min=config.learning_rate / 20)
     policy.train()
     for step in tqdm(range(1, config.steps + 1), desc=description, disable=not progress, unit="step"):
-        frames, actions = examples.sample(config.batch_size, generator)
+        frames, actions, *tasks = examples.sample(config.batch_size, generator)
         frames = random_shift(frames, config.shift, generator)
-        loss = -policy.distribution(frames).log_prob(actions).sum(-1).mean()
+        loss = -policy.distribution(frames, None, *tasks).log_prob(actions).sum(-1).mean()
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
@@ -203,8 +211,9 @@ def train_and_save(
     learned, aside = draw_held_out(episodes, config.held_out, seed)
     stopping = None
     if aside:
-        stopping = EarlyStopping(Demonstrations(store, aside, policy.history), config.evaluate_every, config.patience)
-    examples = Demonstrations(store, learned, policy.history)
+        held_out = Demonstrations(store, aside, policy.history, policy.config.tasks)
+        stopping = EarlyStopping(held_out, config.evaluate_every, config.patience)
+    examples = Demonstrations(store, learned, policy.history, policy.config.tasks)
     train_bc(examples, policy, config, seed, progress, description, log, stopping)
     metrics = {"episodes": len(episodes), "episodes_set_aside": len(aside), "training": asdict(config)}
     metrics |= {"std": policy.std.tolist()} | (stopping.metrics() if stopping else {})

@@ -8,7 +8,7 @@ from pathlib import Path
 from world4rl_data.contract import TaskContract
 from world4rl_policy.deploy import load_policy
 from world4rl_policy.policy_runner import PolicyRunner, RunnerConfig
-from world4rl_wm.protocols import Policy
+from world4rl_wm.protocols import Policy, for_task
 
 _OURS = "world4rl_policy.deploy:load_policy"
 
@@ -46,12 +46,13 @@ def load_runner(uri: str, device: str, required: TaskContract | None, config: Ru
 
     Raises:
         ContractMismatch: it was made with another contract than `required`; the message names what differs.
+        TaskError: it has learned several tasks, but not the configuration's.
         CheckpointError, PolicyFailure: the folder cannot be read, or what it holds cannot act.
     """
     path = path_of(uri)
     policy = policy_of(str(path), device)
     if required is not None:
         required.require_same(policy.contract, f"checkpoint {path}")
-    runner = PolicyRunner(policy, config, path.name)
+    runner = PolicyRunner(for_task(policy, config.task or policy.contract.name), config, path.name)
     runner.warm_up()
     return runner

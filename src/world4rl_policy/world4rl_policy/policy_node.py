@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # torch takes seconds to import: when the node is configured
 PARAMETERS = {
     "checkpoint": ("", "folder of a policy; empty: load one later with ~/load_checkpoint"),
     "contract": ("", "name or path of the task contract that checkpoints must have; empty: any"),
+    "task": ("", "of a policy that has learned several: which; empty: the one that has the contract's name"),
     "device": ("cpu", "where the policy runs: cpu, cuda ...; small policies are quicker on the cpu"),
     "deterministic": (True, "act with the mean action; false: sample, as for exploration"),
     "world_model_checkpoint": ("", "folder of a world model with trust.json, to watch the policy; empty: nobody does"),
@@ -145,7 +146,7 @@ class PolicyNode(LifecycleNode):
         from world4rl_policy.policy_runner import RunnerConfig
 
         required = self._contract if self._trust is None else self._trust.contract
-        config = RunnerConfig(deterministic=self._parameter("deterministic"))
+        config = RunnerConfig(deterministic=self._parameter("deterministic"), task=self._parameter("task"))
         return load_runner(uri, self._parameter("device"), required, config)
 
     def _install(self, runner: PolicyRunner, uri: str) -> None:

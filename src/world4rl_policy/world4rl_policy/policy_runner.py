@@ -23,11 +23,13 @@ class RunnerConfig:
     """How a policy is run.
 
     `deterministic`: the mean action instead of a sample. Frames further apart than `max_gap_periods` control periods
-    are not one motion: the memory then starts anew.
+    are not one motion: the memory then starts anew. `task` is for a policy that has learned several: which one; empty:
+    the one that has the contract's name.
     """
 
     deterministic: bool = True
     max_gap_periods: float = 3.0
+    task: str = ""
 
 
 class PolicyRunner:

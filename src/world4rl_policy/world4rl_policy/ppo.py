@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -23,23 +23,27 @@ from world4rl_wm.precision import autocast
 from world4rl_wm.training.share import Share
 from world4rl_wm.training.state import Remembers, TrainingState
 
-DemonstrationSampler = Callable[[int], tuple[Tensor, Tensor]]
-"""Size to frames ``(size, history, C, H, W)`` and actions ``(size, A)``, the same in all processes."""
+DemonstrationSampler = Callable[[int], tuple[Tensor, ...]]
+"""Size to frames ``(size, history, C, H, W)``, actions ``(size, A)`` and, for a policy that is told, tasks ``(size,)``,
+the same in all processes."""
 
 
 @dataclass(frozen=True)
 class _Steps:
-    """Steps that this process has practised: ``(B, ...)``. Advantages are normalised over the steps of all."""
+    """Steps that this process has practised: ``(B, ...)``. Advantages are normalised over the steps of all; `tasks` are
+    numbers, None for a policy that is not told."""
 
     observations: Tensor
     actions: Tensor
     log_prob: Tensor
     advantage: Tensor
     returns: Tensor
+    tasks: Tensor | None = None
 
     def at(self, rows: Tensor) -> _Steps:
         """Those of some rows."""
-        return _Steps(**{name: column.index_select(0, rows) for name, column in vars(self).items()})
+        columns = vars(self).items()
+        return _Steps(**{name: None if column is None else column.index_select(0, rows) for name, column in columns})
 
 
 class Ppo:
@@ -86,9 +90,9 @@ class Ppo:
         """``(A,)`` standard deviation of the exploration."""
         return self.policy.log_std.exp() if self.config.learn_std else self._fixed_std
 
-    def values(self, observations: Tensor) -> Tensor:
+    def values(self, observations: Tensor, tasks: Tensor | None = None) -> Tensor:
         """``(B,)`` expected discounted rewards."""
-        output = self.value(observations)
+        output = self.value(observations, tasks)
         return output if self.pop_art is None else self.pop_art.denormalise(output)
 
     def training_state(self, generators: dict[str, torch.Generator], notes: dict[str, Remembers]) -> TrainingState:
@@ -144,6 +148,8 @@ class Ppo:
         here = (self.share.keep(column, dim=1) for column in (advantage, returns))
         columns = (own.observations, own.actions, own.log_prob, *here)
         steps = _Steps(*(column.flatten(0, 1) for column in columns))  # pixels are not copied
+        if own.tasks is not None:
+            steps = replace(steps, tasks=own.tasks.expand_as(own.log_prob).flatten())
         minibatches = Minibatches(batch.valid, self.share)
         learned = self._update(steps, minibatches, policy_too=self.iteration >= config.value_warm_up)
         return {"imagined_success": batch.success, "explained_variance": explained, **learned}
@@ -171,7 +177,7 @@ class Ppo:
     def _value_step(self, steps: _Steps, size: int) -> float:
         """One step of the value function on a minibatch of `size` steps, these among them; their part of its loss."""
         with autocast(self.device):
-            values = self.value(steps.observations)
+            values = self.value(steps.observations, steps.tasks)
         loss = 0.5 * ((values - steps.returns).square().sum() / size)
         self._descend(self.value_optimizer, loss, self.value)
         return float(loss.detach())
@@ -180,7 +186,7 @@ class Ppo:
         """One step of the policy, as above; None, and no step, where the KL from the acting policy is too large."""
         config = self.config
         with autocast(self.device):
-            distribution = self.policy.distribution(steps.observations, self.std)
+            distribution = self.policy.distribution(steps.observations, self.std, steps.tasks)
         log_ratio = distribution.log_prob(steps.actions).sum(-1) - steps.log_prob
         objective = clipped_objective(log_ratio, steps.advantage, config.clip)
         gone = torch.stack([objective.kl.sum(), objective.clipped.sum()])
@@ -193,7 +199,7 @@ class Ppo:
         anchor_kl = torch.zeros((), device=self.device)
         if self.start is not None:
             with autocast(self.device):
-                start = self.start.distribution(steps.observations, self.std)
+                start = self.start.distribution(steps.observations, self.std, steps.tasks)
             anchor_kl = kl_divergence(distribution, start).sum(-1).sum() / size
             loss = loss + config.kl_coefficient * anchor_kl
         self._descend(self.policy_optimizer, loss, self.policy)
@@ -210,9 +216,9 @@ class Ppo:
         """This process's part of the loss of one batch of demonstrations."""
         if self.demonstrations is None or self.config.bc_coefficient == 0:
             return torch.zeros((), device=self.device)
-        frames, actions = self.demonstrations(self.config.bc_batch_size)
+        frames, actions, *tasks = self.demonstrations(self.config.bc_batch_size)
         with autocast(self.device):
-            distribution = self.policy.distribution(self.share.keep(frames), self.std)
+            distribution = self.policy.distribution(self.share.keep(frames), self.std, *map(self.share.keep, tasks))
         return -(distribution.log_prob(self.share.keep(actions)).sum(-1).sum() / len(actions))
 
     @torch.no_grad()
@@ -237,7 +243,10 @@ class Ppo:
 
 
 @torch.no_grad()
-def start_kl(policy: GaussianPolicy, start: GaussianPolicy, frames: Tensor, std: float) -> float:
+def start_kl(
+    policy: GaussianPolicy, start: GaussianPolicy, frames: Tensor, std: float, tasks: Tensor | None = None
+) -> float:
     """Mean KL(policy || start) on `frames` at exploration noise `std`: how far refinement has gone."""
     spread = torch.full_like(policy.std, std)
-    return float(kl_divergence(policy.distribution(frames, spread), start.distribution(frames, spread)).sum(-1).mean())
+    now, before = (who.distribution(frames, spread, tasks) for who in (policy, start))
+    return float(kl_divergence(now, before).sum(-1).mean())

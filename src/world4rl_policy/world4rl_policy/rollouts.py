@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -18,12 +18,12 @@ class VectorEnv(Protocol):
     """The part of the vector-environment contract that PPO uses; dream and simulator both have it.
 
     Its tensors are on the policy's device. Where several processes share a batch, `num_envs` are those of this process,
-    and all reset by the same seed.
+    and all reset by the same seed. What resets them tells the names of their `tasks`, where there are several.
     """
 
     num_envs: int
 
-    def reset(self, *, seed: int | None = None) -> tuple[Tensor, dict[str, Tensor]]: ...
+    def reset(self, *, seed: int | None = None) -> tuple[Tensor, dict[str, Any]]: ...
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]: ...
 
@@ -33,7 +33,8 @@ class RolloutBatch:
     """One batch of roll-outs, time first: ``(T, N, ...)``. `ended` is True in an episode's last step, be it done or out
     of time; `valid` is False after it.
 
-    `won` says where success was reached; without it, a reward above 0 is one.
+    `won` says where success was reached; without it, a reward above 0 is one. `tasks` ``(N,)``: numbers that the
+    policy was told.
     """
 
     observations: Tensor
@@ -45,6 +46,7 @@ class RolloutBatch:
     valid: Tensor
     last_value: Tensor
     won: Tensor | None = None
+    tasks: Tensor | None = None
 
     @property
     def success(self) -> float:
@@ -62,7 +64,7 @@ class RolloutBatch:
 def collect(
     env: VectorEnv,
     policy: GaussianPolicy,
-    value: Callable[[Tensor], Tensor],
+    value: Callable[[Tensor, Tensor | None], Tensor],
     horizon: int,
     std: Tensor,
     generator: torch.Generator,
@@ -73,7 +75,8 @@ def collect(
     The noise comes from the CPU's `generator`: the same on every device. Observations are kept as the networks' first
     layers read them, for they are read often.
     """
-    observation, _ = env.reset(seed=int(torch.randint(2**31, (), generator=generator, device="cpu")))
+    observation, told = env.reset(seed=int(torch.randint(2**31, (), generator=generator, device="cpu")))
+    tasks = policy.task_numbers(told.get("tasks"))
     alive = torch.ones(env.num_envs, dtype=torch.bool, device=observation.device)
     whole = (env.num_envs * share.count, len(std))
     steps = []
@@ -81,7 +84,7 @@ def collect(
         for _ in range(horizon):
             observation = policy.patches(observation.to(storage_format(std.device)))
             with autocast(std.device):
-                distribution, expected = policy.distribution(observation, std), value(observation)
+                distribution, expected = policy.distribution(observation, std, tasks), value(observation, tasks)
             noise = share.keep(torch.randn(whole, generator=generator, device="cpu")).to(std.device)
             action = distribution.mean + std * noise
             following, reward, terminated, truncated, info = env.step(action)
@@ -92,6 +95,6 @@ def collect(
             alive = alive & ~ended
             observation = following
         with autocast(std.device):
-            last_value = value(policy.patches(observation.to(storage_format(std.device))))
+            last_value = value(policy.patches(observation.to(storage_format(std.device))), tasks)
     *columns, won = [torch.stack(column) for column in zip(*steps, strict=True)]
-    return RolloutBatch(*[*columns, last_value, won])
+    return replace(RolloutBatch(*[*columns, last_value, won]), tasks=tasks)

@@ -23,6 +23,16 @@ class Policy(Protocol):
         ...
 
 
+def for_task(policy: Policy, task: str) -> Policy:
+    """The policy told its task, where it is one that is told: such has ``for_task(task)``, which gives a `Policy`.
+
+    Raises:
+        ValueError: it has not learned that task.
+    """
+    told: Policy = policy.for_task(task) if hasattr(policy, "for_task") else policy
+    return told
+
+
 def load_policy(path: str, device: str = "cpu") -> Policy:
     """Load a policy checkpoint through the entry point group ``world4rl.policies``.
 

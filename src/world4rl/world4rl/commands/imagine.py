@@ -72,7 +72,8 @@ def imagine(
     data, model = models.data, models.world_model
     steps = require_part(data, episode, start, steps, policy is not None)
     out = out or (Path() if run is None else run / "clips") / f"dream-{episode}.mp4"
-    actor = None if policy is None else GaussianPolicy.load(policy, model.device, data.contract)
+    task = data.infos[episode].task
+    actor = None if policy is None else GaussianPolicy.load(policy, model.device, data.contract).for_task(task)
     asked: dict[str, object] = {"content_hash": data.content_hash, "episode": data.infos[episode].episode_id}
     asked |= {"start": start, "steps": steps, "samples": samples, "policy": str(policy), "uncertainty": models.told}
     settings = folders.settings() | {"reward": str(judge)} | asked
@@ -80,7 +81,6 @@ def imagine(
     parts = context_of(data, episode, start, steps, model.history)
     context, past, actions, proprio = (part.repeat_interleave(samples, 0).to(model.device) for part in parts)
     given = None if actor else actions
-    tasks = [data.infos[episode].task] * samples
     rollout = dream(
         model,
         models.judge,
@@ -92,7 +92,7 @@ def imagine(
         actor,
         proprio=proprio,
         ensemble=models.ensemble,
-        tasks=tasks,
+        tasks=[task] * samples,
     )
     film = film_of(models, rollout, data.frames(episode)[start : start + steps + 1], title_of(data, episode), not actor)
     film.write(out, data.contract.control_rate_hz, scale)

@@ -169,6 +169,6 @@ class Dreamer:
             stopped = ""
         message = f"stopped after {steps} of {request.horizon} steps, {stopped}" if stopped else ""
         judge = self.models.reward_model
-        tells_progress = judge is not None and judge.progress_net is not None
+        tells_progress = judge is not None and judge.tells_progress
         note = likeness(model, rollout)
         return Imagined(rollout, message, judge is not None, tells_progress, seconds, question.task, note)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -17,6 +18,7 @@ from world4rl_wm.imagination.start_sampler import StartSampler
 from world4rl_wm.model.frames import StartStates
 from world4rl_wm.model.world_model import WorldModel
 from world4rl_wm.reward.model import RewardModel
+from world4rl_wm.reward.task_rewards import RowRewards, TaskRewards, reader_of
 from world4rl_wm.training.share import Share
 from world4rl_wm.uncertainty.ensemble import Companions, Ensemble
 
@@ -68,7 +70,7 @@ class ImaginationEnv:
 
     The reward is 1 in the step in which success is reached, else 0, unless the configuration adds to it; the episode
     then terminates. With several world models the dreams are dealt out evenly among them; with several reward models
-    *all* must agree on a success.
+    *all* must agree on a success. `TaskRewards` has each dream read by the reward model of its own task.
 
     Observations are float ``(num_envs, observed_frames, C, H, W)`` in [-1, 1]. Episodes start at random rows of
     `starts`, as `StartSampler` draws them: beginnings of real episodes, or key frames too. There is no autoreset: all
@@ -87,7 +89,7 @@ class ImaginationEnv:
     def __init__(
         self,
         world_models: list[WorldModel],
-        reward_models: list[RewardModel],
+        reward_models: Sequence[RewardModel | TaskRewards],
         starts: StartStates,
         config: ImaginationConfig,
         ensemble: Ensemble | None = None,
@@ -99,7 +101,7 @@ class ImaginationEnv:
             raise ValueError(f"num_envs {self.num_envs} must be a multiple of the {len(world_models)} world models")
         if config.needs_uncertainty and (ensemble is None or not (ensemble.models or ensemble.noise_dreams)):
             raise ValueError("max_uncertainty and uncertainty_penalty need an ensemble that dreams along")
-        if config.progress_reward and reward_models[0].progress_net is None:
+        if config.progress_reward and not reward_models[0].tells_progress:
             raise ValueError("progress_reward needs a reward model that has learned progress (reward.network.progress)")
         self.config = config
         self.world_models, self.reward_models = world_models, reward_models
@@ -114,13 +116,20 @@ class ImaginationEnv:
         self._generator = torch.Generator()
         self._dreams: list[Dream] = []
         self._beside: list[Companions] = []
+        self._readers: list[RewardModel | RowRewards] = []
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the tasks of the running dreams, `num_envs` of them."""
+        return [task for dream in self._dreams for task in dream.tasks or ()]
 
     def reset(
         self, *, seed: int | None = None, rows: Tensor | None = None, options: dict[str, Any] | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
+    ) -> tuple[Tensor, dict[str, Any]]:
         """Start a batch of dreams, at `rows` of the start states, those of all processes, or at random ones.
 
         With ``options["reset_mask"]``, bool ``(num_envs,)``, only those start anew; ``info["start"]`` of others is -1.
+        ``info["tasks"]`` names the tasks of all.
         """
         if seed is not None:
             self._generator.manual_seed(seed)
@@ -136,14 +145,15 @@ class ImaginationEnv:
             for i, (model, part) in enumerate(zip(self.world_models, parts, strict=True))
         ]
         self._beside = [self.ensemble.along(dream) for dream in self._dreams]
+        self._readers = [reader_of(model, self.tasks) for model in self.reward_models]
         device = self.world_models[0].device
         self._streak = torch.zeros(self.num_envs, dtype=torch.long, device=device)
         self._alive = torch.ones(self.num_envs, dtype=torch.bool, device=device)
         self._steps = torch.zeros_like(self._streak)
         self._progress = self._progress_of(torch.cat([dream.context[:, -1] for dream in self._dreams]))
-        return self._observation(), {"start": rows}
+        return self._observation(), {"start": rows, "tasks": self.tasks}
 
-    def _restart(self, mask: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def _restart(self, mask: Tensor) -> tuple[Tensor, dict[str, Any]]:
         if self.share.count > 1:
             raise ValueError("a batch that several processes share starts as a whole: reset without reset_mask")
         rows = torch.full((self.num_envs,), -1, device="cpu")
@@ -154,20 +164,21 @@ class ImaginationEnv:
                 fresh = Dream.from_start(dream.world_model, self.starts[starts[which]])
                 dream.restart(which, fresh)
                 beside.restart(which, fresh)
+        self._readers = [reader_of(model, self.tasks) for model in self.reward_models]
         ended = mask.to(self._streak.device)
         self._streak[ended], self._steps[ended], self._alive[ended] = 0, 0, True
         fresh = self._progress_of(torch.cat([dream.context[:, -1] for dream in self._dreams]))
         self._progress = torch.where(ended, fresh, self._progress)
-        return self._observation(), {"start": rows}
+        return self._observation(), {"start": rows, "tasks": self.tasks}
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]:
         """Do `actions` ``(num_envs, A)``; observation, reward, terminated, truncated, info (as gymnasium)."""
         parts = actions.clamp(-1, 1).chunk(len(self._dreams))
         imagined = [dream.step(part) for dream, part in zip(self._dreams, parts, strict=True)]
         frames = torch.cat(imagined)
-        probability = torch.stack([model.probability(frames) for model in self.reward_models])
-        thresholds = torch.tensor([[model.threshold] for model in self.reward_models], device=frames.device)
-        hit = (probability > thresholds).all(0)
+        probability = torch.stack([reader.probability(frames) for reader in self._readers])
+        limits = [torch.as_tensor(reader.threshold, device=frames.device) for reader in self._readers]
+        hit = torch.stack([p > limit for p, limit in zip(probability, limits, strict=True)]).all(0)
         self._streak = torch.where(hit, self._streak + 1, torch.zeros_like(self._streak))
         done = zip(self._beside, parts, imagined, strict=True)
         uncertainty = torch.cat([beside.step(part, frame) for beside, part, frame in done])
@@ -192,7 +203,7 @@ class ImaginationEnv:
         """``(num_envs,)``; zeros where it earns nothing, so that its network need not run."""
         if not self.config.progress_reward:
             return torch.zeros(len(frames), device=frames.device)
-        return self.reward_models[0].progress(frames)
+        return self._readers[0].progress(frames)
 
     def _observation(self) -> Tensor:
         return torch.cat([dream.context[:, -self.config.observed_frames :] for dream in self._dreams])

@@ -17,7 +17,7 @@ from world4rl_wm.imagination.dreamer import Dreamer, Imagined, Question, Watch
 from world4rl_wm.imagination.loaded_models import LoadedModels
 from world4rl_wm.imagination.request import ContextSource, ImaginationLimits, ImagineRequest, Refusal
 from world4rl_wm.model.world_model import WorldModel
-from world4rl_wm.protocols import Policy
+from world4rl_wm.protocols import Policy, for_task
 
 Live = Callable[[], DreamContext]
 """Gives the present, or raises Refusal."""
@@ -57,6 +57,8 @@ class ImaginationService:
         actions = None if policy else _actions(request, model.contract)
         context = self._context(request, model, live)
         task = asked_task(request.task, context.task, model)
+        if policy is not None:
+            policy = _told(policy, request.task or context.task or model.contract.name)
         question = Question(request, policy, actions, context, samples, task)
         return self.dreamer.dream(question, model, limits.max_seconds, watch)
 
@@ -97,6 +99,13 @@ class ImaginationService:
         if live is None:
             raise Refusal("there are no live cameras here: use context_source GIVEN (1) or STORE (2)")
         return live()
+
+
+def _told(policy: Policy, task: str) -> Policy:
+    try:
+        return for_task(policy, task)
+    except ValueError as error:
+        raise Refusal(f"{error}: name one of these in task") from error
 
 
 def _actions(request: ImagineRequest, contract: TaskContract) -> np.ndarray:

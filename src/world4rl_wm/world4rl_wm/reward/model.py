@@ -48,6 +48,11 @@ class RewardModel(nn.Module):
         return self.config.threshold
 
     @property
+    def tells_progress(self) -> bool:
+        """Whether it has learned that."""
+        return self.progress_net is not None
+
+    @property
     def device(self) -> torch.device:
         return next(self.parameters()).device
 
