@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -31,12 +32,14 @@ def start_states(run: Run, seeds: range) -> StartStates:
     return StartStates(torch.from_numpy(np.stack(frames)), torch.from_numpy(proprio), np.array([run.task] * len(seeds)))
 
 
-def practice_starts(store: EpisodeStore, config: ImaginationConfig, world_model: WorldModel) -> StartStates:
-    """The first frames of all stored episodes, and their key frames where the settings ask for some."""
+def practice_starts(
+    store: EpisodeStore, config: ImaginationConfig, world_model: WorldModel, episodes: Sequence[int] | None = None
+) -> StartStates:
+    """The first frames of stored `episodes` (None: all), and their key frames where the settings ask for some."""
     from world4rl_wm.imagination.key_frames import with_key_frames
     from world4rl_wm.model.frames import StartStates
 
-    episodes = range(len(store))
+    episodes = range(len(store)) if episodes is None else episodes
     if not config.key_frames:
         return StartStates.of(store, episodes)
     return with_key_frames(store, episodes, world_model.history)

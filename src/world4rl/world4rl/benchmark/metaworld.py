@@ -13,6 +13,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from world4rl.benchmark.one_policy import FOLDER as ONE_POLICY
+from world4rl.benchmark.one_policy import all_rows_finished, one_policy
 from world4rl.benchmark.row import (
     CONCLUDE,
     GATHER,
@@ -37,7 +39,8 @@ STAGE = "world models over all tasks"
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Which rows, and how. `world_model`: one over all tasks as in the paper, or one for each task."""
+    """Which rows, and how. `world_model`: one over all tasks as in the paper, or one for each task. `one_policy`: over
+    all tasks, too, once their rows are finished."""
 
     path: Path
     tasks: tuple[str, ...]
@@ -47,6 +50,7 @@ class Benchmark:
     contract_name: str
     world_model: WorldModelMode = "shared"
     progress: bool = True
+    one_policy: bool = False
 
     def run_of(self, task: str, seed: int) -> Run:
         """The folder and settings of a row."""
@@ -69,6 +73,8 @@ def run_benchmark(benchmark: Benchmark) -> int:
                     failed += _own_model_row(runs[0])
                 elif ours:
                     failed += _shared_model_rows(benchmark, runs)
+                    if benchmark.one_policy:
+                        failed += _one_policy(runs)
                 else:
                     print(f"{lock}: another process is at it")
     return failed
@@ -137,6 +143,16 @@ def _shared_model_rows(benchmark: Benchmark, runs: Sequence[Run]) -> int:
     if not _told(runs[0].path.parent, gather):
         return len(runs)
     return sum(not _told(run.path, partial(conclude, run)) for run in runs)
+
+
+def _one_policy(runs: Sequence[Run]) -> int:
+    """The policy of all tasks of a seed; returns 1 where it failed. It is made of what all the rows have left."""
+    if not all_rows_finished(runs):
+        print(f"seed {runs[0].seed}: the policy of all tasks waits until every row is finished")
+        return 0
+    folder = runs[0].path.parent / ONE_POLICY
+    folder.mkdir(exist_ok=True)
+    return int(not _told(folder, partial(one_policy, runs)))
 
 
 def _copy_whole(source: Path, target: Path) -> None:

@@ -97,11 +97,15 @@ def refinement(run: Run) -> None:
         pipeline.refinement(run)
         return
     shutil.copytree(run.checkpoint("filtered_bc"), run.checkpoint("refined"), dirs_exist_ok=True)
+    run.write("refinement.json", not_refined(run.read("replay_check.json")["reason"]))
+
+
+def not_refined(reason: str) -> dict[str, Any]:
+    """What stands in refinement.json where nobody could dream."""
     values: dict[str, Any] = dict.fromkeys(
         ("imagined_start", "imagined_refined", "judged_start", "judged_refined", "start_kl")
     )
-    reason = run.read("replay_check.json")["reason"]
-    run.write("refinement.json", values | {"iteration": 0, "reason": reason, "kept_start_policy": True})
+    return values | {"iteration": 0, "reason": reason, "kept_start_policy": True}
 
 
 def evaluation(run: Run) -> None:

@@ -120,7 +120,7 @@ def table(found: Mapping[str, Any]) -> str:
         gain = PAPER_GAIN.get(short_name(row["task"]))
         words = [short_name(row["task"]), row["seed"], *(f"{row[f'{name}_success']:.1%}" for name in COLUMNS)]
         words += [
-            _points(pair["difference"], *pair["ci95"]),
+            points(pair["difference"], *pair["ci95"]),
             "undecided" if check["j"] is None else f"{check['j']:.2f}",
         ]
         words += [
@@ -132,7 +132,7 @@ def table(found: Mapping[str, Any]) -> str:
     means = [f"**{found['means'][name]:.1%}**" for name in COLUMNS]
     paper = f"{100 * (PAPER_MEAN['refined'] - PAPER_MEAN['bc']):+.0f} (six tasks: {PAPER_MEAN['bc']:.1%} to "
     paper += f"{PAPER_MEAN['refined']:.1%})"
-    last = ["mean", "", *means, _points(gain["mean"], gain["low"], gain["high"]), "", "", paper]
+    last = ["mean", "", *means, points(gain["mean"], gain["low"], gain["high"]), "", "", paper]
     return "\n".join([*lines, "| " + " | ".join(last) + " |"])
 
 
@@ -143,9 +143,9 @@ def notes(found: Mapping[str, Any]) -> str:
         told = found["differences"][f"{b}_minus_{a}"]
         seeds = told["seed_t95"]
         by_t = "one seed a task says nothing of others" if seeds is None else f"[{_pair(*seeds)}] by Student's t"
-        points = _points(told["mean"], told["low"], told["high"])
+        gain = points(told["mean"], told["low"], told["high"])
         said.append(
-            f"- {COLUMNS[b]} minus {COLUMNS[a]}: {points} points, 95 % bootstrap over seeds, then episodes; {by_t}"
+            f"- {COLUMNS[b]} minus {COLUMNS[a]}: {gain} points, 95 % bootstrap over seeds, then episodes; {by_t}"
         )
     kept = len(rows) - found["refined_rows"]
     said.append(
@@ -173,7 +173,8 @@ def notes(found: Mapping[str, Any]) -> str:
     return "\n".join(said)
 
 
-def _points(mean: float, low: float, high: float) -> str:
+def points(mean: float, low: float, high: float) -> str:
+    """A difference of shares with its interval, in points of 100."""
     return f"{100 * mean:+.1f} [{_pair(low, high)}]"
 
 

@@ -17,6 +17,7 @@ def metaworld(
     seeds: tuple[int, ...] = (0, 1, 2),
     run: Path = Path("runs/metaworld"),
     world_model: Literal["shared", "per-task"] = "shared",
+    one_policy: bool = False,
     contract: str | None = None,
     out: Path | None = None,
     preset: PresetOption = "tiny",
@@ -34,11 +35,15 @@ def metaworld(
         run: Folder of the benchmark: a folder for each seed and task, and results.json.
         world_model: One world model over all the tasks, as in the paper (its steps are the preset's for each task), or
             one for each task alone.
+        one_policy: Beside the rows, for each seed one policy that is told the task, learned from all tasks and refined
+            in the dreams of all at once; needs the shared world model. May be asked for later, too.
         contract: Task contract, a name or a YAML file: pictures, control rate [Hz] and length [s] of an episode. None:
             metaworld_32 (30 steps) with the preset tiny, metaworld_64 (the paper's 50 steps) with the others.
         out: JSON file for the result too, such as benchmarks/results/metaworld-tiny.json.
     """
     from world4rl.benchmark.metaworld import Benchmark, rows_of, run_benchmark
+    from world4rl.benchmark.one_policy import one_policy_rows
+    from world4rl.benchmark.one_policy_table import one_policy_table
     from world4rl.benchmark.table import notes, result, table
     from world4rl.commands.demo import require_config
     from world4rl.presets import load_preset, metaworld_preset, preset_values
@@ -47,6 +52,8 @@ def metaworld(
     names = tuple(dict.fromkeys(map(_full_name, tasks)))
     if not names or not seeds or min(seeds) < 0:
         raise CommandError("give at least one task, and seeds of 0 or more")
+    if one_policy and world_model != "shared":
+        raise CommandError("--one-policy practises all tasks in one dream: it needs --world-model shared")
     values = load_preset(metaworld_preset(preset), settings)
     contract = contract or SHIPPED_CONTRACT.get(preset, "metaworld_64")
     asked = {"preset": preset, "contract": load_contract(contract).to_dict(), "world_model": world_model}
@@ -55,15 +62,17 @@ def metaworld(
     environment_class(names[0])  # a missing library is told before anything is written
     require_config(run, {**asked, "settings": preset_values(values)})
     print(f"{len(names) * len(seeds)} rows, preset {preset}: {values.description}")
-    failed = run_benchmark(Benchmark(run, names, tuple(seeds), preset, values, contract, world_model))
-    rows = rows_of(run)
+    asked_for = Benchmark(run, names, tuple(seeds), preset, values, contract, world_model, one_policy=one_policy)
+    failed = run_benchmark(asked_for)
+    rows, together = rows_of(run), one_policy_rows(run)
     if rows:
-        found = result(rows)
+        found = result(rows) | ({"one_policy": together} if together else {})
         text = json.dumps(found, indent=2)
         for path in (run / "results.json", *([] if out is None else [out])):
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text + "\n")
-        print(f"\n{table(found)}\n\n{notes(found)}\n\n{run / 'results.json'}")
+        said = [table(found), notes(found), *([one_policy_table(together)] if together else [])]
+        print("\n" + "\n\n".join([*said, str(run / "results.json")]))
     return 1 if failed else 0
 
 

@@ -1,0 +1,63 @@
+"""The one policy of all tasks as a table: what refinement gave it, and how it stands to the policies of the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from world4rl.benchmark.table import points
+from world4rl_policy.statistics import clustered_interval
+from world4rl_sim.metaworld.names import short_name
+
+Row = dict[str, Any]
+HEAD = (
+    "one policy: task",
+    "seed",
+    "filtered BC (own policy)",
+    "refined (own policy)",
+    "refined - filtered BC [95 %]",
+    "refined - own refined [95 %]",
+    "replay check J",
+    "practised",
+)
+PAIRS = ("refined_vs_filtered_bc", "refined_vs_alone")
+
+
+def one_policy_table(rows: Sequence[Row]) -> str:
+    """Markdown: a row for each task and seed, then the mean. In brackets the policies that know the task alone."""
+    lines = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
+    for row in sorted(rows, key=lambda row: (row["task"], row["seed"])):
+        check, pairs = row["replay_check"], [row["paired"][name] for name in PAIRS]
+        words = [short_name(row["task"]), str(row["seed"]), *_shares([row])]
+        words += [points(pair["difference"], *pair["ci95"]) for pair in pairs]
+        words += ["undecided" if check["j"] is None else f"{check['j']:.2f}", "yes" if row["practised"] else "no"]
+        lines.append("| " + " | ".join(words) + " |")
+    kept = {row["seed"] for row in rows if row["refinement"]["kept_start_policy"]}
+    end = f"filtered BC kept in seeds {', '.join(map(str, sorted(kept)))}" if kept else ""
+    words = ["mean", "", *(f"**{share}**" for share in _shares(rows)), *(_mean(rows, name) for name in PAIRS), "", end]
+    return "\n".join([*lines, "| " + " | ".join(words) + " |"])
+
+
+def _shares(rows: Sequence[Row]) -> list[str]:
+    """Success of filtered BC and of the refined policy, each with that of the task's own policy."""
+    kinds = ("filtered_bc", "refined")
+    means = [
+        [float(np.mean([row[f"{kind}{who}_success"] for row in rows])) for who in ("", "_alone")] for kind in kinds
+    ]
+    return [f"{one:.1%} ({alone:.1%})" for one, alone in means]
+
+
+def _mean(rows: Sequence[Row], pair: str) -> str:
+    """The difference over all rows; bootstrap over seeds, then episodes."""
+    seeds = sorted({row["seed"] for row in rows})
+    parts = [np.concatenate([_gains(row, pair) for row in rows if row["seed"] == seed]) for seed in seeds]
+    return points(*clustered_interval(parts))
+
+
+def _gains(row: Row, pair: str) -> np.ndarray:
+    """-1, 0 or 1 for each start state, in no order."""
+    found = row["paired"][pair]
+    gained, lost = found["gained"], found["lost"]
+    return np.repeat([1.0, -1.0, 0.0], [gained, lost, found["episodes"] - gained - lost])
