@@ -51,9 +51,14 @@ def test_every_policy_is_tried_both_ways_once(
     seeds = list(load_run(refined).seeds.take("concordance", EPISODES))
     simulated = json.loads((refined / "concordance" / "iteration-0001.json").read_text())
     assert simulated["seeds"] == seeds and len(simulated["success"]) == EPISODES
-    start = module.start_store(refined / "checkpoints" / "filtered_bc")
+    start = module.episode_store(refined / "checkpoints" / "filtered_bc")
     assert sorted(info.seed for info in load_run(refined).store(start).infos) == seeds
     page = (refined / "report.html").read_text()
+    own = found["own_episodes"]  # of the chosen policy, dreamed again
+    kept = load_run(refined).store(module.episode_store(kept_checkpoint(refined / "refine", 2)))
+    assert sorted(info.seed for info in kept.infos) == seeds and own["episodes"] == EPISODES
+    assert own["successes"] == round(EPISODES * found["policies"][2]["real"])
+    assert f"the chosen policy's own {EPISODES} episodes" in page.replace("&#39;", "'")
     assert "Could the dream be trusted?" in page and found["sentence"].split(":")[0] in page
     assert page.count("<circle") >= len(found["reliability"]), "the reliability plot has its points"
 
@@ -108,7 +113,7 @@ def test_a_start_policy_made_anew_is_simulated_anew(refined: Path, tmp_path: Pat
         shutil.rmtree(start, ignore_errors=True)
         policy(seed=seed).save(start)
         module.real_success(load_run(run), 0, start, EPISODES)
-        store = load_run(run).store(module.start_store(start))
+        store = load_run(run).store(module.episode_store(start))
         assert len(store) == EPISODES and store.infos[0].policy_id == "start"
         stored.append(store.episode(0).actions)
     assert not np.array_equal(stored[0][:2], stored[1][:2])

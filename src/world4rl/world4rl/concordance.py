@@ -18,7 +18,10 @@ from world4rl.run_folder import Run, collect_into, successes, training_store
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from world4rl.dreamed import Dreamer
+    from world4rl_data.store import EpisodeStore
     from world4rl_wm.imagination.env import ImaginationConfig
+    from world4rl_wm.measures.replay_check import ReplayCheck
 
 STORE, RESULT = "concordance", "concordance.json"
 
@@ -42,6 +45,9 @@ def measure_concordance(run: Run, episodes: int) -> dict[str, Any]:
     simulated for the same policy are not simulated again. Where nothing beat the start
     policy, filtered BC was kept, which is another: it is tried as well, and the regret is its.
 
+    The replay check is done once more as well, on the chosen policy's own real episodes: refinement went where nobody
+    had checked the dream.
+
     Raises:
         FileNotFoundError: the run has not been refined.
         ValueError: it has no dream.
@@ -64,9 +70,7 @@ def measure_concordance(run: Run, episodes: int) -> dict[str, Any]:
         return known
     tried_policies = {i: (path, real_success(run, i, path, episodes)) for i, path in paths.items()}
     kept_real = None if kept is None else real_success(run, None, kept, episodes)
-    store = run.store(start_store(paths[0]))
-    rows = {info.seed: row for row, info in enumerate(store.infos)}
-    starts = StartStates.of(store, [rows[seed] for seed in run.seeds.take("concordance", episodes)])
+    starts = StartStates.of(*_stored(run, paths[0], episodes))
     dream, judge = dreamer(run, "a"), dreamer(run, "b")
 
     def tried(iteration: int, path: Path, real: NDArray[np.bool_]) -> tuple[Tried, dict[str, Any]]:
@@ -88,14 +92,26 @@ def measure_concordance(run: Run, episodes: int) -> dict[str, Any]:
     ).to_dict()
     if kept is not None and kept_real is not None:
         result["kept"] = tried(0, kept, kept_real)[1]
+    result["own_episodes"] = _check_on_own(run, paths[chosen], episodes, dream, imagination).to_dict()
     run.write(RESULT, result)
     return result
+
+
+def _check_on_own(run: Run, policy: Path, episodes: int, dream: Dreamer, imagination: ImaginationConfig) -> ReplayCheck:
+    """The replay check of the dream that a policy practised in, on the real episodes of that policy."""
+    from world4rl_wm.measures.replay import replay, verdicts
+    from world4rl_wm.measures.replay_check import judge
+
+    replayed = replay(dream.world_model, *_stored(run, policy, episodes), run.seed)
+    _, success = verdicts(replayed, dream.reward_model, imagination.hits, imagination.horizon)
+    return judge(replayed.real_success, success, run.preset.replay_check.limits)
 
 
 def _digest(run: Run, episodes: int, chosen: int, tried: list[Path], imagination: ImaginationConfig) -> str:
     """Changes with whatever decides what is found."""
     models = [run.checkpoint(f"{kind}_{name}") for name in DREAMERS for kind in ("world_model", "reward")]
-    values = [episodes, chosen, asdict(imagination), [checkpoint_digest(path) for path in [*tried, *models]]]
+    limits = asdict(run.preset.replay_check.limits)
+    values = [episodes, chosen, asdict(imagination), limits, [checkpoint_digest(path) for path in [*tried, *models]]]
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:16]
 
 
@@ -116,23 +132,30 @@ def kept_apart(run: Run, start: Path) -> Path | None:
     return None if checkpoint_digest(kept) == checkpoint_digest(start) else kept
 
 
-def start_store(checkpoint: Path) -> str:
-    """The store of the start policy's real episodes: another one for other weights, whatever their folder is called."""
+def episode_store(checkpoint: Path) -> str:
+    """The store of a policy's real episodes: another one for other weights, whatever their folder is called."""
     return f"{STORE}-{checkpoint_digest(checkpoint)}"
+
+
+def _stored(run: Run, checkpoint: Path, episodes: int) -> tuple[EpisodeStore, list[int]]:
+    """The stored episodes of a policy: their store and its rows, in the order of the start states."""
+    store = run.store(episode_store(checkpoint))
+    rows = {info.seed: row for row, info in enumerate(store.infos)}
+    return store, [rows[seed] for seed in run.seeds.take("concordance", episodes)]
 
 
 def real_success(run: Run, iteration: int | None, checkpoint: Path, episodes: int) -> NDArray[np.bool_]:
     """Success of the policy's mean action in the simulator, bool ``(episodes,)``; `iteration`: None for the one kept.
 
-    Those of the start policy are stored: where they begin the dreams begin.
+    The episodes of the start policy and of the chosen one are stored: where they begin the dreams begin, and they check
+    the dream.
     """
     seeds = run.seeds.take("concordance", episodes)
-    if iteration == 0:
-        name = start_store(checkpoint)
-        collect_into(run, name, Behaviour("policy", 0.0, checkpoint), seeds, "start policy, real")
-        store = run.store(name)
-        won = {store.infos[row].seed for row in successes(store)}
-        return np.array([seed in won for seed in seeds])
+    if iteration in (0, run.read("refinement.json")["iteration"]):
+        words = f"iteration {iteration}, real"
+        collect_into(run, episode_store(checkpoint), Behaviour("policy", 0.0, checkpoint), seeds, words)
+        store, rows = _stored(run, checkpoint, episodes)
+        return np.isin(rows, successes(store))
     name = "kept" if iteration is None else f"iteration-{iteration:04d}"
     digest, file = checkpoint_digest(checkpoint), f"{STORE}/{name}.json"
     known: dict[str, Any] = run.read(file) if (run.path / file).is_file() else {"digest": None}
