@@ -4,8 +4,9 @@
 
 RUN is the folder of a finished `world4rl demo`, or of a row of `world4rl benchmark metaworld` (RUN/seed-0/TASK); it is
 read, and rows are worked out below --work. A row does what comes after the training of the world models (BC on dreams,
-replay check, refinement) under settings of its own, and meets the start states that the run was evaluated on. Every
-run's first rows come first; what is done is not done again, so that the same command goes on where it was stopped, in
+replay check, refinement) under settings of its own, and meets the start states that the run was evaluated on; the row
+without random motion trains the models too, on the run's other episodes, which takes as long as they took. Every run's
+first rows come first; what is done is not done again, so that the same command goes on where it was stopped, in
 the middle of a refinement too. Writes benchmarks/results/ablations-TASK.json after every row and prints the table.
 Without --set the run's own rows also go to RUN/ablations.json, for its report (`world4rl report RUN`).
 """
@@ -16,6 +17,7 @@ import argparse
 import hashlib
 import json
 import re
+import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,12 +31,14 @@ from refinement_parts.runs import HeldOut, finished_run
 from refinement_parts.table import table
 
 from world4rl.collect import evaluate
-from world4rl.pipeline import refinement, replay_check, start_policy
+from world4rl.pipeline import refinement, replay_check, start_policy, world_models
 from world4rl.presets import preset_values
 from world4rl.report_ablations import ABLATIONS
 from world4rl.run_folder import Run, training_store
+from world4rl_data.store import EpisodeStore
 
 LIMITS = ("refine_from=-1", "cautious_from=-1", "precision_from=0", "min_episodes=0")
+NO_RANDOM = "collect.random_episodes=0"
 NO_CHECK = tuple(f"replay_check.limits.{limit}" for limit in LIMITS)
 ROWS: dict[str, tuple[str, ...]] = {
     "the whole recipe": (),
@@ -53,6 +57,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "std e^0, the paper's bound": ("ppo.std=1.0",),
     "no BC on dreams": ("dream_bc.steps=0",),
     "no replay check": NO_CHECK,
+    "no random motion for the world models": (NO_RANDOM,),
     "none of these": (
         *("selection.by=last", "selection.max_start_kl=1.0e9", "imagination.hits=1"),
         *("dream_bc.steps=0", "ppo.bc_coefficient=0", "ppo.target_kl=1.0e9", "ppo.value_warm_up=0"),
@@ -89,7 +94,8 @@ def settings_of(run: Run, row: str) -> list[str]:
 
 
 def row_run(run: Run, name: str, settings: Sequence[str], work: Path) -> Run:
-    """A run below `work` with the models and stores of `run` and settings on top of its.
+    """A run below `work` with the models and stores of `run` and settings on top of its; without random motion it has
+    filtered BC alone of the models.
 
     Its folder is called after the row and a digest of all its settings: under other settings it is worked out anew.
     """
@@ -99,19 +105,38 @@ def row_run(run: Run, name: str, settings: Sequence[str], work: Path) -> Run:
     folder = work / f"{words}-{hashlib.sha256(values.encode()).hexdigest()[:8]}"
     changed = replace(changed, path=folder)
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
-    links = {folder / "stores": run.path / "stores"}
-    links |= {changed.checkpoint(name): run.checkpoint(name) for name in MODELS}
+    links = {changed.checkpoint(name): run.checkpoint(name) for name in MODELS}
+    if NO_RANDOM in settings:
+        links = {changed.checkpoint(MODELS[0]): run.checkpoint(MODELS[0])}
+        links |= {folder / "stores" / name: run.path / "stores" / name for name in ("demonstrations", "check")}
+        purposeful(run.store("practice"), folder / "stores" / "practice")
+    else:
+        links[folder / "stores"] = run.path / "stores"
     for link, target in links.items():
         if not link.is_symlink():
             link.symlink_to(target.resolve(), target_is_directory=True)
     return changed
 
 
+def purposeful(store: EpisodeStore, path: Path) -> None:
+    """The episodes of `store` that somebody meant something with, at `path`; written once."""
+    chosen = [row for row, info in enumerate(store.infos) if info.source != "random"]
+    if path.is_dir():
+        return
+    unfinished = path.with_name(path.name + ".tmp")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    with EpisodeStore.create(unfinished, store.contract) as copy:
+        for row in chosen:
+            copy.append(store.episode(row))
+    unfinished.rename(path)
+
+
 def refined(run: Run, name: str, settings: list[str], work: Path, workers: int) -> dict[str, Any]:
     """Refine and evaluate."""
     changed, began = row_run(run, name, settings, work), time.process_time()
     if not (changed.path / "refinement.json").is_file():
-        for stage in (start_policy, replay_check, refinement):
+        stages = (start_policy, replay_check, refinement)
+        for stage in (world_models, *stages) if NO_RANDOM in settings else stages:
             stage(changed)
     seconds, known = time.process_time() - began, HeldOut.of(run)
     found = evaluate(run.task, run.contract, changed.checkpoint("refined"), known.seeds, 0.0, workers, progress=False)

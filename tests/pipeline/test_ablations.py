@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,13 +16,14 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "benchmarks")]
 
 import ablations
-from dream_rig import reward_model, world_model
+from dream_rig import press_store, reward_model, world_model
 from finished_rig import finished_folder
 from refinement_parts.runs import finished_run
 
 from world4rl.presets import load_preset
 from world4rl.report import render
 from world4rl.report_data import read_run
+from world4rl.run_folder import Run, joined_store, training_store
 from world4rl_wm.measures.replay_check import judge
 from world4rl_wm.uncertainty.kind import UncertaintyMap
 
@@ -34,6 +36,9 @@ def run_with_dreams(path: Path) -> Path:
     real = torch.tensor([True] * 20 + [False] * 20)
     (folder / "replay_check.json").write_text(json.dumps(judge(real, real).to_dict()))
     return folder
+
+
+FREE = ["replay_check.limits.min_episodes=0", "replay_check.limits.cautious_from=-1"]
 
 
 def files(folder: Path) -> dict[str, int]:
@@ -105,3 +110,31 @@ def test_a_run_without_calibrated_uncertainty_says_which_rows_to_leave_out(tmp_p
         "imagination.max_uncertainty=0.4"
     ]
     assert ablations.settings_of(run, "disagreement has a price") == ["imagination.uncertainty_penalty=0.25"]
+
+
+def test_without_random_motion_the_models_learn_from_the_other_episodes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, trained = run_with_dreams(tmp_path / "run"), []
+    shutil.rmtree(folder / "stores" / "practice")
+    parts = [
+        press_store(tmp_path / "policy", (2, 4), won=(0,)),
+        press_store(tmp_path / "random", (3,), source="random"),
+    ]
+    joined_store(folder / "stores" / "practice", parts)
+
+    def train(run: Run) -> None:
+        store = training_store(run, "demonstrations", "practice")
+        trained.append([info.source for info in store.infos])
+        for seed, name in enumerate("ab"):
+            world_model(seed).save(run.checkpoint(f"world_model_{name}"))
+            reward_model().save(run.checkpoint(f"reward_{name}"))
+
+    monkeypatch.setattr(ablations, "world_models", train)
+    before = files(folder)
+    row, out = "no random motion for the world models", tmp_path / "result.json"
+    given = [str(folder), "--work", str(tmp_path / "work"), "--out", str(out), "--workers", "1", "--rows", row]
+    ablations.main([*given, "--set", *FREE])
+    assert trained == [["expert", "expert", "policy", "policy"]]
+    assert json.loads(out.read_text())["rows"][0]["settings"] == [ablations.NO_RANDOM, *FREE]
+    assert files(folder) == before
