@@ -50,6 +50,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "progress is rewarded": ("imagination.progress_reward=0.3",),
     "starts at key frames too": ("imagination.key_frames=0.3",),
     "anchor to filtered BC": ("ppo.kl_coefficient=0.05",),
+    "its own verified dreams are imitated too": ("ppo.imagined_bc=0.5",),
     "one hit is a success": ("imagination.hits=1",),
     "no BC term": ("ppo.bc_coefficient=0",),
     "no KL stop": ("ppo.target_kl=1.0e9",),

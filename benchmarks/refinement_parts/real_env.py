@@ -74,7 +74,8 @@ class RealEnv:
         over = torch.from_numpy(out_of_time) | (self._taken >= self.config.horizon)
         truncated = going & ~success & over & (self._streak == 0)
         self._going = going & ~(success | truncated)
-        return self._seen, success.float(), success, truncated, {"success": success}
+        info = {"success": success, "verified": success * self._streak}  # the simulator needs no second opinion
+        return self._seen, success.float(), success, truncated, info
 
     def state_dict(self) -> dict[str, int]:
         """What counts on when work is interrupted; the episodes of a batch do not."""

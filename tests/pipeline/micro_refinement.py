@@ -30,6 +30,7 @@ CONFIG = RefineConfig(
         minibatch_size=3,
         value_warm_up=1,
         bc_batch_size=5,
+        imagined_bc=0.4,
         kl_coefficient=0.1,
         learn_std=True,
         entropy_coefficient=0.01,
@@ -40,10 +41,10 @@ CONFIG = RefineConfig(
 )
 
 
-def torn_reward_model() -> RewardModel:
+def torn_reward_model(threshold: float = 0.49) -> RewardModel:
     """Untrained: it says about 1/2 of everything, and its threshold lies there: some dreams succeed, others fail."""
     model = reward_model()
-    return RewardModel(replace(model.config, threshold=0.49), CONTRACT).eval()
+    return RewardModel(replace(model.config, threshold=threshold), CONTRACT).eval()
 
 
 def micro_store(folder: Path) -> EpisodeStore:
@@ -55,7 +56,7 @@ def micro_refinement(folder: Path, config: RefineConfig = CONFIG, device: str = 
     torch.manual_seed(99)  # nothing may hang on where the process began
     store = EpisodeStore.open(folder / "store")
     starts = StartStates.of(store, [0, 1])
-    dream, judge = (Dreamer(world_model(s).to(device), torn_reward_model().to(device)) for s in (0, 5))
+    dream, judge = (Dreamer(world_model(s).to(device), torn_reward_model(0.486).to(device)) for s in (0, 5))
     return refine(
         policy(), policy(), CHECK, dream, judge, starts, starts, (store, [0, 1]), folder / "out", config, 3, False
     )

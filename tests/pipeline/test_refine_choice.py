@@ -128,7 +128,9 @@ def test_a_policy_that_went_too_far_ends_it(tmp_path: Path) -> None:
 def test_a_second_opinion_comes_from_the_judge_and_only_where_asked_for(tmp_path: Path) -> None:
     starts = StartStates.of(press_store(tmp_path / "store"), [0, 1])
     plain = practice_env(DREAM, JUDGE, starts, CONFIG)
-    assert plain.reward_models == [DREAM.reward_model] and not plain.ensemble.models
+    assert plain.reward_models == [DREAM.reward_model] and not plain.ensemble.models and plain.witness is None
+    imitating = practice_env(DREAM, JUDGE, starts, replace(CONFIG, ppo=replace(CONFIG.ppo, imagined_bc=0.5)))
+    assert imitating.reward_models == [DREAM.reward_model] and imitating.witness is JUDGE.reward_model
     verified = practice_env(DREAM, JUDGE, starts, replace(CONFIG, verified_success=True))
     assert verified.reward_models == [DREAM.reward_model, JUDGE.reward_model]
     for setting in ({"max_uncertainty": 0.1}, {"uncertainty_penalty": 1.0}):

@@ -22,6 +22,7 @@ SETTINGS = {
     "ppo.minibatch_size": 5,
     "ppo.value_warm_up": 0,
     "ppo.bc_batch_size": 4,
+    "ppo.imagined_bc": 0.5,
     "imagination.num_envs": 4,
     "imagination.key_frames": 0.5,
     "selection.every": 2,
@@ -57,7 +58,7 @@ def test_two_processes_refine_as_one(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("iteration 2 kept") == 1, "both talk"
     alone, two = (curve(tmp_path / f"{name}.training") for name in ("alone", "two"))
-    assert [row["iteration"] for row in two] == [0, 1, 2, 3]
+    assert [row["iteration"] for row in two] == [0, 1, 2, 3] and two[-1]["imagined_imitated"] > 0
     most = 2e-2 if native_bfloat16("cpu") else 1e-3  # dreams of another number at a time differ in the last digit
     for mine, other in zip(alone, two, strict=True):
         assert mine.keys() == other.keys()

@@ -29,7 +29,8 @@ def make_policy(seed: int = 0) -> GaussianPolicy:
 
 
 class Reach:
-    """The picture's brightness is the goal; an action within 0.25 of it, in every dimension, ends the episode."""
+    """The picture's brightness is the goal; an action within 0.25 of it, in every dimension, ends the episode. Every
+    success is verified."""
 
     def __init__(self, num_envs: int = 64, reachable: bool = True):
         self.num_envs, self.reachable = num_envs, reachable
@@ -49,4 +50,5 @@ class Reach:
         near = (actions - self.goal.unsqueeze(1)).abs().amax(1) < 0.25
         terminated = self.alive & near & self.reachable
         self.alive = self.alive & ~terminated
-        return self._observation(), terminated.float(), terminated, torch.zeros_like(terminated), {}
+        info = {"verified": terminated.long()}
+        return self._observation(), terminated.float(), terminated, torch.zeros_like(terminated), info

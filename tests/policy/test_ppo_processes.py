@@ -51,32 +51,33 @@ class SharedReach(Reach):
         return self._observation(), {}
 
 
-def practise(out: Path, minibatch: int) -> None:
+def practise(out: Path, minibatch: int, imagined_bc: float) -> None:
     """Also the child processes' program, see below. In float32: so only a mistake makes a difference worth the name."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(precision, "native_bfloat16", lambda device_type: False)
-        _practise(out, minibatch)
+        _practise(out, minibatch, imagined_bc)
 
 
-def _practise(out: Path, minibatch: int) -> None:
+def _practise(out: Path, minibatch: int, imagined_bc: float) -> None:
     share, generator = Share.of(process_state()), torch.Generator().manual_seed(5)
 
     def demonstrations(size: int) -> tuple[Tensor, Tensor]:
         goal = torch.rand(size, generator=generator) * 1.6 - 0.8
         return goal.view(-1, 1, 1, 1, 1).expand(-1, 1, 1, 8, 8).clone(), goal.unsqueeze(1).repeat(1, 2)
 
-    config = replace(SETTINGS, minibatch_size=minibatch)
+    config = replace(SETTINGS, minibatch_size=minibatch, imagined_bc=imagined_bc)
     ppo = Ppo(make_policy(), SharedReach(share), config, demonstrations, seed=1, share=share)
     rows = [ppo.iterate() for _ in range(ITERATIONS)]
     numbers = [[value for key, value in row.items() if not key.endswith("_s")] for row in rows]
     found = {**ppo.policy.state_dict(), "log": torch.tensor(numbers, dtype=torch.float64)}
+    found |= {f"imitated.{key}": value for key, value in (ppo.successes.tensors() if ppo.successes else {}).items()}
     found |= {f"value.{key}": value for key, value in ppo.value.state_dict().items()}
     save_file({k: v.detach().contiguous() for k, v in found.items()}, out.with_name(f"{out.name}-{share.index}"))
 
 
-@pytest.mark.parametrize("minibatch", [1, 7])
-def test_two_processes_learn_as_one(tmp_path: Path, minibatch: int) -> None:
-    practise(tmp_path / "alone", minibatch)
+@pytest.mark.parametrize(("minibatch", "imagined_bc"), [(1, 0.0), (7, 0.4)])
+def test_two_processes_learn_as_one(tmp_path: Path, minibatch: int, imagined_bc: float) -> None:
+    practise(tmp_path / "alone", minibatch, imagined_bc)
     folder = Path(__file__).parent
     paths = [str(folder), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
     environment = os.environ | {
@@ -85,11 +86,11 @@ def test_two_processes_learn_as_one(tmp_path: Path, minibatch: int) -> None:
         "PYTHONPATH": os.pathsep.join(paths),
     }
     words = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    words += [str(Path(__file__)), str(tmp_path / "two"), str(minibatch)]
+    words += [str(Path(__file__)), str(tmp_path / "two"), str(minibatch), str(imagined_bc)]
     done = subprocess.run(words, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     alone, first, second = (load_file(tmp_path / name) for name in ("alone-0", "two-0", "two-1"))
-    assert alone.keys() == first.keys()
+    assert alone.keys() == first.keys() and ("imitated.actions" in alone) == bool(imagined_bc)
     for name, expected in alone.items():
         torch.testing.assert_close(first[name], expected, rtol=1e-4, atol=1e-5, msg=name)
         assert torch.equal(first[name], second[name]), f"the processes disagree about {name}"
@@ -121,4 +122,4 @@ def test_what_cannot_be_dealt_out_is_named() -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    practise(Path(sys.argv[1]), int(sys.argv[2]))
+    practise(Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]))

@@ -154,6 +154,30 @@ def test_state_holds_everything_a_loop_needs(tmp_path: Path) -> None:
     assert not torch.equal(state.average["weight"], state.model.weight)
 
 
+class Bag:
+    """Tensors of any number."""
+
+    def __init__(self, **held: Tensor):
+        self.held = held
+
+    def tensors(self) -> dict[str, Tensor]:
+        return self.held
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None:
+        self.held = tensors
+
+
+def test_state_keeps_tensors_of_any_number_and_size(tmp_path: Path) -> None:
+    for held in ({"some": torch.arange(3.0).bfloat16(), "no.rows": torch.zeros(0, 2)}, {}):
+        state, other = toy_state(0), toy_state(1)
+        state.kept, other.kept = {"bag": Bag(**held)}, {"bag": Bag(old=torch.ones(1))}
+        state.save(tmp_path / "state", "run")
+        assert other.restore(tmp_path / "state", "run")
+        found = other.kept["bag"].tensors()
+        assert found.keys() == held.keys() and all(torch.equal(found[name], held[name]) for name in held)
+        assert all(found[name].dtype == value.dtype for name, value in held.items())
+
+
 def test_state_of_another_run_is_left_alone(tmp_path: Path) -> None:
     state = toy_state(0)
     learn(state, 1)

@@ -86,6 +86,35 @@ def test_a_dream_that_is_too_unsure_ends_without_success(
     assert torch.stack([row[1] for row in limited]).sum(0).tolist() == [1] * ENVS, "each has ended, once"
 
 
+class Script(Always):
+    """Says of each dream in each step what it was told to."""
+
+    def __init__(self, *rows: tuple[int, ...]):
+        self.rows = iter(rows)
+
+    def probability(self, frames: Tensor) -> Tensor:
+        return torch.tensor(next(self.rows), dtype=torch.float)
+
+
+def test_a_witness_decides_nothing_and_must_agree_on_every_frame(
+    models: tuple[WorldModel, WorldModel], starts: StartStates
+) -> None:
+    """The dream's own says: success from the first frame, from the second twice, never; two in a row are needed."""
+    verdicts = [(1, 0, 0, 0), (1, 1, 1, 0), (1, 1, 1, 0)]
+    witnessed = [(1, 1, 0, 1), (1, 1, 0, 1), (0, 1, 1, 1)]
+    plain = steps(env_of(models, starts, Script(*verdicts)))
+    env = env_of(models, starts, Script(*verdicts))
+    env.witness = Script(*witnessed)  # type: ignore[assignment]
+    env.reset(seed=0)
+    found = steps(env)
+    assert [row[2]["verified"].tolist() for row in found] == [[0, 0, 0, 0], [2, 0, 0, 0], [0, 2, 0, 0]]
+    for before, after in zip(plain, found, strict=True):
+        assert torch.equal(before[0], after[0]) and torch.equal(before[1], after[1])
+        assert after[2]["verified"].dtype == torch.long and "verified" not in before[2]
+        for name, value in before[2].items():
+            assert torch.equal(value, after[2][name]), name
+
+
 def test_uncertainty_costs_until_the_end(models: tuple[WorldModel, WorldModel], starts: StartStates) -> None:
     plain, penalised = steps(env_of(models, starts)), steps(env_of(models, starts, uncertainty_penalty=2.0))
     for step, (before, after) in enumerate(zip(plain, penalised, strict=True)):

@@ -75,10 +75,12 @@ def practice_env(
     config: RefineConfig,
     share: Share = Share(),  # noqa: B008 (frozen)
 ) -> ImaginationEnv:
-    """The dream to practise in. Where its settings ask for a second opinion, the judge's models give it."""
+    """The dream to practise in. Where its settings ask for a second opinion, the judge's models give it: on what counts
+    as a success, or only on which successes are imitated."""
     readers = [dream.reward_model, judge.reward_model] if config.verified_success else [dream.reward_model]
     beside = Ensemble((judge.world_model,)) if config.imagination.needs_uncertainty else None
-    return ImaginationEnv([dream.world_model], readers, starts, config.imagination, beside, share)
+    witness = judge.reward_model if config.ppo.imagined_bc else None
+    return ImaginationEnv([dream.world_model], readers, starts, config.imagination, beside, share, witness)
 
 
 def refine(

@@ -18,8 +18,9 @@ from world4rl_policy.minibatches import Minibatches
 from world4rl_policy.ppo_config import PpoConfig
 from world4rl_policy.ppo_loss import clipped_objective
 from world4rl_policy.rollouts import RolloutBatch, VectorEnv, collect
+from world4rl_policy.self_imitation import VerifiedSuccesses
 from world4rl_policy.value_normalisation import PopArt
-from world4rl_wm.precision import autocast
+from world4rl_wm.precision import autocast, storage_format
 from world4rl_wm.training.share import Share
 from world4rl_wm.training.state import Remembers, TrainingState
 
@@ -83,6 +84,7 @@ class Ppo:
         )
         self.generator = torch.Generator("cpu").manual_seed(seed)
         self._fixed_std = torch.full_like(policy.std.detach(), config.std)
+        self.successes = VerifiedSuccesses() if config.imagined_bc else None
         self.iteration = 0
 
     @property
@@ -105,6 +107,7 @@ class Ppo:
             generators={"ppo": self.generator, **generators},
             optimizers={"value": self.value_optimizer},
             notes={"ppo": self, **notes},
+            kept={} if self.successes is None else {"successes": self.successes},
         )
 
     def state_dict(self) -> dict[str, Any]:
@@ -125,7 +128,10 @@ class Ppo:
         std, started = self.std.detach().clone(), self._seconds()
         batch = collect(self.env, self.policy, self.values, self.config.horizon, std, self.generator, self.share)
         dreamed = self._seconds()
+        if self.successes is not None:
+            self.successes.add(batch, self.iteration, self.share)
         log = self._learn(batch)
+        log |= {} if self.successes is None else {"imagined_imitated": len(self.successes)}
         self.iteration += 1
         return {
             "iteration": self.iteration,
@@ -213,13 +219,24 @@ class Ppo:
         }
 
     def _bc_loss(self) -> Tensor:
-        """This process's part of the loss of one batch of demonstrations."""
+        """This process's part of the loss of one batch to imitate."""
         if self.demonstrations is None or self.config.bc_coefficient == 0:
             return torch.zeros((), device=self.device)
-        frames, actions, *tasks = self.demonstrations(self.config.bc_batch_size)
+        frames, actions, *tasks = self._imitated(self.demonstrations)
         with autocast(self.device):
             distribution = self.policy.distribution(self.share.keep(frames), self.std, *map(self.share.keep, tasks))
         return -(distribution.log_prob(self.share.keep(actions)).sum(-1).sum() / len(actions))
+
+    def _imitated(self, demonstrations: DemonstrationSampler) -> tuple[Tensor, ...]:
+        """A batch of `demonstrations` and, where there are any, of the policy's own verified successes."""
+        size = self.config.bc_batch_size
+        own = min(round(self.config.imagined_bc * size), size - 1)
+        if not self.successes or not own:
+            return demonstrations(size)
+        frames, *others = demonstrations(size - own)
+        real = self.policy.patches(frames.to(storage_format(self.device))), *others
+        imagined = self.successes.sample(own, self.generator, self.device)
+        return tuple(torch.cat(columns) for columns in zip(real, imagined, strict=True))
 
     @torch.no_grad()
     def _bound_std(self) -> None:

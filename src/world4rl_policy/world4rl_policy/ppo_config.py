@@ -13,8 +13,9 @@ class PpoConfig:
     exploration's standard deviation (the paper's upper bound is e^0; tighter stays nearer the data). It is fixed unless
     `learn_std`, which starts there, learns the policy's own and keeps it within `min_std` and `max_std`.
     `bc_coefficient` weighs the log-likelihood of real successful actions, `kl_coefficient` KL(pi || start policy) on
-    the dreamed states. `target_kl` ends an update early, `value_warm_up` iterations train the value function alone.
-    `normalise_value` has it learn normalised returns.
+    the dreamed states. `imagined_bc`, below 1, is the share of each BC batch that comes from the policy's own verified
+    successes of the last few iterations, once there are any. `target_kl` ends an update early, `value_warm_up`
+    iterations train the value function alone. `normalise_value` has it learn normalised returns.
     """
 
     iterations: int = 60
@@ -33,6 +34,7 @@ class PpoConfig:
     entropy_coefficient: float = 0.0
     bc_coefficient: float = 0.1
     bc_batch_size: int = 64
+    imagined_bc: float = 0.0
     kl_coefficient: float = 0.0
     target_kl: float = 0.05
     value_warm_up: int = 4
@@ -40,6 +42,8 @@ class PpoConfig:
     max_grad_norm: float = 0.5
 
     def __post_init__(self) -> None:
+        if not 0 <= self.imagined_bc < 1:
+            raise ValueError(f"ppo.imagined_bc is {self.imagined_bc}: a share from 0 to below 1, some stay real")
         if not 0 < self.min_std <= self.max_std:
             raise ValueError(f"min_std {self.min_std} and max_std {self.max_std}: 0 < min_std <= max_std is needed")
         if self.learn_std and not self.min_std <= self.std <= self.max_std:

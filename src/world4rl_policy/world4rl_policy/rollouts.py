@@ -18,7 +18,8 @@ class VectorEnv(Protocol):
     """The part of the vector-environment contract that PPO uses; dream and simulator both have it.
 
     Its tensors are on the policy's device. Where several processes share a batch, `num_envs` are those of this process,
-    and all reset by the same seed. What resets them tells the names of their `tasks`, where there are several.
+    and all reset by the same seed. What resets them tells the names of their `tasks`, where there are several. What
+    steps them may tell where `success` is reached, and which of these are `verified` (`RolloutBatch`).
     """
 
     num_envs: int
@@ -34,7 +35,8 @@ class RolloutBatch:
     of time; `valid` is False after it.
 
     `won` says where success was reached; without it, a reward above 0 is one. `tasks` ``(N,)``: numbers that the
-    policy was told.
+    policy was told. `verified`, where the environment tells it: in the step in which a verified success is reached, how
+    many frames in a row show it by then; else 0.
     """
 
     observations: Tensor
@@ -47,6 +49,7 @@ class RolloutBatch:
     last_value: Tensor
     won: Tensor | None = None
     tasks: Tensor | None = None
+    verified: Tensor | None = None
 
     @property
     def success(self) -> float:
@@ -80,6 +83,7 @@ def collect(
     alive = torch.ones(env.num_envs, dtype=torch.bool, device=observation.device)
     whole = (env.num_envs * share.count, len(std))
     steps = []
+    verified: list[Tensor] = []
     with torch.no_grad():
         for _ in range(horizon):
             observation = policy.patches(observation.to(storage_format(std.device)))
@@ -92,9 +96,11 @@ def collect(
             log_prob = distribution.log_prob(action).sum(-1)
             won = info.get("success", reward > 0)
             steps.append((observation, action, log_prob, reward, expected, ended, alive, won))
+            verified += [info["verified"]] if "verified" in info else []
             alive = alive & ~ended
             observation = following
         with autocast(std.device):
             last_value = value(policy.patches(observation.to(storage_format(std.device))), tasks)
     *columns, won = [torch.stack(column) for column in zip(*steps, strict=True)]
-    return replace(RolloutBatch(*[*columns, last_value, won]), tasks=tasks)
+    batch = replace(RolloutBatch(*[*columns, last_value, won]), tasks=tasks)
+    return replace(batch, verified=torch.stack(verified) if verified else None)

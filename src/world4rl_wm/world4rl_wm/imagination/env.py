@@ -65,6 +65,13 @@ def _limit(value: float | None) -> float:
     return float("inf") if value is None else value
 
 
+def _read(readers: Sequence[RewardModel | RowRewards], frames: Tensor) -> tuple[Tensor, Tensor]:
+    """Each reader's probability that a frame shows success, ``(readers, B)``, and whether all call it one, ``(B,)``."""
+    probability = torch.stack([reader.probability(frames) for reader in readers])
+    limits = [torch.as_tensor(reader.threshold, device=frames.device) for reader in readers]
+    return probability, torch.stack([p > limit for p, limit in zip(probability, limits, strict=True)]).all(0)
+
+
 class ImaginationEnv:
     """Frozen world model plus frozen reward models.
 
@@ -77,6 +84,9 @@ class ImaginationEnv:
     dreams of a batch run in step, and `reset` starts the next batch; steps after an episode's end are masked by the
     caller. Who wants every dream to start anew as soon as it ends resets those alone, gymnasium's way:
     ``options={"reset_mask": ended}``.
+
+    A `witness` decides nothing: with one, ``info["verified"]``, int64 ``(num_envs,)``, has in the step in which a
+    success is reached the number of frames in a row that show it, where the witness agrees on all of them; else 0.
 
     With an `ensemble`, ``info["uncertainty"]`` ``(num_envs,)`` says how unsure each new frame is: what its kind means.
 
@@ -94,8 +104,9 @@ class ImaginationEnv:
         config: ImaginationConfig,
         ensemble: Ensemble | None = None,
         share: Share = Share(),  # noqa: B008 (frozen)
+        witness: RewardModel | TaskRewards | None = None,
     ):
-        self.share = share
+        self.share, self.witness = share, witness
         self.num_envs = share.size(config.num_envs, "imagination.num_envs")
         if self.num_envs % len(world_models):
             raise ValueError(f"num_envs {self.num_envs} must be a multiple of the {len(world_models)} world models")
@@ -117,6 +128,7 @@ class ImaginationEnv:
         self._dreams: list[Dream] = []
         self._beside: list[Companions] = []
         self._readers: list[RewardModel | RowRewards] = []
+        self._witnesses: list[RewardModel | RowRewards] = []  # one, or none
 
     @property
     def tasks(self) -> list[str]:
@@ -145,9 +157,10 @@ class ImaginationEnv:
             for i, (model, part) in enumerate(zip(self.world_models, parts, strict=True))
         ]
         self._beside = [self.ensemble.along(dream) for dream in self._dreams]
-        self._readers = [reader_of(model, self.tasks) for model in self.reward_models]
+        self._choose_readers()
         device = self.world_models[0].device
         self._streak = torch.zeros(self.num_envs, dtype=torch.long, device=device)
+        self._witnessed = torch.zeros_like(self._streak)
         self._alive = torch.ones(self.num_envs, dtype=torch.bool, device=device)
         self._steps = torch.zeros_like(self._streak)
         self._progress = self._progress_of(torch.cat([dream.context[:, -1] for dream in self._dreams]))
@@ -164,9 +177,9 @@ class ImaginationEnv:
                 fresh = Dream.from_start(dream.world_model, self.starts[starts[which]])
                 dream.restart(which, fresh)
                 beside.restart(which, fresh)
-        self._readers = [reader_of(model, self.tasks) for model in self.reward_models]
+        self._choose_readers()
         ended = mask.to(self._streak.device)
-        self._streak[ended], self._steps[ended], self._alive[ended] = 0, 0, True
+        self._streak[ended], self._witnessed[ended], self._steps[ended], self._alive[ended] = 0, 0, 0, True
         fresh = self._progress_of(torch.cat([dream.context[:, -1] for dream in self._dreams]))
         self._progress = torch.where(ended, fresh, self._progress)
         return self._observation(), {"start": rows, "tasks": self.tasks}
@@ -176,10 +189,8 @@ class ImaginationEnv:
         parts = actions.clamp(-1, 1).chunk(len(self._dreams))
         imagined = [dream.step(part) for dream, part in zip(self._dreams, parts, strict=True)]
         frames = torch.cat(imagined)
-        probability = torch.stack([reader.probability(frames) for reader in self._readers])
-        limits = [torch.as_tensor(reader.threshold, device=frames.device) for reader in self._readers]
-        hit = torch.stack([p > limit for p, limit in zip(probability, limits, strict=True)]).all(0)
-        self._streak = torch.where(hit, self._streak + 1, torch.zeros_like(self._streak))
+        probability, hit = _read(self._readers, frames)
+        self._streak = torch.where(hit, self._streak + 1, 0)
         done = zip(self._beside, parts, imagined, strict=True)
         uncertainty = torch.cat([beside.step(part, frame) for beside, part, frame in done])
         believed = self._alive & (uncertainty <= _limit(self.config.max_uncertainty))
@@ -191,7 +202,16 @@ class ImaginationEnv:
         reward = success.float() + self._alive * self._dense_reward(frames, uncertainty)
         self._alive = self._alive & ~(terminated | truncated)
         info = {"success": success, "probability": probability.min(0).values, "uncertainty": uncertainty}
+        if self._witnesses:
+            _, agreed = _read(self._witnesses, frames)
+            self._witnessed = torch.where(agreed, self._witnessed + 1, 0)
+            info["verified"] = torch.where(success & (self._witnessed >= self._streak), self._streak, 0)
         return self._observation(), reward, terminated, truncated, info
+
+    def _choose_readers(self) -> None:
+        """Those of the running dreams' tasks."""
+        self._readers = [reader_of(model, self.tasks) for model in self.reward_models]
+        self._witnesses = [] if self.witness is None else [reader_of(self.witness, self.tasks)]
 
     def _dense_reward(self, frames: Tensor, uncertainty: Tensor) -> Tensor:
         """``(num_envs,)`` for progress made and against uncertainty; nothing unless configured."""

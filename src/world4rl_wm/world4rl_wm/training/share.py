@@ -61,6 +61,14 @@ class Share:
         distributed.all_gather(parts, sent)
         return torch.cat(parts, dim).to(own.dtype)
 
+    def gather_rows(self, own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The rows of all parts, one part after the other, whatever their sizes: columns by name, on the CPU."""
+        if self.count == 1:
+            return dict(own)
+        parts: list[Any] = [None] * self.count
+        distributed.all_gather_object(parts, dict(own))
+        return {name: torch.cat([part[name] for part in parts]) for name in own}
+
     def sum(self, own: Tensor) -> Tensor:
         """The sum over all processes."""
         if self.count == 1:

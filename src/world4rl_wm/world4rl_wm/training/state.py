@@ -24,12 +24,21 @@ class Remembers(Protocol):
     def load_state_dict(self, values: dict[str, Any]) -> None: ...
 
 
+class Keeps(Protocol):
+    """Something that a loop keeps beside weights, in tensors by name: none, or others, from step to step."""
+
+    def tensors(self) -> dict[str, Tensor]: ...
+
+    def load_tensors(self, tensors: dict[str, Tensor]) -> None: ...
+
+
 @dataclass
 class TrainingState:
     """A model, its average and its optimiser, with the step they are at.
 
     `generators` by name: those whose random numbers a loop takes one after the other; `Draws` need no state. Where
-    parts of the model have optimisers of their own, `optimizers` has the others by name. `notes` by name: what else.
+    parts of the model have optimisers of their own, `optimizers` has the others by name. `notes` and `kept` by name:
+    what else.
     """
 
     model: nn.Module
@@ -39,6 +48,7 @@ class TrainingState:
     generators: dict[str, torch.Generator] = field(default_factory=dict)
     optimizers: dict[str, torch.optim.Optimizer] = field(default_factory=dict)
     notes: dict[str, Remembers] = field(default_factory=dict)
+    kept: dict[str, Keeps] = field(default_factory=dict)
 
     def update_average(self, decay: float) -> None:
         """Exponential moving average of the weights, with a warm-up so that early steps do not linger."""
@@ -60,6 +70,7 @@ class TrainingState:
             for index, slots in optimizer.state_dict()["state"].items():
                 tensors |= {f"{prefix}.{index}.{name}": torch.as_tensor(value) for name, value in slots.items()}
         tensors |= {f"generator.{name}": generator.get_state() for name, generator in self.generators.items()}
+        tensors |= {f"kept.{name}.{k}": v for name, kept in self.kept.items() for k, v in kept.tensors().items()}
         building = path.with_name(f"{path.name}.building")  # one name: what a killed process left is overwritten
         notes = {name: note.state_dict() for name, note in self.notes.items()}
         meta = {"step": str(self.step), "fingerprint": fingerprint, "notes": json.dumps(notes)}
@@ -82,6 +93,9 @@ class TrainingState:
             _restore_optimizer(optimizer, {k: v for k, v in tensors.items() if k.startswith(f"{prefix}.")})
         for name, generator in self.generators.items():
             generator.set_state(tensors[f"generator.{name}"].cpu())
+        for name, kept in self.kept.items():
+            prefix = f"kept.{name}."
+            kept.load_tensors({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
         values = json.loads(meta.get("notes", "{}"))
         for name, note in self.notes.items():
             note.load_state_dict(values[name])
