@@ -121,9 +121,9 @@ def row_run(run: Run, name: str, settings: Sequence[str], work: Path) -> Run:
 
 def purposeful(store: EpisodeStore, path: Path) -> None:
     """The episodes of `store` that somebody meant something with, at `path`; written once."""
-    chosen = [row for row, info in enumerate(store.infos) if info.source != "random"]
     if path.is_dir():
         return
+    chosen = [row for row, info in enumerate(store.infos) if info.source != "random"]
     unfinished = path.with_name(path.name + ".tmp")
     shutil.rmtree(unfinished, ignore_errors=True)
     with EpisodeStore.create(unfinished, store.contract) as copy:

@@ -142,7 +142,7 @@ def test_a_task_that_is_not_checked_is_not_practised(tmp_path: Path, decided: tu
 def test_every_task_has_as_many_starts(tmp_path: Path) -> None:
     """One task after the other, so that the first few are of all; what has fewer episodes begins again."""
     runs = finished_rows(tmp_path)
-    one = OnePolicy(tuple(runs))
+    one = OnePolicy.beside(runs)
     few, many = ["coffee-button-v3-demonstrations-0", "coffee-button-v3-practice-0"], ["demonstrations-0", "practice-0"]
     many = [f"handle-press-v3-{name}" for name in (*many, "practice-1")]
     begun = [one.real.infos[row].episode_id for row in _practised_episodes(one, runs)]

@@ -21,10 +21,28 @@ from world4rl_data.store import EpisodeStore
 
 
 @dataclass(frozen=True)
-class Run:
-    """One run of the loop: a folder, a task, a seed and a preset. `contract_name`: None takes the task's own."""
+class ResultFolder:
+    """A folder of checkpoints and of JSON files that are whole or not there."""
 
     path: Path
+
+    def checkpoint(self, name: str) -> Path:
+        return self.path / "checkpoints" / name
+
+    def write(self, name: str, values: Any) -> None:
+        """Write a JSON file of the folder, whole or not at all."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, json.dumps(values, indent=2))
+
+    def read(self, name: str) -> dict[str, Any]:
+        return dict(json.loads((self.path / name).read_text()))
+
+
+@dataclass(frozen=True)
+class Run(ResultFolder):
+    """One run of the loop: a folder, a task, a seed and a preset. `contract_name`: None takes the task's own."""
+
     task: str
     seed: int
     preset_name: str
@@ -40,9 +58,6 @@ class Run:
     def seeds(self) -> SeedRanges:
         return SeedRanges(self.seed)
 
-    def checkpoint(self, name: str) -> Path:
-        return self.path / "checkpoints" / name
-
     @property
     def start_checkpoint(self) -> Path:
         """The policy that refinement begins with; a run of before there was BC on dreams began with filtered BC."""
@@ -55,15 +70,6 @@ class Run:
         if (path / "index.json").is_file():
             return EpisodeStore.open(path)
         return EpisodeStore.create(path, self.contract)
-
-    def write(self, name: str, values: dict[str, Any]) -> None:
-        """Write a JSON file of the run, whole or not at all."""
-        path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(values, indent=2))
-
-    def read(self, name: str) -> dict[str, Any]:
-        return dict(json.loads((self.path / name).read_text()))
 
 
 def successes(store: EpisodeStore, source: str | None = None) -> list[int]:

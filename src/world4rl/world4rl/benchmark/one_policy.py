@@ -21,10 +21,9 @@ from world4rl.benchmark.row import not_refined, undecidable
 from world4rl.collect import evaluate
 from world4rl.load_run import ROW
 from world4rl.origin import origin
-from world4rl.run_folder import Run, joined_store, successes, training_store
+from world4rl.run_folder import ResultFolder, Run, joined_store, successes, training_store
 from world4rl.stages import Stages
 from world4rl.start_states import practice_starts, start_states
-from world4rl.whole_file import write_whole
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.statistics import compare, wilson_interval
 
@@ -39,14 +38,15 @@ POLICIES = ("filtered_bc", "refined")
 
 
 @dataclass(frozen=True)
-class OnePolicy:
-    """The folder of the one policy, beside those of the finished rows `runs`, which share their world models."""
+class OnePolicy(ResultFolder):
+    """The folder of the one policy, with the finished rows `runs`, which share their world models."""
 
     runs: tuple[Run, ...]
 
-    @property
-    def path(self) -> Path:
-        return self.runs[0].path.parent / FOLDER
+    @classmethod
+    def beside(cls, runs: Sequence[Run]) -> OnePolicy:
+        """The one beside the folders of these rows."""
+        return cls(runs[0].path.parent / FOLDER, tuple(sorted(runs, key=lambda run: run.task)))
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -55,18 +55,6 @@ class OnePolicy:
     @property
     def seed(self) -> int:
         return self.runs[0].seed
-
-    def checkpoint(self, name: str) -> Path:
-        return self.path / "checkpoints" / name
-
-    def write(self, name: str, values: Any) -> None:
-        """Write a JSON file of the folder, whole or not at all."""
-        path = self.path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(values, indent=2))
-
-    def read(self, name: str) -> Any:
-        return json.loads((self.path / name).read_text())
 
     @cached_property
     def real(self) -> EpisodeStore:
@@ -235,7 +223,7 @@ STAGES: dict[str, tuple[Callable[[OnePolicy], None], float]] = {
 
 def one_policy(runs: Sequence[Run]) -> None:
     """Do all stages that are not done yet, and write the result; the rows of `runs` are finished."""
-    one = OnePolicy(tuple(sorted(runs, key=lambda run: run.task)))
+    one = OnePolicy.beside(runs)
     if (one.path / RESULT).is_file():
         print(f"seed {one.seed}, one policy for all tasks: done before")
         return
