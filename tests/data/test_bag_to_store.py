@@ -150,6 +150,42 @@ def test_wrong_contract_names_the_field(tmp_path):
         bag_to_episode(path, TaskContract.from_dict(data))
 
 
+def test_bags_are_read_anew_under_another_cut_where_it_is_asked_for(tmp_path):
+    """Whoever records today may choose the networks' picture, the cameras and the limits tomorrow."""
+    path = write_bag(tmp_path / "bags" / "e", PRESS, list(messages(PRESS, steps=6)))
+    cut = dataclasses.replace(PRESS.images[0], crop=(4, 4, 20, 20), height=16, width=16)
+    box = dataclasses.replace(PRESS.workspace, max_speed_m_s=0.01)
+    other = dataclasses.replace(PRESS, name="small", images=(cut,), workspace=box, max_episode_s=9.0)
+    own, read = bag_to_episode(path), bag_to_episode(path, other)
+    assert set(read.images) == {"front"} and read.images["front"].shape[1:] == (16, 16, 3)
+    np.testing.assert_array_equal(read.actions, own.actions)
+    assert read.contract_hash == other.hash != own.contract_hash
+
+    report = build_store(tmp_path / "bags", tmp_path / "store", other, progress=False)
+    assert len(report.added) == 1 and EpisodeStore.open(tmp_path / "store").contract == other
+    second = write_bag(tmp_path / "bags" / "f", PRESS, list(messages(PRESS, steps=6)))
+    report = build_store(tmp_path / "bags", tmp_path / "store", progress=False)
+    assert not report.added and report.skipped[0][0] == second
+    assert re.search(r"images\.front\.height: 16 here, 32 there.*Give --contract", report.skipped[0][1])
+    assert len(build_store(tmp_path / "bags", tmp_path / "store", other, progress=False).added) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"control_rate_hz": 20.0}, "control_rate_hz"),
+        ({"robot": "other"}, "robot"),
+        ({"images": (dataclasses.replace(PRESS.images[0], topic="/elsewhere"), PRESS.images[1])}, "images.front.topic"),
+        ({"images": (dataclasses.replace(PRESS.images[0], name="top"), PRESS.images[1])}, "images.top.topic"),
+        ({"executed_action_topic": "/elsewhere"}, "executed_action_topic"),
+    ],
+)
+def test_what_a_message_means_cannot_be_read_otherwise(tmp_path, change, field):
+    path = write_bag(tmp_path / "e", PRESS, list(messages(PRESS)))
+    with pytest.raises(ContractMismatch, match=re.escape(field)):
+        bag_to_episode(path, dataclasses.replace(PRESS, **change))
+
+
 def _without_wrist(stream):
     return [m for m in stream if m[0] != PRESS.images[1].topic]
 

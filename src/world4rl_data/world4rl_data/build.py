@@ -45,7 +45,9 @@ def build_store(
 
     Bags are converted in `workers` processes (None: as many as pay, see workers.py) and stored in the order of their
     names, so that the store does not depend on their number; about two episodes per process are in memory.
-    `contract` defaults to the store's, or the first bag's. Discarded, interrupted and unfit episodes are left out.
+    `contract` defaults to the store's, or the first bag's; bags recorded under another one are then left out. Where it
+    is given they are read by it, if their messages mean the same under it (`TaskContract.require_reads`). Discarded,
+    interrupted and unfit episodes are left out.
     """
     bags = find_bags(bags_root)
     report = BuildReport(Path(out))
@@ -54,7 +56,7 @@ def build_store(
         raise BagError(f"{bags_root} holds no recorded episode; record some with the recorder node first")
     with _open_store(Path(out), contract, bags) as store:
         new = _new_bags(bags, store, report)
-        converted = ordered(partial(_convert, store.contract, config), new, workers)
+        converted = ordered(partial(_convert, store.contract, contract is not None, config), new, workers)
         for path, episode in with_progress(converted, len(new), "bags", "bag", progress):
             _add(store, path, episode, report)
         store.flush()
@@ -81,9 +83,22 @@ def _new_bags(bags: list[Path], store: EpisodeStore, report: BuildReport) -> lis
     return new
 
 
-def _convert(contract: TaskContract, config: ConvertConfig, path: Path) -> Episode:
+def _convert(contract: TaskContract, asked: bool, config: ConvertConfig, path: Path) -> Episode:
     """One bag, perhaps in a process of its own; only the episode, a fraction of the bag's size, travels back."""
+    if not asked:
+        _require_own(contract, path)
     return bag_to_episode(path, contract, config)
+
+
+def _require_own(contract: TaskContract, path: Path) -> None:
+    """Refuse a bag of another contract: nobody said that it is to be read by this one, and a camera may have moved."""
+    recorded = TaskContract.from_dict(EpisodeRecord.load(path).contract)
+    if recorded.hash != contract.hash:
+        contract.require_reads(recorded, f"bag {path}")
+        raise ContractMismatch(
+            f"bag {path} was recorded under another task contract ('{recorded.name}' {recorded.hash}): "
+            f"{'; '.join(contract.differences(recorded))}. Give --contract to read it by that one."
+        )
 
 
 def _add(store: EpisodeStore, path: Path, episode: Episode | Exception, report: BuildReport) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -46,6 +47,12 @@ __all__ = [
 # that what was made under older contracts still fits.
 _ADDED_LATER = {"added_later": True}
 CONTRACTS_DIR = Path(__file__).parent / "contracts"
+# What may be decided after a recording: how its pictures are cut, how old they may be, and where the arm may go (an
+# executed action tells what the arm was really sent, whatever the limits were). All else says what a message means.
+_NOT_RECORDED = re.compile(
+    r"name|images\.[^.]+\.(crop|height|width|timeout_s)|proprioception\.[^.]+\.timeout_s"
+    r"|workspace\..+|poses\..+|max_episode_s|action_timeout_s"
+)
 
 
 def contract_names() -> list[str]:
@@ -140,13 +147,13 @@ class TaskContract:
 
     def differences(self, other: TaskContract) -> list[str]:
         """One line per field that differs: `images.front.height: 32 here, 64 there`."""
+        return [f"{key}: {here} here, {there} there" for key, here, there in self._differing(other)]
+
+    def _differing(self, other: TaskContract) -> list[tuple[str, Any, Any]]:
         mine, theirs = _flatten(self.to_dict()), _flatten(other.to_dict())
         keys = list(mine) + [k for k in theirs if k not in mine]
-        return [
-            f"{k}: {mine.get(k, 'absent')} here, {theirs.get(k, 'absent')} there"
-            for k in keys
-            if mine.get(k, "absent") != theirs.get(k, "absent")
-        ]
+        values = [(k, mine.get(k, "absent"), theirs.get(k, "absent")) for k in keys]
+        return [(key, here, there) for key, here, there in values if here != there]
 
     def require_same(self, other: TaskContract, what: str) -> None:
         """Raise ContractMismatch when `other`, the contract of `what` (e.g. "checkpoint runs/wm"), is not this one."""
@@ -155,6 +162,31 @@ class TaskContract:
             raise ContractMismatch(
                 f"{what} was made with another task contract ('{other.name}' {other.hash}; expected '{self.name}' "
                 f"{self.hash}): {lines}. Use the contract it was made with, or make it again with this one."
+            )
+
+    def require_reads(self, recorded: TaskContract, what: str) -> None:
+        """Raise ContractMismatch where messages recorded under `recorded` would mean something else under this one.
+
+        Pictures may be cut otherwise, limits and poses may have changed, streams may be left out. Robot, rate, topics,
+        what a stream's numbers are and what an action does must be the same.
+        """
+        here = {stream.name for stream in self.streams}
+        left_out = tuple(
+            f"{kind}.{stream.name}."
+            for kind, streams in (("images", recorded.images), ("proprioception", recorded.proprioception))
+            for stream in streams
+            if stream.name not in here
+        )
+        lines = [
+            f"{key}: {mine} here, {theirs} there"
+            for key, mine, theirs in self._differing(recorded)
+            if not _NOT_RECORDED.fullmatch(key) and not key.startswith(left_out)
+        ]
+        if lines:
+            raise ContractMismatch(
+                f"{what} was recorded under another task contract ('{recorded.name}' {recorded.hash}) and means "
+                f"something else under '{self.name}' {self.hash}: {'; '.join(lines)}. Only the cut and age of "
+                "pictures, limits and poses may differ, and streams may be left out."
             )
 
     # -- sizes ---------------------------------------------------------------------------------------------------

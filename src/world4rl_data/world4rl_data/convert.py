@@ -39,19 +39,19 @@ class ActionLog:
 
 
 def bag_to_episode(path: str | Path, contract: TaskContract | None = None, config: ConvertConfig = DEFAULTS) -> Episode:
-    """Convert one bag by `contract` (default: the one it was recorded under).
+    """Convert one bag by `contract` (default: the one it was recorded under), which may cut pictures otherwise.
 
-    Raises BagError (unreadable), ContractMismatch (other contract, fields named) or EpisodeError (unfit, reason given).
+    Raises BagError (unreadable), ContractMismatch (the recorded messages mean something else under `contract`, fields
+    named) or EpisodeError (unfit, reason given).
     """
     with EpisodeBag(path) as bag:
-        own = bag.contract
-        if contract is not None:
-            contract.require_same(own, f"bag {bag.path}")
-        require_topics(bag, own)
-        actions = read_actions(bag, own, config)
-        observations = _observe(bag, own, actions, config)
-        episode = _assemble(bag, own, actions, observations, config)
-    episode.validate(own)
+        contract = contract or bag.contract
+        contract.require_reads(bag.contract, f"bag {bag.path}")
+        require_topics(bag, contract)
+        actions = read_actions(bag, contract, config)
+        observations = _observe(bag, contract, actions, config)
+        episode = _assemble(bag, contract, actions, observations, config)
+    episode.validate(contract)
     return episode
 
 

@@ -29,7 +29,9 @@ def build(
     Args:
         bags: Folder of bags, one folder per episode.
         out: Store to write; made where there is none.
-        contract: Task contract by name or path; None takes the store's, or that of the first bag.
+        contract: Task contract by name or path; None takes the store's, or that of the first bag, and leaves bags of
+            others out. Given, it may cut pictures to another size than the bags' own, leave streams out, and have other
+            limits; robot, rate, topics and actions must be the same.
         success_hold: For how many seconds before its stop a success is taken to have been there, where the stop's note
             does not give the moment (`success_stamp_ns=...`); None takes 0.3.
         workers: Processes; None takes the cores of this machine. The store does not depend on it.
