@@ -126,7 +126,6 @@ def pushes(path: Path) -> None:
 MAKERS: dict[str, Callable[[Path], None]] = {
     "data/train": store,
     "data/check": store,
-    "data/fresh": store,
     "data/pick": foreign_dataset,
     "pick.yaml": contract_of_pick,
     "push.csv": pushes,

@@ -29,9 +29,9 @@ WALKS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("train.md", "refine.md"): ("data/train", "runs/demo"),
     ("play.md",): ("runs/demo", "data/train", "models", "push.csv"),
     ("measures.md",): ("runs/demo", "data/check", "models"),
-    ("deploy.md",): ("data/fresh", "models"),
+    ("deploy.md",): ("data/check", "models"),
     ("results.md",): ("runs/seed0", "runs/seed1"),
-    ("metaworld.md",): (),
+    ("metaworld.md", "metaworld_results.md", "metaworld_earlier.md"): (),
 }
 """Pages whose commands run one after the other in one folder, and what they presuppose there."""
 REFUSED = {
