@@ -261,6 +261,31 @@ def test_the_first_command_starts_at_the_pose_measured_in_the_controllers_own_fr
     np.testing.assert_allclose(bench.sent[0].position, HOME + [0.004, 0, 0], atol=1e-12)
 
 
+@pytest.mark.parametrize("millimetres", [0.0, 4.0])
+def test_a_gate_never_enabled_recovers_at_the_pose_measured_in_the_controllers_own_frame(millimetres):
+    bench = _framed(shift=(1e-3 * millimetres, 0.0, 0.0))
+    bench.control.arm.mode = 4
+    assert bench.control.prepare_recovery(bench.now) == ""
+    np.testing.assert_allclose(bench.sent[0].position, HOME + [1e-3 * millimetres, 0, 0], atol=1e-12)
+
+
+def test_nothing_is_sent_to_recover_while_the_frames_differ_or_the_controllers_is_not_known():
+    bench = Bench(frame=ControllerFrame(topic="/current_pose"))
+    bench.pass_time(0.1)
+    assert "/current_pose" in bench.control.prepare_recovery(bench.now) and bench.sent == []
+    bench = _framed(shift=(0.0, 0.0, -0.103))  # no end effector set in Desk
+    assert "103.0 mm" in bench.control.prepare_recovery(bench.now) and bench.sent == []
+
+
+def test_an_end_effector_changed_since_enabling_is_noticed_before_a_recovery():
+    bench = _framed()
+    assert bench.control.enable(bench.now) == ""
+    bench.control.stop("enough", bench.now)
+    count, bench.position = len(bench.sent), HOME + [0.0, 0.0, 0.05]
+    bench.pass_time(0.1)
+    assert "50.0 mm" in bench.control.prepare_recovery(bench.now) and len(bench.sent) == count
+
+
 def test_an_offset_of_the_contract_is_allowed_for_and_turns_with_the_hand():
     offset = ((0.0, 0.0, 0.1), (0.0, 0.0, 0.0, 1.0))  # ahead of the flange; the hand looks down
     assert "mm" in _framed(offset).control.enable(_framed(offset).now)

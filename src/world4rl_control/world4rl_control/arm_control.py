@@ -128,8 +128,7 @@ class ArmControl:
             self.stamps.clear()
             self._path.clear()
             self._backend.begin()
-            if self.frame is not None:
-                self.frame.fix(self._pose)
+            self._fix_frame()
             self.gate.enable(self.arm.position, self.arm.quat, self.arm.gripper_width, now.ros_s)
             for told in self.on_enable:
                 told()
@@ -152,11 +151,13 @@ class ArmControl:
     def prepare_recovery(self, now: Instant) -> str:
         """Stop, and leave the measured pose as the target that counts when the robot moves again.
 
-        Returns why that is not possible; a robot mode is no reason, it is what one recovers from.
+        Returns why that is not possible; a robot mode is no reason, it is what one recovers from. The two frames must
+        agree as for enabling: a target that is off by their difference would be pulled to at once.
         """
         self.stop("error recovery", now)
-        refusal = _first([self._pose_missing, *self.faults], now)
+        refusal = _first([self._pose_missing, self._frames_differ, *self.faults], now)
         if not refusal:
+            self._fix_frame()
             self.stay(now)
         return refusal
 
@@ -236,6 +237,10 @@ class ArmControl:
 
     def _out(self, driver: Pose) -> Pose:
         return driver if self.frame is None else self.frame.out(driver)
+
+    def _fix_frame(self) -> None:
+        if self.frame is not None:
+            self.frame.fix(self._pose)
 
     def _emit(self, command: Command | None) -> None:
         if command is not None:

@@ -39,7 +39,7 @@ _PARAMETERS: dict[str, tuple[Any, ...]] = {
     "contract": ("", "Task contract: a shipped name or the path of a YAML file."),
     "pose_topic": ("", "Measured end-effector pose; empty: the contract's pose stream, else current_pose."),
     "controller_pose_topic": ("", "Pose measured by the motion controller itself, geometry_msgs/PoseStamped: enabling "
-                              "is refused unless it agrees with the driver's. Empty: not compared."),
+                              "and recovering are refused unless it agrees with the driver's. Empty: not compared."),
     "robot_state_topic": ("/franka_robot_state_broadcaster/robot_state", "Watched for the robot's mode."),
     "clock_timeout_s": (1.0, "The node's clock standing still for so long of real time holds the arm [s].", 0.1, 60.0),
     "driver_timeout_s": (1.0, "Silence of the measured pose, or of a robot_state that once spoke, that stops the arm "

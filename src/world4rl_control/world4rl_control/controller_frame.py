@@ -20,7 +20,7 @@ AGREE_RAD = math.radians(2.0)
 
 
 class ControllerFrame:
-    """Holds the controller's measured pose and, from enabling on, its offset from the driver's."""
+    """Holds the controller's measured pose and, from enabling or a recovery on, its offset from the driver's."""
 
     def __init__(
         self, offset: tuple[ArrayLike, ArrayLike] | None = None, timeout_s: float = 0.25, topic: str = ""
@@ -42,7 +42,7 @@ class ControllerFrame:
             self._measured, self._seen_s = (position, pose.unit(quat)), now_s
 
     def disagreement(self, driver: Pose, now_s: float) -> str:
-        """Why enabling would be wrong: no fresh pose of the controller, or another one than the driver's."""
+        """Why no target may leave: no fresh pose of the controller, or another one than the driver's."""
         if self._measured is None or now_s - self._seen_s > self._timeout_s:
             return self._silent
         expected = _compose(driver, self._expected)
