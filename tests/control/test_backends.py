@@ -114,6 +114,29 @@ def test_servo_gets_zeros_while_nothing_moves_and_for_a_while_after_a_stop():
     assert all(isinstance(twist, TwistCommand) for twist in sent)
 
 
+def test_a_reset_by_twists_waits_while_no_measured_pose_comes():
+    contract, sent = TaskContract.load("franka_sim_press"), []
+    control = ArmControl(contract, _servo(), sent.append, ControlConfig(command_rate_hz=50.0))
+    start = HOME[0] + [0.1, 0.0, 0.0]
+    control.arm.see_pose(start, HOME[1], 10.0)
+    assert control.enable(Instant(10.0, 10.0)) == ""
+    control.gate.start_reset("home")
+
+    def twist(time_s: float) -> TwistCommand:
+        now = Instant(time_s, time_s)
+        control.reset_step(now)
+        control.command(now)
+        return sent[-1]
+
+    twist(10.0)
+    assert twist(10.1).linear.any()
+    for time_s in (10.3, 10.6, 10.9):
+        assert not twist(time_s).linear.any(), "the pose is of 10 s: where the arm is now nobody knows"
+    control.arm.see_pose(start, HOME[1], 11.0)
+    twist(11.0)
+    assert twist(11.1).linear.any() and control.gate.resetting
+
+
 # -- paths ----------------------------------------------------------------------------------------------------
 
 

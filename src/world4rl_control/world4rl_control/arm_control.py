@@ -110,7 +110,9 @@ class ArmControl:
             if self._stopped_s is not None and now.steady_s - self._stopped_s <= self.config.stop_repeat_s:
                 self._emit(self._backend.hold())
             return
-        if self.reason(now) and not self.gate.resetting:
+        reason = self.reason(now)  # always asked: it watches the clock
+        # A reset goes on without what an action needs, but not blind: a twist from an old pose never comes to an end.
+        if self._pose_missing(now) or (reason and not self.gate.resetting):
             self._path.halt(now.ros_s)
             self._emit(self._backend.hold())
         elif (target := self._path.at(now.ros_s)) is not None:
