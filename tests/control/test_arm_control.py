@@ -207,7 +207,9 @@ def test_a_hold_ends_the_way_to_the_target_where_it_is():
     assert len(bench.sent) == 1
 
 
-def test_the_speed_limit_holds_on_the_way_whatever_the_rhythm_of_the_actions():
+@pytest.mark.parametrize("ahead_s", [0.0, 0.02, 0.05, 0.1, 0.2])
+def test_the_speed_limit_holds_on_the_way_whatever_the_rhythm_of_the_actions_and_their_clock(ahead_s):
+    """The gate may hear of the new time by an action, before its own clock and that of its commands get there."""
     contract = TaskContract.load("franka_real")
     bench = Bench(ControlConfig(command_rate_hz=100.0), contract=contract)
     rng, position = np.random.default_rng(0), HOME
@@ -219,13 +221,15 @@ def test_the_speed_limit_holds_on_the_way_whatever_the_rhythm_of_the_actions():
         bench.time_s += 0.01
         bench.control.arm.see_pose(position, DOWN, bench.time_s)
         if rng.random() < 0.3:
-            bench.act(rng.choice([-1.0, 1.0], contract.action_dim), HUMAN)
+            ahead = Instant(bench.time_s + ahead_s, bench.time_s)
+            bench.control.act(rng.choice([-1.0, 1.0], contract.action_dim), HUMAN, ahead.ros_s, ahead)
         before = len(bench.sent)
         bench.control.command(bench.now)
         if len(bench.sent) > before:
             moved = np.linalg.norm(bench.sent[-1].position - position)
             assert moved <= contract.workspace.max_speed_m_s * 0.01 + 1e-9
             position = bench.sent[-1].position
+    assert len(bench.sent) > 300, "and it moves nearly all the time"
 
 
 # -- the controller's own frame ----------------------------------------------------------------------------------

@@ -355,6 +355,26 @@ def test_in_lock_step_the_target_leaves_with_the_action_even_before_the_clock_ha
         _close(rig, gate)
 
 
+def test_a_stamp_ahead_of_the_machines_own_clock_does_not_make_time_pass():
+    """The clock of a person's machine may be wrong; two of her actions at once remain one per control period."""
+    rig, gate = _make()
+    try:
+        rig.ready()
+        assert rig.enable().success
+        rig.spin(0.1)
+        now_ns = rig.get_clock().now().nanoseconds
+        for period in (0, 1):  # handed over without DDS, which might take a control period on a busy machine
+            action = Action(values=[1.0, 0.0, 0.0], source=Action.HUMAN)
+            stamp_ns = now_ns + round(period * PERIOD_S * 1e9)
+            action.header.stamp.sec, action.header.stamp.nanosec = divmod(stamp_ns, 1_000_000_000)
+            gate._on_action(action)
+        rig.until(lambda: rig.executed)
+        rig.spin(0.1)
+        assert len(rig.executed) == 1 and len(rig.targets) == 1
+    finally:
+        _close(rig, gate)
+
+
 def test_enabling_again_starts_afresh_without_a_word_to_the_controller(rig):
     rig.enable()
     rig.act([0, 1, 0], Action.HUMAN)

@@ -144,13 +144,31 @@ def test_a_path_turns_evenly_and_takes_longer_where_the_speed_limit_asks_for_it(
     path = TargetPath(0.1, max_speed_m_s=0.5, max_speed_rad_s=1.0)
     assert path.at(0.0) is None
     turned = (HOME[0], pose.rotate_by(np.array([0.0, 0.0, 0.2]), HOME[1]))
-    path.aim(turned, HOME, 0.0)
+    path.aim(turned, HOME)
     for part in (0.25, 0.5, 1.0):  # 0.2 rad at 1 rad/s take 0.2 s
         angle = pose.length(pose.rotation_between(HOME[1], path.at(0.2 * part)[1]))
         assert angle == pytest.approx(0.2 * part, abs=1e-9)
     path.halt(5.0)
     path.clear()
     assert path.at(5.0) is None
+
+
+def test_a_clock_that_goes_back_neither_moves_a_path_nor_ends_it():
+    path = TargetPath(0.1, max_speed_m_s=0.5, max_speed_rad_s=1.0)
+    path.aim((HOME[0] + [0.04, 0.0, 0.0], HOME[1]), HOME)
+    ways = [path.at(time_s)[0][0] - HOME[0][0] for time_s in (50.0, 50.05, 2.0, 2.025, 2.05, 9.0)]
+    np.testing.assert_allclose(ways, [0.0, 0.02, 0.02, 0.03, 0.04, 0.04], atol=1e-12)
+
+
+def test_time_that_passed_before_a_path_or_while_it_was_halted_takes_it_nowhere():
+    path, ahead = TargetPath(0.1, max_speed_m_s=0.5, max_speed_rad_s=1.0), (HOME[0] + [0.04, 0.0, 0.0], HOME[1])
+    path.at(1.0)
+    path.clear()
+    path.aim(ahead, HOME)
+    np.testing.assert_allclose(path.at(7.0)[0], HOME[0])
+    path.halt(8.0)
+    path.aim(ahead, HOME)
+    np.testing.assert_allclose(path.at(8.05)[0], HOME[0] + [0.02, 0.0, 0.0])
 
 
 # -- joints ----------------------------------------------------------------------------------------------------

@@ -232,6 +232,15 @@ def test_the_clock_starting_again_does_not_lock_the_arm():
     assert gate.apply([1, 0, 0], POLICY, HOME, DOWN, 0.0).accepted
 
 
+def test_a_step_at_a_time_before_the_last_one_goes_nowhere():
+    """An action may tell of a time that the gate's own clock, by which a reset goes, has not reached."""
+    gate, away = _gate(), HOME + [0.1, 0.0, 0.0]
+    before = gate.apply([0, 0, 0], POLICY, away, DOWN, 1.1).target_position
+    gate.start_reset()
+    np.testing.assert_allclose(gate.reset_step(away, DOWN, 1.0).target_position, before)
+    assert before[0] - gate.reset_step(away, DOWN, 1.1).target_position[0] > 0.01
+
+
 @pytest.mark.parametrize("name", ["franka_sim_press", "franka_sim"])
 def test_one_action_costs_well_under_a_control_period(name):
     """The budget is 0.1 ms; the bound leaves room for a busy machine."""

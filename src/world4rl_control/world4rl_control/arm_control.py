@@ -92,7 +92,7 @@ class ArmControl:
             return
         target, here = self._out((out.target_position, out.target_quat)), self._out(self._pose)
         if self.config.command_rate_hz > 0.0:
-            self._path.aim(target, here, now.ros_s)
+            self._path.aim(target, here)
         else:
             self._follow(target, here, now)
 

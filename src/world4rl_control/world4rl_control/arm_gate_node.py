@@ -118,8 +118,13 @@ class ArmGateNode(Node):
             self._changed()
 
     def _instant_of(self, stamp_s: float) -> Instant:
-        """Now. Under /clock the source may know the new time a moment before this node does: then the action's."""
+        """Now. Under /clock the source may know the new time a moment before this node does: then the action's.
+
+        On the machines' own clocks a stamp ahead of this one's is no news, but a clock that is wrong.
+        """
         now, soon_s = self._instant(), 2.0 * self._contract.period_s
+        if not self.get_clock().ros_time_is_active:
+            return now
         # Never back to before the last action, but for a clock that starts again.
         self._ahead_s = max([now.ros_s, *(s for s in (stamp_s, self._ahead_s) if s <= now.ros_s + soon_s)])
         return Instant(self._ahead_s, now.steady_s)

@@ -207,11 +207,10 @@ class SafetyGate:
 
     def _begin(self, position: np.ndarray, quat: np.ndarray, now_s: float) -> MotionLimits:
         """Note a step, and return its limits."""
-        elapsed_s = now_s - self._last_s
+        elapsed_s = max(0.0, now_s - self._last_s)  # a clock that went back tells no time: no way to go, this once
         if not self._moved:  # the first command starts where the arm is now, not where it was when enabled
             self._anchor(position, quat)
-        first = not self._moved or elapsed_s < 0.0  # a clock that starts again
-        self._moved, self._last_s = True, now_s
+        first, self._moved, self._last_s = not self._moved, True, now_s
         return self.limits if first else self.limits.after(elapsed_s)
 
     def _measured(self, position: ArrayLike, quat: ArrayLike, age_s: float) -> Pose:
