@@ -76,6 +76,16 @@ def test_mismatch_names_the_field():
         (lambda d: d["poses"].clear(), "home"),
         (lambda d: d["workspace"].update(low=[1, 1, 1]), "workspace"),
         (lambda d: d.update(control_rate_hz=float("nan")), "control_rate_hz"),
+        (lambda d: d["workspace"].update(max_step_rad=0), "workspace: max_step_rad must be positive"),
+        (lambda d: d["workspace"].update(max_step_m=-0.1), "max_step_m"),
+        (lambda d: d["workspace"].update(max_speed_m_s=0), "max_speed_m_s"),
+        (lambda d: d["workspace"].update(max_lag_m=-0.01), "max_lag_m must not be negative"),
+        (lambda d: d["workspace"].update(max_lag_rad=-1), "max_lag_rad"),
+        (lambda d: d["gripper"].update(open_width_m=0), "gripper: open_width_m"),
+        (lambda d: d["gripper"].update(hysteresis=1), "hysteresis"),
+        (lambda d: d["gripper"].update(hysteresis=-0.2), "hysteresis"),
+        (lambda d: d["images"][0].update(timeout_s=0), "image stream 'front': timeout_s"),
+        (lambda d: d["proprioception"][0].update(timeout_s=-1), "proprioception stream .*timeout_s"),
     ],
 )
 def test_bad_contract_is_refused_with_the_key(change, message, tmp_path):

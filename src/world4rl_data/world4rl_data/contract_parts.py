@@ -46,6 +46,7 @@ class ImageStream:
             raise ContractError(
                 f"image stream '{self.name}': height, width and crop (x, y, width, height) must be positive"
             )
+        _require_positive(self, f"image stream '{self.name}'", "timeout_s")
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class ProprioStream:
     def __post_init__(self) -> None:
         if not self.fields:
             raise ContractError(f"proprioception stream '{self.name}' lists no fields")
+        _require_positive(self, f"proprioception stream '{self.name}'", "timeout_s")
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,11 @@ class Workspace:
     def __post_init__(self) -> None:
         if not all(a < b for a, b in zip(self.low, self.high, strict=True)):
             raise ContractError(f"workspace: low {self.low} must lie below high {self.high} in x, y and z")
+        # Also where no action turns: the gate itself turns the target, in a reset and when the arm is pushed.
+        _require_positive(self, "workspace", "max_step_m", "max_step_rad", "max_speed_m_s")
+        for name in ("max_lag_m", "max_lag_rad"):
+            if not getattr(self, name) >= 0:
+                raise ContractError(f"workspace: {name} must not be negative, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,17 @@ class Gripper:
     open_width_m: float = 0.08
     hysteresis: float = 0.2  # commands within +-hysteresis keep the last state
     fixed: Literal["open", "closed"] | None = None
+
+    def __post_init__(self) -> None:
+        _require_positive(self, "gripper", "open_width_m")
+        if not 0 <= self.hysteresis < 1:
+            raise ContractError(f"gripper: hysteresis must be at least 0 and below 1, got {self.hysteresis}")
+
+
+def _require_positive(part: Any, where: str, *names: str) -> None:
+    for name in names:
+        if not getattr(part, name) > 0:
+            raise ContractError(f"{where}: {name} must be positive, got {getattr(part, name)}")
 
 
 @cache
