@@ -6,9 +6,10 @@ import dataclasses
 import json
 import re
 
+import cv2
 import numpy as np
 import pytest
-from data_fakes import PERIOD, START, header, messages, write_bag
+from data_fakes import PERIOD, START, header, make, messages, write_bag
 from mcap.reader import make_reader
 from rosbags.highlevel import AnyReader
 
@@ -322,6 +323,27 @@ def test_build_takes_the_fit_reports_the_rest_and_adds_only_news(tmp_path):
     assert summary["episodes"] == 3 and summary["steps"] == 15
     assert summary["episodes_by_source_and_outcome"] == {"expert SUCCESS": 2, "policy FAILURE": 1}
     assert "contract: franka_sim_push" in format_description(summary)
+
+
+def test_build_leaves_out_the_one_bag_with_an_empty_picture(tmp_path):
+    data = PRESS.to_dict()
+    data["images"][1]["type"] = "sensor_msgs/msg/CompressedImage"
+    contract = TaskContract.from_dict(data)
+    for name, empty_at in (("a", None), ("b", START + 2 * PERIOD), ("c", None)):
+        write_bag(tmp_path / "bags" / name, contract, list(_compress_wrist(messages(PRESS), empty_at)))
+    report = build_store(tmp_path / "bags", tmp_path / "store", contract, progress=False)
+    assert report.added == ["a", "c"]
+    ((path, reason),) = report.skipped
+    assert path.name == "b" and "first at step 2: wrist: compressed image is empty" in reason
+
+
+def _compress_wrist(stream, empty_at):
+    for topic, stamp, message in stream:
+        if topic == PRESS.images[1].topic:
+            picture = cv2.imencode(".png", message.data.reshape(64, 64, 3))[1].ravel()
+            kept = picture[:0] if stamp == empty_at else picture
+            message = make("sensor_msgs/msg/CompressedImage", message.header, "png", kept)
+        yield topic, stamp, message
 
 
 def test_build_without_bags_says_what_to_do(tmp_path):

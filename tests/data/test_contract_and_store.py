@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import struct
+import sys
+import zlib
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -12,7 +16,7 @@ from store_made import made_episode
 
 from world4rl_data.contract import ContractError, ContractMismatch, TaskContract, contract_names
 from world4rl_data.episode import ActionSource, Episode, EpisodeError, Outcome, episode_source
-from world4rl_data.image import ImageError, cv_bridge_works, decode_image, prepare
+from world4rl_data.image import ImageError, cv_bridge_works, decode_compressed, decode_image, prepare
 from world4rl_data.store import EpisodeStore, StoreError
 from world4rl_data.store_verify import verify_store
 
@@ -166,6 +170,33 @@ def test_image_errors_name_the_mend():
     stream = dataclasses.replace(PRESS.images[0], crop=(0, 0, 100, 100))
     with pytest.raises(ImageError, match="crop"):
         prepare(np.zeros((64, 64, 3), np.uint8), stream)
+
+
+def _too_large_png() -> bytes:
+    head = struct.pack(">IIBBBBB", 100_000, 100_000, 8, 2, 0, 0, 0)
+    parts = ((b"IHDR", head), (b"IDAT", b""), (b"IEND", b""))
+    chunks = [struct.pack(">I", len(d)) + n + d + struct.pack(">I", zlib.crc32(n + d)) for n, d in parts]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [(b"", "is empty"), (b"noise", "damaged"), (_too_large_png(), "cannot be decoded")],
+    ids=["empty", "noise", "too large"],
+)
+def test_compressed_image_that_cannot_be_decoded_is_an_image_error(data, said):
+    with pytest.raises(ImageError, match=said):
+        decode_compressed(data)
+
+
+@pytest.mark.parametrize("error", [RuntimeError("a CvBridgeError"), TypeError("buffer is too small")])
+def test_what_cv_bridge_raises_is_an_image_error(error, monkeypatch):
+    bridge = mock.Mock(**{"CvBridge.return_value.imgmsg_to_cv2.side_effect": error})
+    for name, module in (("cv_bridge", bridge), ("sensor_msgs", mock.Mock()), ("sensor_msgs.msg", mock.Mock())):
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setattr("world4rl_data.image.cv_bridge_works", lambda: True)
+    with pytest.raises(ImageError, match=f"bayer_rggb8 image of 4x2 pixels .*{error}"):
+        decode_image("bayer_rggb8", 2, 4, 4, b"")
 
 
 def test_prepare_averages_areas_after_crop():

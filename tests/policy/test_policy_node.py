@@ -16,8 +16,11 @@ import torch
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
 from policy_rig import ACTIVATE, CONFIGURE, CONTRACT, DEACTIVATE, Robot, start, wait_until
+from sensor_msgs.msg import CompressedImage
 from small_policy import small_contract, small_policy
+from std_msgs.msg import Header
 
+from world4rl_data.contract import TaskContract
 from world4rl_interfaces.msg import Action
 
 pytestmark = pytest.mark.ros
@@ -177,6 +180,31 @@ def test_deactivating_disables(robot: Robot, node: subprocess.Popen) -> None:
     assert max(robot.sent_ns) < deactivated_ns, "it does not enable itself again"
     node.send_signal(signal.SIGINT)
     assert node.wait(60) == 0
+
+
+def test_a_picture_that_cannot_be_decoded_is_told_and_the_node_lives_on(robot: Robot, tmp_path: Path) -> None:
+    """The graph ends with the node, and the gate with the graph."""
+    values = CONTRACT.to_dict()
+    values["images"][0] |= {"topic": "/front/compressed", "type": "sensor_msgs/msg/CompressedImage"}
+    path = small_policy(TaskContract.from_dict(values)).save(tmp_path / "compressed")
+    front = robot.node.create_publisher(CompressedImage, "/front/compressed", 1)
+    timer = robot.node.create_timer(
+        0.1, lambda: front.publish(CompressedImage(header=Header(stamp=robot.node.get_clock().now().to_msg())))
+    )
+    process = start("policy", f"checkpoint:={path}")
+    try:
+        assert robot.change(CONFIGURE) and robot.change(ACTIVATE)
+        robot.status.clear()
+        wait_until(lambda: sum("front: compressed image is empty" in s.message for s in robot.status) > 1)
+        assert robot.enable(True).message == "enabled; it waits: front: compressed image is empty: look at the camera"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    finally:
+        robot.node.destroy_timer(timer)
+        robot.node.destroy_publisher(front)
+        if process.poll() is None:
+            process.kill()
+            process.wait()
 
 
 def test_checkpoint_parameter_that_does_not_fit_is_refused(robot: Robot, tmp_path: Path) -> None:

@@ -49,9 +49,14 @@ def decode_image(encoding: str, height: int, width: int, step: int, data: Any, i
 
 
 def decode_compressed(data: Any) -> np.ndarray:
-    """Pixels of a sensor_msgs/CompressedImage (JPEG, PNG ...) as uint8 (H, W, 3) RGB."""
+    """Pixels of a sensor_msgs/CompressedImage (JPEG, PNG ...) as uint8 (H, W, 3) RGB. Raises ImageError."""
     flat = data if isinstance(data, np.ndarray) else np.frombuffer(data, np.uint8)
-    pixels = cv2.imdecode(flat, cv2.IMREAD_COLOR)
+    if not flat.size:
+        raise ImageError("compressed image is empty: look at the camera")
+    try:
+        pixels = cv2.imdecode(flat, cv2.IMREAD_COLOR)
+    except cv2.error as error:  # such as a damaged head that speaks of 100000x100000 pixels
+        raise ImageError(f"compressed image of {flat.size} bytes cannot be decoded ({error})") from error
     if pixels is None:
         raise ImageError(f"compressed image of {flat.size} bytes is damaged or of an unknown format")
     return cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB)
@@ -99,4 +104,7 @@ def _decode_with_cv_bridge(
     message = Image(
         height=height, width=width, encoding=encoding, is_bigendian=is_bigendian, step=step, data=bytes(data)
     )
-    return cv_bridge.CvBridge().imgmsg_to_cv2(message, "rgb8")
+    try:
+        return cv_bridge.CvBridge().imgmsg_to_cv2(message, "rgb8")
+    except Exception as error:  # its own, or NumPy's and OpenCV's where the data does not fit
+        raise ImageError(f"{encoding} image of {width}x{height} pixels cannot be decoded ({error!r})") from error
