@@ -99,13 +99,17 @@ class Robot:
         return self.call(Trigger, f"/world4rl/recorder/{name}", Trigger.Request())
 
     def call(self, kind, name, request, timeout=15.0):
+        return self.answer(self.ask(kind, name, request, timeout), timeout)
+
+    def ask(self, kind, name, request, timeout=15.0):
+        """(client, future of the answer), for `answer`."""
         client = self.node.create_client(kind, name)
         assert client.wait_for_service(timeout), f"{name} did not come up"
-        future = client.call_async(request)
-        deadline = time.monotonic() + timeout
-        while not future.done() and time.monotonic() < deadline:
-            time.sleep(0.005)
-        assert future.done(), f"{name} did not answer"
+        return client, client.call_async(request)
+
+    def answer(self, asked, timeout=15.0):
+        client, future = asked
+        wait_until(future.done, f"{client.srv_name} did not answer", timeout)
         self.node.destroy_client(client)
         return future.result()
 
@@ -303,6 +307,22 @@ def test_deactivation_closes_the_episode_and_activation_records_again(robot, bag
     assert change_state(robot, Transition.TRANSITION_ACTIVATE)
     assert robot.start(task="press").success
     assert robot.stop(Outcome.FAILURE).success
+
+
+def test_deactivation_ends_a_start_that_waits_for_topics(robot, bags):
+    before = set(bags.iterdir())
+    robot.silent.add("wrist")
+    try:
+        time.sleep(0.7)
+        waiting = robot.ask(StartEpisode, "/world4rl/start_episode", StartEpisode.Request(task="press"))
+        time.sleep(0.3)
+        assert change_state(robot, Transition.TRANSITION_DEACTIVATE)
+        refused = robot.answer(waiting)
+    finally:
+        robot.silent.clear()
+        assert change_state(robot, Transition.TRANSITION_ACTIVATE)
+    assert not refused.success and "not active" in refused.message
+    assert set(bags.iterdir()) == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

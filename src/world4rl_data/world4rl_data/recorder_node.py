@@ -129,8 +129,9 @@ class RecorderNode(LifecycleNode):
     async def _start(self, task: str, operator_id: str, note: str) -> tuple[bool, str, str, str]:
         """(success, message, episode id, uri)."""
         try:
-            recorder = self._require_active()
+            self._require_active()
             await self._wait_for_topics()
+            recorder = self._require_active()  # again: it may have been deactivated meanwhile
             record = recorder.start(task, self._now(), operator_id, note)
         except RecorderError as error:
             self.get_logger().error(f"no episode started: {error}")
