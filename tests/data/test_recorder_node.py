@@ -213,6 +213,13 @@ def test_second_start_and_stop_without_start_are_refused(robot, bags):
     assert robot.stop(Outcome.FAILURE).success  # and the running episode is none the worse
 
 
+def test_status_comes_once_a_second_also_while_nothing_is_recorded(robot, bags):
+    """That a bag could not be closed comes out after its episode has ended."""
+    robot.status.clear()
+    wait_until(lambda: len(robot.status) > 2, "the status is not repeated")
+    assert not any(s.recording for s in robot.status)
+
+
 def test_discarded_episode_is_marked(robot, bags):
     started = robot.start(task="press")
     answer = robot.call(Trigger, "/world4rl/discard_episode", Trigger.Request())

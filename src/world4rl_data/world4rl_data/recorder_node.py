@@ -211,18 +211,11 @@ class RecorderNode(LifecycleNode):
             return
         if self._recorder.trouble and not self._stopping:
             self.interrupt(self._recorder.trouble)
-        if self._recorder.recording:
-            self._publish_status()
-        else:
-            self._report.diagnostics(self._recorder, self._notes)
-
-    @property
-    def _notes(self) -> list[str]:
-        return self._taps.notes if self._taps else []
+        self._publish_status()  # also while nothing is recorded: that a bag could not be closed comes out afterwards
 
     def _publish_status(self) -> None:
         if self._recorder is not None:
-            self._report.status(self._recorder, self._notes)
+            self._report.publish(self._recorder, self._taps.notes if self._taps else [])
 
     def _now(self) -> int:
         return self.get_clock().now().nanoseconds

@@ -15,7 +15,7 @@ from .recorder_status_messages import diagnostics, episode_status, full_message
 
 
 class RecorderReport:
-    """`notes` in both methods: what of which topic cannot be recorded."""
+    """Publishers of status and diagnostics."""
 
     def __init__(self, node: Node) -> None:
         self._node = node
@@ -23,14 +23,9 @@ class RecorderReport:
         self._status = node.create_publisher(EpisodeStatus, "~/status", latched)
         self._diagnostics = node.create_publisher(DiagnosticArray, "/diagnostics", 1)
 
-    def status(self, recorder: EpisodeRecorder, notes: Sequence[str]) -> None:
-        """Publish the status and the diagnostics."""
-        status = recorder.status()
-        message = full_message(status, recorder.dropped, notes)
-        self._status.publish(episode_status(status, message, self._node.get_clock().now().to_msg()))
-        self.diagnostics(recorder, notes)
-
-    def diagnostics(self, recorder: EpisodeRecorder, notes: Sequence[str]) -> None:
-        """Publish the diagnostics alone."""
+    def publish(self, recorder: EpisodeRecorder, notes: Sequence[str]) -> None:
+        """Publish both. `notes`: what of which topic cannot be recorded."""
+        status, dropped = recorder.status(), recorder.dropped
         name, stamp = self._node.get_fully_qualified_name(), self._node.get_clock().now().to_msg()
-        self._diagnostics.publish(diagnostics(name, recorder.status(), recorder.dropped, notes, stamp))
+        self._status.publish(episode_status(status, full_message(status, dropped, notes), stamp))
+        self._diagnostics.publish(diagnostics(name, status, dropped, notes, stamp))
