@@ -104,9 +104,11 @@ def test_next_episode_may_start_while_the_last_one_is_being_closed(tmp_path, mon
     first = recorder.begin_stop(Outcome.SUCCESS, 2)
     recorder.start("b", 3)
     recorder.push(TOPIC, 4, b"second")
-    assert not first.done()
+    assert not first.done() and recorder.closing == {first: Outcome.SUCCESS}
     gate.set()
-    for path, stamp in ((first.result(5), 1), (recorder.stop(Outcome.FAILURE, 5), 4)):
+    closed = first.result(5)
+    assert recorder.closing == {}
+    for path, stamp in ((closed, 1), (recorder.stop(Outcome.FAILURE, 5), 4)):
         with EpisodeBag(path) as bag:
             assert [stamp for _, _, stamp, _ in bag.raw_messages()] == [stamp]
 

@@ -38,6 +38,7 @@ from world4rl_interfaces.srv import StartEpisode, StopEpisode
 pytestmark = pytest.mark.ros
 
 PRESS = TaskContract.load("franka_sim_push")
+RECORDER = ("-m", "world4rl_data.recorder_node")
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -151,7 +152,7 @@ def start_recorder(robot: Robot, bags: Path) -> subprocess.Popen:
         "start_timeout_s": 2.0,
     }
     options = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value}")]
-    command = [sys.executable, "-m", "world4rl_data.recorder_node", "--ros-args", "-r", "__ns:=/world4rl", *options]
+    command = [sys.executable, *RECORDER, "--ros-args", "-r", "__ns:=/world4rl", *options]
     process = subprocess.Popen(command)
     for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
         assert change_state(robot, transition)
@@ -350,10 +351,38 @@ def test_signal_closes_the_running_episode_as_interrupted(robot, tmp_path, numbe
         assert bag.topics[PRESS.executed_action_topic][1] >= 2
 
 
-def start_second_recorder(bags: Path, *more: str) -> subprocess.Popen:
+SLOW_DISK = """
+import time
+from world4rl_data import bag_writer, recorder_node
+close = bag_writer.BagWriter.close
+bag_writer.BagWriter.close = lambda *args: (time.sleep(4.0), close(*args))[1]
+recorder_node.main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("program", "grace_s"), [(RECORDER, 8.0), (("-c", SLOW_DISK), 0.0)], ids=["before the last messages", "closing"]
+)
+def test_signal_while_an_episode_is_stopped_leaves_it_its_label(robot, tmp_path, program, grace_s):
+    process = start_second_recorder(tmp_path, f"stop_grace_s:={grace_s}", program=program)
+    try:
+        started = robot.call(StartEpisode, "/second/start_episode", StartEpisode.Request(task="press"), 30.0)
+        assert started.success, started.message
+        robot.ask(StopEpisode, "/second/stop_episode", StopEpisode.Request(outcome=Outcome.SUCCESS, note="fine"))
+        time.sleep(1.5)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+    with EpisodeBag(started.uri) as bag:
+        assert (bag.record.outcome, bag.record.stop_note) == (Outcome.SUCCESS, "fine")
+
+
+def start_second_recorder(bags: Path, *more: str, program: tuple[str, ...] = RECORDER) -> subprocess.Popen:
     words = ["contract:=franka_sim_push", f"bags_dir:={bags}", "autostart:=true", "min_free_mb:=1.0", *more]
     options = [option for word in words for option in ("-p", word)]
-    command = [sys.executable, "-m", "world4rl_data.recorder_node", "--ros-args", "-r", "__ns:=/second", *options]
+    command = [sys.executable, *program, "--ros-args", "-r", "__ns:=/second", *options]
     return subprocess.Popen(command)
 
 

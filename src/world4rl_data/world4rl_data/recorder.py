@@ -55,12 +55,18 @@ class EpisodeRecorder:
         self.contract = contract
         self.config = config
         self._running: EpisodeWriter | None = None
+        self._ended: list[EpisodeWriter] = []
         self._last = RecorderStatus()
         self._last_dropped: dict[str, int] = {}
 
     @property
     def recording(self) -> bool:
         return self._running is not None
+
+    @property
+    def closing(self) -> dict[Future[Path], Outcome]:
+        """How the episodes ended whose bags are still being closed; the keys are for `result_of`."""
+        return {episode.closed: episode.record.outcome for episode in self._ended if not episode.closed.done()}
 
     @property
     def trouble(self) -> str:
@@ -137,6 +143,7 @@ class EpisodeRecorder:
         warning = running.trouble or (f"{lost} messages dropped: the disk or this machine is too slow" if lost else "")
         self._last = replace(self._snapshot(running), recording=False, outcome=outcome, message=warning)
         self._running = None
+        self._ended = [*(episode for episode in self._ended if not episode.closed.done()), running]
         closed.add_done_callback(self._note_failure(running))
         return closed
 

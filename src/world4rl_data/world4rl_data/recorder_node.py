@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import Future as Closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,22 @@ from .topic_taps_node import TopicTaps
 _ACTION_TYPE = "world4rl_interfaces/msg/Action"
 
 
+@dataclass
+class _Stop:
+    """A stop that was asked for at `asked_ns` [ns]; `closing` once it has begun."""
+
+    outcome: Outcome
+    asked_ns: int
+    note: str
+    closing: Closing[Path] | None = None
+
+    def begin(self, recorder: EpisodeRecorder) -> Closing[Path]:
+        """End the running episode; a second time does nothing."""
+        if self.closing is None:
+            self.closing = recorder.begin_stop(self.outcome, self.asked_ns, self.note)
+        return self.closing
+
+
 class RecorderNode(LifecycleNode):
     """Thin ROS shell around `EpisodeRecorder`."""
 
@@ -42,7 +59,7 @@ class RecorderNode(LifecycleNode):
         self._taps: TopicTaps | None = None
         self._episode_services: EpisodeServices | None = None
         self._timers_made: list[Any] = []
-        self._stopping = False
+        self._stopping: _Stop | None = None
         self._steady = Clock(clock_type=ClockType.STEADY_TIME)
         # Services wait without blocking anything else, so they need a group of their own.
         self._group = ReentrantCallbackGroup()
@@ -104,14 +121,23 @@ class RecorderNode(LifecycleNode):
         return TransitionCallbackReturn.SUCCESS
 
     def interrupt(self, why: str) -> None:
-        """Close a running episode as INTERRUPTED. Safe at any time, also after the ROS context has ended."""
-        if self._recorder is None or not self._recorder.recording:
+        """Close a running episode as INTERRUPTED, or as was asked where its stop waits for the last messages, and wait
+        for all bags that are being closed. Safe at any time, also after the ROS context has ended."""
+        if self._recorder is None:
             return
-        try:
-            path = self._recorder.stop(Outcome.INTERRUPTED, self._now(), why)
-            message = f"{why}: episode closed as interrupted in {path}"
-        except RecorderError as error:
-            message = str(error)
+        ended = self._recorder.closing
+        if self._recorder.recording:
+            stop = self._stopping
+            if stop is None or stop.closing is not None:
+                stop = _Stop(Outcome.INTERRUPTED, self._now(), why)
+            ended[stop.begin(self._recorder)] = stop.outcome
+        for closing, outcome in ended.items():
+            try:
+                self._warn(f"{why}: episode closed as {outcome.name.lower()} in {result_of(closing)}")
+            except RecorderError as error:
+                self._warn(str(error))
+
+    def _warn(self, message: str) -> None:
         if rclpy.ok(context=self.context):
             self.get_logger().warning(message)
             self._publish_status()
@@ -154,16 +180,16 @@ class RecorderNode(LifecycleNode):
                 raise RecorderError(
                     f"outcome {outcome} is unknown; give one of {[f'{o.value}={o.name}' for o in Outcome]}"
                 )
-            self._stopping = True
+            stop = self._stopping = _Stop(Outcome(outcome), asked_ns, note)
             await self._sleep(self._value("stop_grace_s"))
-            closing = recorder.begin_stop(Outcome(outcome), asked_ns, note)
+            closing = stop.begin(recorder)
             await self._closed(closing)
             path = result_of(closing)
         except RecorderError as error:
             self.get_logger().error(str(error))
             return False, str(error), ""
         finally:
-            self._stopping = False
+            self._stopping = None
         self._publish_status()
         status = recorder.status()
         message = f"{status.outcome.name}: {status.messages} messages in {status.seconds:.1f} s. {status.message}"
