@@ -159,9 +159,9 @@ def start_recorder(robot: Robot, bags: Path) -> subprocess.Popen:
     return process
 
 
-def change_state(robot: Robot, transition: int) -> bool:
+def change_state(robot: Robot, transition: int, node: str = "/world4rl/recorder") -> bool:
     request = ChangeState.Request(transition=Transition(id=transition))
-    return robot.call(ChangeState, "/world4rl/recorder/change_state", request, 30.0).success
+    return robot.call(ChangeState, f"{node}/change_state", request, 30.0).success
 
 
 @pytest.fixture(scope="module")
@@ -377,6 +377,22 @@ def test_signal_while_an_episode_is_stopped_leaves_it_its_label(robot, tmp_path,
             process.kill()
     with EpisodeBag(started.uri) as bag:
         assert (bag.record.outcome, bag.record.stop_note) == (Outcome.SUCCESS, "fine")
+
+
+def test_deactivation_while_an_episode_is_stopped_leaves_it_its_label(robot, tmp_path):
+    process = start_second_recorder(tmp_path, "stop_grace_s:=4.0")
+    try:
+        assert robot.call(StartEpisode, "/second/start_episode", StartEpisode.Request(task="press"), 30.0).success
+        asked = robot.ask(StopEpisode, "/second/stop_episode", StopEpisode.Request(outcome=Outcome.FAILURE))
+        time.sleep(1.0)
+        assert change_state(robot, Transition.TRANSITION_DEACTIVATE, "/second/recorder")
+        stopped = robot.answer(asked)
+        assert stopped.success and "FAILURE" in stopped.message
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+    with EpisodeBag(stopped.uri) as bag:
+        assert bag.record.outcome == Outcome.FAILURE
 
 
 def start_second_recorder(bags: Path, *more: str, program: tuple[str, ...] = RECORDER) -> subprocess.Popen:

@@ -225,8 +225,13 @@ class RecorderNode(LifecycleNode):
     async def _closed(self, closing: Closing[Path]) -> None:
         """Wait for the disk while other callbacks run."""
         done: Future = Future(executor=self.executor)
-        in_this_thread = self.executor.create_task
-        closing.add_done_callback(lambda _: in_this_thread(done.set_result, None))
+        wake = self.executor.wake
+
+        def tell(_: Closing[Path]) -> None:
+            done.set_result(None)
+            wake()  # only now: an executor that looked before would sleep until the next callback is due
+
+        closing.add_done_callback(tell)
         await done
 
     # -- the rest ------------------------------------------------------------------------------------------------
