@@ -18,6 +18,7 @@ import yaml
 import zstandard
 from mcap.writer import CompressionType, Writer
 
+from .durable import rename_folder, replace_file, sync_folder
 from .episode import Outcome
 from .episode_record import EpisodeRecord
 
@@ -103,6 +104,8 @@ class BagWriter:
         if record is not None:
             self._writer.add_metadata(RECORD_METADATA, {"json": json.dumps(record.to_dict())})
         self._flush()
+        sync_folder(self.partial)
+        sync_folder(path.parent)
 
     def add_topic(self, topic: BagTopic) -> None:
         """Declare a topic before its first message; a second time does nothing."""
@@ -142,8 +145,9 @@ class BagWriter:
         self._flushed_at = time.monotonic()
 
     def close(self, record: EpisodeRecord) -> Path:
-        """Finish the file, write metadata.yaml and episode.json, rename. Returns the final directory.
+        """Finish the file, write metadata.yaml and episode.json, rename: each on the disk before the next.
 
+        Returns the final directory.
         Where that fails, such as on a full disk, the bag is left as a killed recorder leaves it: to be recovered.
         """
         try:
@@ -153,10 +157,10 @@ class BagWriter:
             self._file.flush()
             os.fsync(self._file.fileno())
             document = {"rosbag2_bagfile_information": information}
-            (self.partial / "metadata.yaml").write_text(yaml.safe_dump(document, sort_keys=False))
+            replace_file(self.partial / "metadata.yaml", yaml.safe_dump(document, sort_keys=False))
             record.messages = dict(self._counts.messages)
             record.save(self.partial)
-            self.partial.rename(self.path)
+            rename_folder(self.partial, self.path)
         finally:
             self._file.close()  # only now, because it gives up the lock
         return self.path

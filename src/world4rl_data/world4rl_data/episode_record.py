@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from .durable import replace_file
 from .episode import Outcome
 
 FORMAT = "world4rl-episode-1"
@@ -66,9 +66,7 @@ class EpisodeRecord:
             raise BagError(f"{where} is damaged ({error}); restore it from a copy or leave the episode out") from error
 
     def save(self, folder: Path) -> None:
-        temporary = folder / f"{FILE_NAME}.tmp"
-        temporary.write_text(json.dumps(self.to_dict(), indent=1))
-        os.replace(temporary, folder / FILE_NAME)
+        replace_file(folder / FILE_NAME, json.dumps(self.to_dict(), indent=1))
 
     @classmethod
     def load(cls, folder: Path) -> EpisodeRecord:

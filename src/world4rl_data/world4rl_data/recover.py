@@ -14,6 +14,7 @@ from .bag_reader import EpisodeBag, find_bags, find_partial
 from .bag_writer import BagWriter
 from .contract import TaskContract
 from .disk_space import move_to_trash
+from .durable import rename_folder
 from .episode import Outcome
 from .episode_record import BagError, EpisodeRecord
 from .salvage import Salvage
@@ -79,7 +80,7 @@ def recover_bag(
         rebuilt, report = _rebuild(salvage, record, workshop / final.name, on_bytes)
         # From here on either the original or the complete copy stands at its place, whenever this is cut off.
         original = move_to_trash(path)
-        rebuilt.rename(final)
+        rename_folder(rebuilt, final)
         if not any(workshop.iterdir()):
             workshop.rmdir()
     return replace(report, path=final, original=original)

@@ -99,11 +99,11 @@ class EpisodeStore:
             self.flush()
 
     def flush(self) -> None:
-        """Bring the index to the disk, where the data is already. Cheap when nothing is new."""
+        """Bring the data to the disk, then the index. Cheap when nothing is new."""
         if not self._dirty:
             return
         begin = time.monotonic()
-        write_index(self.path, self.contract, self.infos)
+        write_index(self.path, self.contract, self.infos, self._files.values())
         end = time.monotonic()
         self._flush_at = end + max(_FLUSH_S, _FLUSH_SHARE * (end - begin))
         self._dirty = False

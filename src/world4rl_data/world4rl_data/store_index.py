@@ -7,10 +7,12 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
 from .contract import TaskContract
+from .durable import replace_file, sync_folder
 from .episode import Outcome
 from .store_rows import EpisodeInfo
 
@@ -52,8 +54,9 @@ def _parsed(index: dict[str, Any]) -> tuple[TaskContract, list[EpisodeInfo]]:
     return TaskContract.from_dict(index["contract"]), infos
 
 
-def write_index(path: Path, contract: TaskContract, infos: list[EpisodeInfo]) -> None:
-    """Replace the index at once: readers see the old one or the new one."""
+def write_index(path: Path, contract: TaskContract, infos: list[EpisodeInfo], arrays: Iterable[FileIO] = ()) -> None:
+    """Replace the index at once, when the `arrays` that it speaks of are on the disk: readers see the old one or the
+    new one, also after a power cut."""
     index = {
         "format": FORMAT,
         "contract": contract.to_dict(),
@@ -61,12 +64,12 @@ def write_index(path: Path, contract: TaskContract, infos: list[EpisodeInfo]) ->
         "content_hash": content_hash(contract, infos),
         "episodes": [asdict(i) for i in infos],
     }
-    temporary = path / f"{INDEX}.{os.getpid()}.tmp"
     try:
-        temporary.write_text(json.dumps(index))
-        os.replace(temporary, path / INDEX)
+        for file in arrays:
+            os.fsync(file.fileno())
+        replace_file(path / INDEX, json.dumps(index))
+        sync_folder(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise StoreError(
             f"{path / INDEX} cannot be written ({error.strerror or error}) and stays as it was. Make room and run the "
             "same again"
