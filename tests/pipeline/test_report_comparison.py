@@ -38,6 +38,15 @@ def test_seeds_are_put_together_where_nothing_else_differs(tmp_path: Path) -> No
     assert [len(bars) for _, bars in shown["policies"]] == [3, 3]
 
 
+def test_seeds_that_are_alike_by_chance_decide_nothing(tmp_path: Path) -> None:
+    """One start state of 200 gained in both seeds: Student's t has no width, the bootstrap reaches zero."""
+    runs = [made_run(tmp_path / f"s{seed}", seed, "11" + "10" * 99) for seed in (0, 1)]
+    (row,) = view([read_run(run) for run in runs])["pooled"]
+    assert row["seed_t95"] == (0.005, 0.005) and row["ci95"][0] == 0 and row["verdict"] == "undecided"
+    page = build_comparison(runs, tmp_path / "page.html").read_text()
+    assert "ask both" in page and "which decides" not in page
+
+
 def test_other_settings_are_not_other_seeds(tmp_path: Path) -> None:
     runs = [made_run(tmp_path / "a", 0, "1110" * 10), made_run(tmp_path / "b", 1, "1111" * 10, steps=900)]
     shown = view([read_run(run) for run in runs])

@@ -10,6 +10,7 @@ from world4rl_policy.statistics import (
     compare,
     crossed_interval,
     seed_interval,
+    seeds_verdict,
     verdict,
     wilson_interval,
 )
@@ -167,3 +168,18 @@ def test_seed_interval_covers_what_the_bootstrap_of_few_seeds_misses(spread: flo
 def test_better_takes_the_interval_and_the_exact_test(found: tuple[float, float, float], told: str) -> None:
     low, high, p = found
     assert verdict(low, high, mcnemar_p=p) == told
+
+
+@pytest.mark.parametrize(
+    ("by_t", "bootstrap", "told"),
+    [
+        ((0.1, 0.3), (0.15, 0.25), "better"),
+        ((-0.3, -0.1), (-0.25, -0.15), "worse"),
+        ((-0.1, 0.5), (0.1, 0.3), "undecided"),  # few seeds
+        ((0.005, 0.005), (0.0, 0.0125), "undecided"),  # seeds that are alike by chance
+    ],
+)
+def test_over_seeds_both_intervals_must_leave_zero_out(
+    by_t: tuple[float, float], bootstrap: tuple[float, float], told: str
+) -> None:
+    assert seeds_verdict(by_t, bootstrap) == told

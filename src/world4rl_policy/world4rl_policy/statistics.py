@@ -18,6 +18,7 @@ __all__ = [
     "compare",
     "crossed_interval",
     "seed_interval",
+    "seeds_verdict",
     "verdict",
     "wilson_interval",
 ]
@@ -110,9 +111,19 @@ def seed_interval(by_task: Sequence[Sequence[float]]) -> tuple[float, float] | N
     return middle - half, middle + half
 
 
-def verdict(low: float, high: float, *, mcnemar_p: float = 0.0) -> Literal["better", "worse", "undecided"]:
+Verdict = Literal["better", "worse", "undecided"]
+
+
+def verdict(low: float, high: float, *, mcnemar_p: float = 0.0) -> Verdict:
     """What a difference's 95 % interval says, and the exact test of the pairs where there is one: a handful of episodes
     can move the bootstrap's interval off zero."""
     if mcnemar_p >= 0.05 or low <= 0 <= high:
         return "undecided"
     return "better" if low > 0 else "worse"
+
+
+def seeds_verdict(by_t: tuple[float, float], bootstrap: tuple[float, float]) -> Verdict:
+    """What two 95 % intervals of a difference over seeds say together, `seed_interval` and the bootstrap: each fails
+    where the other does not. Seeds that are alike by chance leave Student's t no width; few seeds make the bootstrap
+    too narrow."""
+    return verdict(min(by_t[0], bootstrap[0]), max(by_t[1], bootstrap[1]))
