@@ -171,6 +171,17 @@ def test_tasks_that_share_a_world_model_are_one_training_a_seed() -> None:
     assert low < own_low < 0.4 < own_high < high
 
 
+def test_seeds_that_lack_a_task_have_no_interval_over_seeds() -> None:
+    """Seed 1 has the easier task alone: its mean lies elsewhere by that, and the mean of all rows is another."""
+    rows = [row("a-v3", 0, GOOD), row("a-v3", 1, GOOD), row("b-v3", 0, SAME), row("b-v3", 1, SAME)]
+    shared = [one | {"world_model": {"mode": "shared"}} for one in rows]
+    whole, lacking = result(shared), result(shared[:3])
+    assert whole["differences"]["refined_minus_bc"]["seed_t95"] == pytest.approx((0.15, 0.15))
+    assert lacking["differences"]["refined_minus_bc"]["seed_t95"] is None
+    assert "no interval over seeds, rows are missing: b, seed 1" in notes(lacking) and "missing" not in notes(whole)
+    assert difference(rows[:3], "bc", "refined")["seed_t95"] is not None, "each row has world models of its own"
+
+
 def test_a_handful_of_episodes_is_no_loss() -> None:
     """Five lost and none gained: the bootstrap's interval is off zero, McNemar's p is .0625."""
     few = row("soccer-v3", 0, {"bc": 0.5, "filtered_bc": 0.5, "refined": 0.475})

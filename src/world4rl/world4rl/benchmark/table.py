@@ -79,6 +79,14 @@ def _tasks(rows: Sequence[Row]) -> list[str]:
     return sorted({row["task"] for row in rows})
 
 
+def _missing(rows: Sequence[Row]) -> list[str]:
+    """Tasks that a seed lacks and another has, where a seed's tasks share a world model and are one training."""
+    if not any(row["world_model"]["mode"] == "shared" for row in rows):
+        return []
+    have, seeds = {(row["task"], row["seed"]) for row in rows}, sorted({row["seed"] for row in rows})
+    return [f"{short_name(task)}, seed {seed}" for task in _tasks(rows) for seed in seeds if (task, seed) not in have]
+
+
 def _lost(rows: Sequence[Row], task: str) -> bool:
     """Whether refinement made a task worse beyond chance, in a seed or over its seeds."""
     own = [row for row in rows if row["task"] == task]
@@ -93,13 +101,14 @@ def _lost(rows: Sequence[Row], task: str) -> bool:
 def difference(rows: Sequence[Row], a: str, b: str) -> dict[str, Any]:
     """Mean over the rows of success of policy `b` minus that of `a`, with its 95 % intervals, all as shares of 1.
 
-    `low` and `high`: of the bootstrap; `seed_t95`: by Student's t, None where no task has two seeds.
+    `low` and `high`: of the bootstrap; `seed_t95`: by Student's t, None where no task has two seeds, or where a seed that is
+    one training lacks a task: how far tasks lie apart would pass for how far seeds do.
     """
     seeds = sorted({row["seed"] for row in rows})
     parts = [np.concatenate([_gains(row, a, b) for row in rows if row["seed"] == seed]) for seed in seeds]
     mean, low, high = clustered_interval(parts)
     if any(row["world_model"]["mode"] == "shared" for row in rows):  # then the tasks of a seed are one training
-        trainings = [[part.mean() for part in parts]]
+        trainings = [] if _missing(rows) else [[part.mean() for part in parts]]
     else:
         trainings = [[_gains(row, a, b).mean() for row in rows if row["task"] == task] for task in _tasks(rows)]
     return {"mean": mean, "low": low, "high": high, "seed_t95": seed_interval(trainings)}
@@ -139,10 +148,14 @@ def table(found: Mapping[str, Any]) -> str:
 def notes(found: Mapping[str, Any]) -> str:
     """What must be said beside the table of a `result`."""
     rows, first, said = found["tasks"], found["tasks"][0], []
+    missing = "; ".join(_missing(found["tasks"]))
+    no_seeds = f"no interval over seeds, rows are missing: {missing}"
+    if not missing:
+        no_seeds = "one seed a task says nothing of others"
     for a, b in PAIRS:
         told = found["differences"][f"{b}_minus_{a}"]
         seeds = told["seed_t95"]
-        by_t = "one seed a task says nothing of others" if seeds is None else f"[{_pair(*seeds)}] by Student's t"
+        by_t = no_seeds if seeds is None else f"[{_pair(*seeds)}] by Student's t"
         gain = points(told["mean"], told["low"], told["high"])
         said.append(
             f"- {COLUMNS[b]} minus {COLUMNS[a]}: {gain} points, 95 % bootstrap over seeds, then episodes; {by_t}"
