@@ -88,7 +88,11 @@ def _missing(rows: Sequence[Row]) -> list[str]:
 
 
 def _lost(rows: Sequence[Row], task: str) -> bool:
-    """Whether refinement made a task worse beyond chance, in a seed or over its seeds."""
+    """Whether refinement made a task worse, in a seed beyond chance or over its seeds by the bootstrap.
+
+    A gain over seeds is claimed by two intervals (`seeds_verdict`). Of a loss the bootstrap alone warns, though it is
+    too narrow for few seeds: a warning too many costs a look, one that is missed a robot that does worse than before.
+    """
     own = [row for row in rows if row["task"] == task]
     pairs = [row["paired"]["refined_vs_bc"] for row in own]
     told = [verdict(*pair["ci95"], mcnemar_p=pair["mcnemar_p"]) for pair in pairs]
@@ -101,8 +105,8 @@ def _lost(rows: Sequence[Row], task: str) -> bool:
 def difference(rows: Sequence[Row], a: str, b: str) -> dict[str, Any]:
     """Mean over the rows of success of policy `b` minus that of `a`, with its 95 % intervals, all as shares of 1.
 
-    `low` and `high`: of the bootstrap; `seed_t95`: by Student's t, None where no task has two seeds, or where a seed that is
-    one training lacks a task: how far tasks lie apart would pass for how far seeds do.
+    `low` and `high`: of the bootstrap; `seed_t95`: by Student's t, None where no task has two seeds, or where a seed
+    that is one training lacks a task: how far tasks lie apart would pass for how far seeds do.
     """
     seeds = sorted({row["seed"] for row in rows})
     parts = [np.concatenate([_gains(row, a, b) for row in rows if row["seed"] == seed]) for seed in seeds]
@@ -177,7 +181,10 @@ def notes(found: Mapping[str, Any]) -> str:
             "too much on average, for the best one has had luck as well"
         )
     worse = ", ".join(found["worse_than_bc"]) or "none"
-    said.append(f"- tasks where the refined policy is worse than BC beyond chance, in any seed or over seeds: {worse}")
+    said.append(
+        "- tasks where the refined policy is worse than BC, in any seed beyond chance, or over seeds by the bootstrap "
+        f"alone, which warns too often rather than too seldom: {worse}"
+    )
     if not found["paper_protocol"]:
         said.append(
             f"- not the paper's protocol ({'; '.join(found['departures_from_paper'])}), so its column is for "
