@@ -5,9 +5,10 @@
 RUN is the folder of a finished `world4rl demo`, or of a row of `world4rl benchmark metaworld` (RUN/seed-0/TASK); it is
 read, and rows are worked out below --work. A row does what comes after the training of the world models (BC on dreams,
 replay check, refinement) under settings of its own, and meets the start states that the run was evaluated on; the row
-without random motion trains the models too, on the run's other episodes, which takes as long as they took. Every run's
-first rows come first; what is done is not done again, so that the same command goes on where it was stopped, in
-the middle of a refinement too. Writes benchmarks/results/ablations-TASK.json after every row and prints the table.
+without random motion trains the models too, on the run's other episodes, which takes as long as they took, and is
+refused where a benchmark's tasks share their world models. Every run's first rows come first; what is done is not done
+again, so that the same command goes on where it was stopped, in the middle of a refinement too. Writes
+benchmarks/results/ablations-TASK.json after every row and prints the table.
 Without --set the run's own rows also go to RUN/ablations.json, for its report (`world4rl report RUN`).
 """
 
@@ -31,6 +32,7 @@ from refinement_parts.runs import HeldOut, finished_run
 from refinement_parts.table import table
 
 from world4rl.collect import evaluate
+from world4rl.load_run import ROW
 from world4rl.pipeline import refinement, replay_check, start_policy, world_models
 from world4rl.presets import preset_values
 from world4rl.report_ablations import ABLATIONS
@@ -86,6 +88,20 @@ def uncertainty_values(run: Run) -> dict[str, float]:
     middles = json.loads(file.read_text())["signals"]["models"]["map"]["disagreement"]  # of bins that are equally full
     limit = float(np.interp(0.95, (np.arange(len(middles)) + 0.5) / len(middles), middles))
     return {"limit": limit, "penalty": PENALTY / limit}
+
+
+def require_own_models(run: Run, rows: Sequence[str], settings: Sequence[str]) -> None:
+    """Refuse to train models on this run's episodes alone that learned from all tasks: that would change two things.
+
+    Raises:
+        SystemExit: a row, or `settings` for all of them, would do so.
+    """
+    trained = [name for name in rows if NO_RANDOM in (*ROWS[name], *settings)]
+    if trained and (run.path / ROW).is_file() and run.read(ROW)["world_model"]["mode"] == "shared":
+        raise SystemExit(
+            f"{run.path}: its world models learned from the episodes of all tasks, and anew they would learn from "
+            f"those of {run.task} alone: leave out (--rows, --set) {', '.join(trained)}"
+        )
 
 
 def settings_of(run: Run, row: str) -> list[str]:
@@ -157,6 +173,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     runs = [finished_run(path) for path in options.runs]
+    for run in runs:
+        require_own_models(run, options.rows, options.set)
     results = Results("ablations", runs, {"set": options.set}, options.out)
     for name in options.rows:
         for run in runs:

@@ -83,6 +83,7 @@ def test_rows_are_written_once_and_shown_in_the_report_of_a_run_that_stays_as_it
     assert json.loads(own.read_text())["rows"] == found
     page, text = render(read_run(folder)), out.read_text()
     assert all(row["policy"] in page for row in found), "the run's report tells"
+    assert "“none of these” all safeguards are left out at once" in page
     own.unlink()
     ablations.main([*given, *rows])
     assert out.read_text() == text and "no BC term" in capsys.readouterr().out
@@ -138,3 +139,20 @@ def test_without_random_motion_the_models_learn_from_the_other_episodes(
     assert trained == [["expert", "expert", "policy", "policy"]]
     assert json.loads(out.read_text())["rows"][0]["settings"] == [ablations.NO_RANDOM, *FREE]
     assert files(folder) == before
+
+
+def test_world_models_of_all_tasks_are_not_trained_on_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The row without random motion would change two things; the other rows train no world model."""
+    run, random = finished_run(run_with_dreams(tmp_path / "run")), "no random motion for the world models"
+    others = [row for row in ablations.ROWS if row != random]
+    ablations.require_own_models(run, [random], [])
+    run.write("row.json", {"world_model": {"mode": "per-task"}})
+    ablations.require_own_models(run, [random], [])
+    run.write("row.json", {"world_model": {"mode": "shared"}})
+    ablations.require_own_models(run, others, [])
+    with pytest.raises(SystemExit, match="no BC term"):
+        ablations.require_own_models(run, ["no BC term"], [ablations.NO_RANDOM])
+    monkeypatch.setattr(ablations, "finished_run", lambda path: run)
+    with pytest.raises(SystemExit, match=f"those of press_button alone: leave out .* {random}"):
+        ablations.main([str(run.path), "--work", str(tmp_path / "work"), "--out", str(tmp_path / "result.json")])
+    assert not (tmp_path / "work").exists()
