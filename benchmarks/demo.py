@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from world4rl_policy.statistics import clustered_interval, seed_interval
+from world4rl_wm.measures.replay_check import rate_text
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -38,7 +39,7 @@ def table(summaries: list[dict]) -> str:
         rates = [f"{s[f'{name}_success']:.1%}" for name in COLUMNS]
         minutes = sum(s["wall_s"].values()) / 60
         row = [s["seed"], s["demonstrations"], *rates, f"{graph['success']:.0%} of {graph['episodes']}"]
-        row += [f"{check['tpr']:.2f} / {check['fpr']:.2f}", f"{minutes:.1f}"]
+        row += [f"{rate_text(check['tpr'])} / {rate_text(check['fpr'])}", f"{minutes:.1f}"]
         lines.append("| " + " | ".join(map(str, row)) + " |")
     means = [f"**{np.mean([s[f'{name}_success'] for s in summaries]):.1%}**" for name in COLUMNS]
     lines.append("| " + " | ".join(["mean", "", *means, "", "", ""]) + " |")

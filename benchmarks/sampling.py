@@ -25,7 +25,7 @@ from world4rl.load_run import load_run
 from world4rl_wm.checkpoint import provenance
 from world4rl_wm.imagination.dream import Dream
 from world4rl_wm.measures.replay import verdicts
-from world4rl_wm.measures.replay_check import judge
+from world4rl_wm.measures.replay_check import judge, rate_text
 from world4rl_wm.model.frames import Window, to_uint8
 from world4rl_wm.model.world_model import WorldModel
 from world4rl_wm.reward.model import RewardModel
@@ -80,7 +80,7 @@ def table(rows: list[dict[str, Any]]) -> str:
             for name, digits in (("psnr", 1), ("ssim", 2), ("moving", 3))
         ]
         begin = "zero" if row["noise_scale"] == 0 else "noise"
-        words = [row["steps"], begin, *told, f"{row['replay_check']['j']:.2f}", f"{row['frames_per_cpu_s']:.0f}"]
+        words = [row["steps"], begin, *told, rate_text(row["replay_check"]["j"]), f"{row['frames_per_cpu_s']:.0f}"]
         lines.append("| " + " | ".join(map(str, words)) + " |")
     return "\n".join(lines)
 

@@ -18,6 +18,7 @@ from world4rl.origin import machine
 from world4rl.settings import Preset
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.checkpoint import provenance
+from world4rl_wm.measures.replay_check import rate_text
 from world4rl_wm.model.frames import FrameWindows
 from world4rl_wm.model.world_model import WorldModel, WorldModelConfig
 
@@ -90,5 +91,5 @@ def run(name: str, contest: Contest, makers: Mapping[str, Maker], seeds: Sequenc
                 result["runs"].append(row)
                 out.write_text(json.dumps(result | {"provenance": provenance(None, hashes)}, indent=1) + "\n")
                 check = row["outcomes"]["replay_check"]
-                print(f"{rival}, seed {seed}: J {check['j']:.2f}", flush=True)
+                print(f"{rival}, seed {seed}: J {rate_text(check['j'])}", flush=True)
     return result

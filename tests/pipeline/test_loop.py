@@ -17,6 +17,7 @@ from dream_rig import CONTRACT, press_store
 from world4rl import loop as module
 from world4rl import pipeline, practice_start
 from world4rl.cli import main
+from world4rl.commands.loop import table
 from world4rl.load_run import load_run
 from world4rl.presets import load_preset, preset_values
 from world4rl.run_folder import successes
@@ -288,3 +289,11 @@ def test_a_round_goes_on_from_the_one_before(finished: Path) -> None:
     second = module.Round(run, 2, 10, first)
     assert first.start == run.checkpoint("refined") and second.start == first.run.checkpoint("refined")
     assert first.held_back == 5 and second.run.preset.ppo == replace(run.preset.ppo, iterations=1)
+
+
+def test_a_round_without_failures_has_no_j_in_the_table() -> None:
+    row = {"success": 1.0, "ci95": (0.98, 1.0), "filtered_bc_success": 1.0, "round": 0}
+    later = {"round": 1, "real_episodes": 40, "replay_check": {"j": None}, "iteration": 0, "start": "newest"}
+    later |= {"judged_before": 1.0, "judged_after": None, "against_before": {"difference": 0.0, "mcnemar_p": 1.0}}
+    lines = table([row, row | later])
+    assert lines[2].index("–") == lines[0].index("J") + 4, "to the right of its column"

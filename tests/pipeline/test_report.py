@@ -355,6 +355,16 @@ def test_a_policy_that_was_kept_but_not_dreamed_is_told(tmp_path: Path) -> None:
     assert "Nothing was imagined with a policy in this run." in Page(build_report(run).read_text()).text
 
 
+def test_what_the_replay_check_could_not_measure_is_a_dash(tmp_path: Path) -> None:
+    """All fresh episodes are successes: there is no rate of false positives, and no J."""
+    none = {"fpr": None, "fpr_high": 1.0, "j": None, "successes": 40, "failures": 0, "passed": False}
+    kept = SUMMARY | {"replay_check": SUMMARY["replay_check"] | none}
+    (tmp_path / "summary.json").write_text(json.dumps(kept))
+    text = " ".join(Page(build_report(tmp_path).read_text()).text.split())
+    assert "false positives, of 0 real failures – at most 100 %" in text and "J, their difference –" in text
+    assert "of 40 real successes 90 %" in text
+
+
 def test_failed_replay_check_is_not_dressed_up(tmp_path: Path) -> None:
     check = SUMMARY["replay_check"] | {"verdict": "keep", "passed": False, "reason": "J = 0.20 is below 0.5"}
     kept = {"refined_success": 0.5, "refinement": {"kept_start_policy": True}, "conclusion": "Kept."}

@@ -13,7 +13,7 @@ from scipy.stats import binomtest
 from torch import Tensor
 
 from world4rl_wm.measures.replay import Replay, labelled_dreams, streaks, success_steps, verdicts
-from world4rl_wm.measures.replay_check import ReplayCheck, ReplayCheckConfig, as_newest_allows, judge
+from world4rl_wm.measures.replay_check import ReplayCheck, ReplayCheckConfig, as_newest_allows, judge, undecided
 
 
 def case(
@@ -125,11 +125,27 @@ def test_too_few_of_one_outcome_leave_it_undecided(counts: tuple[int, int, int, 
     assert check.reason.startswith(f"undecided: {counts[1]} successes and {counts[3]} failures")
 
 
-def test_what_was_never_seen_counts_against_the_dream() -> None:
+def test_what_was_never_seen_is_not_measured_and_counts_against_the_dream() -> None:
+    """The newest policy succeeds in all of its episodes, and in all of their dreams: that is no failure dreamed as a
+    success."""
     none = case(0, 0, 0, 30)
-    assert (none.tpr, none.tpr_low) == (0.0, 0.0)
-    none = case(30, 30, 0, 0)
-    assert (none.fpr, none.fpr_high) == (1.0, 1.0)
+    assert (none.tpr, none.tpr_low, none.fpr, none.j, none.precision) == (None, 0.0, 0.0, None, 0.0)
+    none = case(40, 40, 0, 0, 1.0)
+    assert (none.fpr, none.fpr_high, none.tpr, none.j, none.precision) == (None, 1.0, 1.0, None, 1.0)
+    assert none.policy_success is None
+    assert str(none).startswith("TPR 1.00, FPR –, undecided: 40 successes and 0 failures")
+    assert str(case(18, 20, 1, 25)).startswith("TPR 0.90, FPR 0.04, J = 0.86")
+    asked_for_none = ReplayCheckConfig(min_episodes=0)
+    real = torch.ones(40, dtype=torch.bool)
+    limits_only = judge(real, real, asked_for_none)
+    assert (limits_only.verdict, limits_only.j) == ("keep", None) and "J = 0.00 at worst" in limits_only.reason
+
+
+def test_episodes_that_nobody_dreamed_are_not_measured() -> None:
+    check = undecided(4, 46, ReplayCheckConfig())
+    assert (check.tpr, check.fpr, check.j, check.tpr_low, check.fpr_high) == (None, None, None, 0.0, 1.0)
+    assert not check.passed and check.reason == case(4, 4, 0, 46).reason
+    assert "1 of each are needed" in undecided(0, 50, ReplayCheckConfig(min_episodes=0)).reason
 
 
 @settings(deadline=None, max_examples=60)

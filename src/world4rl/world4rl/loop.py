@@ -107,7 +107,7 @@ class Round:
         from world4rl.checked_dream import check_dream
         from world4rl.practice_start import practice_start
         from world4rl.refine import refine, save_refinement, with_horizon
-        from world4rl_wm.measures.replay_check import as_newest_allows, judge
+        from world4rl_wm.measures.replay_check import as_newest_allows, judge, rate_text
 
         training, check, dream, judges = self.training(), self.check(), dreamer(self.run, "a"), dreamer(self.run, "b")
         preset, seed = self.run.preset, self.first.seed + self.number
@@ -129,7 +129,7 @@ class Round:
         own = judge(checked.replayed.real_success[:newest_few], checked.success[:newest_few], limits)
         verdict = as_newest_allows(checked.check, own, limits)
         self.run.write("replay_check.json", verdict.to_dict() | {"newest_policy": own.to_dict()})
-        print(f"replay check: {verdict.reason}; on the newest policy's {newest_few} episodes J = {own.j:.2f}")
+        print(f"replay check: {verdict.reason}; on the newest policy's {newest_few} episodes J = {rate_text(own.j)}")
         if not verdict.passed:
             chosen = newest  # a judge that dreams the same is not believed about starts either
         result = refine(

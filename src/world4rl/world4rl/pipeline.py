@@ -135,7 +135,7 @@ def replay_check(run: Run) -> None:
     check = checked.check
     run.write("replay_check.json", check.to_dict())
     _clips(run, store, checked)
-    print(f"replay check: TPR {check.tpr:.2f}, FPR {check.fpr:.2f}, {check.reason}")
+    print(f"replay check: {check}")
 
 
 def _refine_config(run: Run) -> RefineConfig:

@@ -77,17 +77,12 @@ def replay_check(run: Run) -> None:
     if not undecidable(run):
         pipeline.replay_check(run)
         return
-    import torch
-
-    from world4rl_wm.measures.replay_check import judge
+    from world4rl_wm.measures.replay_check import undecided
 
     store = run.store("check")
-    real = torch.zeros(len(store), dtype=torch.bool)
-    real[successes(store)] = True
-    check = judge(real, torch.zeros_like(real), run.preset.replay_check.limits)
-    run.write(
-        "replay_check.json", check.to_dict() | {"verdict": "keep", "passed": False, "tpr": None, "fpr": None, "j": None}
-    )
+    found = len(successes(store))
+    check = undecided(found, len(store) - found, run.preset.replay_check.limits)
+    run.write("replay_check.json", check.to_dict())
     print(f"replay check: {check.reason}")
 
 

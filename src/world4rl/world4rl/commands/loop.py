@@ -61,6 +61,7 @@ def loop(
 def table(rows: list[dict[str, Any]]) -> list[str]:
     """Lines for people, one for each round."""
     from world4rl.loop import NEWEST
+    from world4rl_wm.measures.replay_check import rate_text
 
     heads = ("round  real episodes  J     kept        judged         success (95 %)          ", "filtered BC")
     lines = ["  ".join((*heads, "against the round before"))]
@@ -76,6 +77,6 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
         after = row["judged_after"]  # None: the policy of before was kept, which was not dreamed
         judged = f"{row['judged_before']:.2f} -> {'-' if after is None else f'{after:.2f}'}"
         difference = f"{100 * pair['difference']:+.1f} points, p {pair['mcnemar_p']:.2f}" if not stayed else ""
-        columns = f"{row['real_episodes']:13d}  {check['j']:5.2f} {kept:11s} {judged:14s} {success}"
+        columns = f"{row['real_episodes']:13d}  {rate_text(check['j']):>5s} {kept:11s} {judged:14s} {success}"
         lines.append(f"{row['round']:5d}  {columns}  {difference}".rstrip())
     return lines

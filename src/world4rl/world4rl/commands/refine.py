@@ -133,7 +133,7 @@ def _refine(
     check = check_dream(dream, start, fresh, labelled, config.imagination, limits, seed, share).check
     if main_process():
         (work / "replay_check.json").write_text(json.dumps(check.to_dict(), indent=2))
-        print(f"replay check: TPR {check.tpr:.2f}, FPR {check.fpr:.2f}, {check.reason}")
+        print(f"replay check: {check}")
     starts = practice_starts(real, config.imagination, dream.world_model)
     others = StartStates.of(fresh, range(len(fresh)))
     return refine_policy(start, before, check, dream, judges, starts, others, (real, successes), work, config, seed)

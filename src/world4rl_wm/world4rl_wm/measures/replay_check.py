@@ -11,6 +11,11 @@ from torch import Tensor
 Verdict = Literal["keep", "refine_cautiously", "refine"]  # what is allowed, the least first
 
 
+def rate_text(rate: float | None) -> str:
+    """A rate, or J, for people; a dash where no episode could tell."""
+    return "–" if rate is None else f"{rate:.2f}"
+
+
 @dataclass(frozen=True)
 class ReplayCheckConfig:
     """Limits on J = TPR - FPR and on the precision, and the fewest episodes of each outcome to decide on.
@@ -30,15 +35,16 @@ class ReplayCheckConfig:
 class ReplayCheck:
     """Outcome of the check. `tpr_low` and `fpr_high` are one-sided bounds at the configured confidence.
 
+    `tpr` is None where no episode was a success, `fpr` where none was a failure, `j` where one of the two is.
     `policy_dreamed` is the share of its own dreams in which the policy that is to practise there succeeds; None where
     no policy was asked about.
     """
 
-    tpr: float
-    fpr: float
+    tpr: float | None
+    fpr: float | None
     tpr_low: float
     fpr_high: float
-    j: float
+    j: float | None
     successes: int
     failures: int
     verdict: Verdict
@@ -61,17 +67,23 @@ class ReplayCheck:
     def passed(self) -> bool:
         return self.verdict != "keep"
 
+    def __str__(self) -> str:
+        return f"TPR {rate_text(self.tpr)}, FPR {rate_text(self.fpr)}, {self.reason}"
+
     def to_dict(self) -> dict[str, Any]:
         counted = {"precision": self.precision, "episodes": self.successes + self.failures}
         return asdict(self) | {"passed": self.passed, "policy_success": self.policy_success} | counted
 
 
-def _real_share(tpr: float, fpr: float, dreamed: float | None) -> float | None:
-    return None if dreamed is None or tpr <= fpr else min(max((dreamed - fpr) / (tpr - fpr), 0.0), 1.0)
+def _real_share(tpr: float | None, fpr: float | None, dreamed: float | None) -> float | None:
+    if tpr is None or fpr is None or dreamed is None or tpr <= fpr:
+        return None
+    return min(max((dreamed - fpr) / (tpr - fpr), 0.0), 1.0)
 
 
-def _precision(tpr: float, fpr: float, dreamed: float | None, successes: int, failures: int) -> float:
+def _precision(tpr: float | None, fpr: float | None, dreamed: float | None, successes: int, failures: int) -> float:
     share = _real_share(tpr, fpr, dreamed)
+    tpr, fpr = tpr or 0.0, fpr or 0.0  # of an outcome that no episode has: it weighs nothing
     if share is None or dreamed is None:
         share = successes / (successes + failures) if successes else 0.0
         dreamed = tpr * share + fpr * (1 - share)
@@ -94,39 +106,51 @@ def judge(
     """
     successes, failures = int(real.sum()), int((~real).sum())
     true_positive, false_positive = int((real & dreamed).sum()), int((~real & dreamed).sum())
-    tpr = true_positive / successes if successes else 0.0
-    fpr = false_positive / failures if failures else 1.0
+    tpr = true_positive / successes if successes else None
+    fpr = false_positive / failures if failures else None
     miss = 1 - config.confidence
     tpr_low = float(beta.ppf(miss, true_positive, successes - true_positive + 1)) if true_positive else 0.0
     certain = false_positive >= failures
     fpr_high = 1.0 if certain else float(beta.ppf(config.confidence, false_positive + 1, failures - false_positive))
-    j = round(tpr - fpr, 9)  # 0.85 - 0.05 is 0.8 to the limits below
+    # what was never seen counts against the dream; 0.85 - 0.05 is 0.8 to the limits below
+    j = round((tpr or 0.0) - (1.0 if fpr is None else fpr), 9)
+    known = bool(successes and failures)
+    told = f"J = {j:.2f}" if known else f"J = {j:.2f} at worst"
     precision = _precision(tpr, fpr, policy_dreamed, successes, failures)
     verdict: Verdict
     if min(successes, failures) < config.min_episodes:
-        verdict = "keep"
-        reason = (
-            f"undecided: {successes} successes and {failures} failures, {config.min_episodes} of each are needed. "
-            "Collect more episodes of the start policy."
-        )
+        verdict, reason = "keep", _too_few(successes, failures, config)
     elif j >= config.cautious_from and precision < config.precision_from:
         verdict = "keep"
         reason = (
-            f"J = {j:.2f}, but of the policy's dreamed successes only {precision:.0%} would be real, below "
+            f"{told}, but of the policy's dreamed successes only {precision:.0%} would be real, below "
             f"{config.precision_from:.0%}: it succeeds too rarely for this dream. Collect more episodes, above all "
             "successful ones."
         )
     elif j >= config.refine_from:
-        verdict, reason = "refine", f"J = {j:.2f}: the dream tells success from failure"
+        verdict, reason = "refine", f"{told}: the dream tells success from failure"
     elif j >= config.cautious_from:
-        verdict, reason = "refine_cautiously", f"J = {j:.2f} is below {config.refine_from}: small steps, strong BC term"
+        verdict, reason = "refine_cautiously", f"{told} is below {config.refine_from}: small steps, strong BC term"
     else:
         verdict = "keep"
         reason = (
-            f"J = {j:.2f} is below {config.cautious_from}: the dream cannot tell success from failure. Collect more "
+            f"{told} is below {config.cautious_from}: the dream cannot tell success from failure. Collect more "
             "episodes (near misses above all) and train the world model longer."
         )
-    return ReplayCheck(tpr, fpr, tpr_low, fpr_high, j, successes, failures, verdict, reason, policy_dreamed)
+    j_known = j if known else None
+    return ReplayCheck(tpr, fpr, tpr_low, fpr_high, j_known, successes, failures, verdict, reason, policy_dreamed)
+
+
+def undecided(successes: int, failures: int, config: ReplayCheckConfig) -> ReplayCheck:
+    """The check of episodes that nobody has dreamed again, for there are too few of one outcome."""
+    return ReplayCheck(None, None, 0.0, 1.0, None, successes, failures, "keep", _too_few(successes, failures, config))
+
+
+def _too_few(successes: int, failures: int, config: ReplayCheckConfig) -> str:
+    return (
+        f"undecided: {successes} successes and {failures} failures, {max(1, config.min_episodes)} of each are needed. "
+        "Collect more episodes of the start policy."
+    )
 
 
 def as_newest_allows(check: ReplayCheck, newest: ReplayCheck, config: ReplayCheckConfig) -> ReplayCheck:
