@@ -32,6 +32,7 @@ from refinement_parts.runs import HeldOut, finished_run
 from refinement_parts.table import table
 
 from world4rl.collect import evaluate
+from world4rl.dreamers import require_dreamers
 from world4rl.load_run import ROW
 from world4rl.pipeline import refinement, replay_check, start_policy, world_models
 from world4rl.presets import preset_values
@@ -90,12 +91,17 @@ def uncertainty_values(run: Run) -> dict[str, float]:
     return {"limit": limit, "penalty": PENALTY / limit}
 
 
-def require_own_models(run: Run, rows: Sequence[str], settings: Sequence[str]) -> None:
-    """Refuse to train models on this run's episodes alone that learned from all tasks: that would change two things.
+def require_possible(run: Run, rows: Sequence[str], settings: Sequence[str]) -> None:
+    """Refuse what would fail after other runs' hours of work, or change two things at once.
 
     Raises:
-        SystemExit: a row, or `settings` for all of them, would do so.
+        SystemExit: the run has no dream; or its world models learned from all tasks, and a row, or `settings` for all
+            of them, would train them on this task alone.
     """
+    try:
+        require_dreamers(run)
+    except ValueError as error:
+        raise SystemExit(f"{error}; or leave this run out") from error
     trained = [name for name in rows if NO_RANDOM in (*ROWS[name], *settings)]
     if trained and (run.path / ROW).is_file() and run.read(ROW)["world_model"]["mode"] == "shared":
         raise SystemExit(
@@ -174,7 +180,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     runs = [finished_run(path) for path in options.runs]
     for run in runs:
-        require_own_models(run, options.rows, options.set)
+        require_possible(run, options.rows, options.set)
     results = Results("ablations", runs, {"set": options.set}, options.out)
     for name in options.rows:
         for run in runs:

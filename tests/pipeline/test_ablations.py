@@ -145,14 +145,25 @@ def test_world_models_of_all_tasks_are_not_trained_on_one(tmp_path: Path, monkey
     """The row without random motion would change two things; the other rows train no world model."""
     run, random = finished_run(run_with_dreams(tmp_path / "run")), "no random motion for the world models"
     others = [row for row in ablations.ROWS if row != random]
-    ablations.require_own_models(run, [random], [])
+    ablations.require_possible(run, [random], [])
     run.write("row.json", {"world_model": {"mode": "per-task"}})
-    ablations.require_own_models(run, [random], [])
+    ablations.require_possible(run, [random], [])
     run.write("row.json", {"world_model": {"mode": "shared"}})
-    ablations.require_own_models(run, others, [])
+    ablations.require_possible(run, others, [])
     with pytest.raises(SystemExit, match="no BC term"):
-        ablations.require_own_models(run, ["no BC term"], [ablations.NO_RANDOM])
+        ablations.require_possible(run, ["no BC term"], [ablations.NO_RANDOM])
     monkeypatch.setattr(ablations, "finished_run", lambda path: run)
     with pytest.raises(SystemExit, match=f"those of press_button alone: leave out .* {random}"):
         ablations.main([str(run.path), "--work", str(tmp_path / "work"), "--out", str(tmp_path / "result.json")])
     assert not (tmp_path / "work").exists()
+
+
+def test_a_run_that_cannot_dream_is_refused_before_the_first_row(tmp_path: Path) -> None:
+    """Such as a benchmark's row whose fresh episodes could not decide: it is finished, and has no reward models."""
+    runs = [run_with_dreams(tmp_path / name) for name in ("dreams", "none")]
+    for name in ("reward_a", "reward_b"):
+        shutil.rmtree(runs[1] / "checkpoints" / name)
+    given = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "result.json"), "--rows", "no BC term"]
+    with pytest.raises(SystemExit, match="none has no dream to go on with, reward_a, reward_b are missing"):
+        ablations.main([*map(str, runs), *given])
+    assert not (tmp_path / "work").exists() and not (tmp_path / "result.json").exists()
