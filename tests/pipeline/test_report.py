@@ -8,6 +8,7 @@ import math
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ import pytest
 from world4rl.charts import Series, line_chart, thin
 from world4rl.page import duration, percent, points
 from world4rl.report import build_report
-from world4rl.report_data import RunError
+from world4rl.report_data import RunError, read_run
+from world4rl.report_loop import loop_steps
 from world4rl.video import side_by_side
 
 SUMMARY = {
@@ -227,6 +229,25 @@ def test_the_loop_carries_the_runs_figures(html: str, tmp_path: Path) -> None:
     (tmp_path / "summary.json").write_text(json.dumps(kept))
     page = build_report(tmp_path).read_text()
     assert page.count('<li class="refused">') == 2 and "filtered BC was kept" in page
+
+
+@pytest.mark.parametrize(
+    ("check", "figure", "note"),
+    [
+        ({"j": 0.9, "cause": "precision"}, "J 0.9", "too few dreamed successes would be real"),
+        ({"j": 0.2, "cause": "j"}, "J 0.2", "successes not told from failures well enough"),
+        ({"j": 0.9, "cause": "undecided"}, "undecided", "too few successes or failures"),
+        ({"j": None, "cause": "undecided"}, "undecided", "too few successes or failures"),
+        ({"j": None}, "undecided", "too few successes or failures"),  # of before there was a cause
+        ({"j": 0.9}, "J 0.9", "the dream was not believed"),  # the same
+    ],
+)
+def test_the_loop_tells_why_the_dream_was_refused(
+    tmp_path: Path, check: dict[str, Any], figure: str, note: str
+) -> None:
+    (tmp_path / "summary.json").write_text(json.dumps({"replay_check": {"passed": False, **check}}))
+    step = next(step for step in loop_steps(read_run(tmp_path)) if step.title == "Check the dream")
+    assert (step.figure, step.state) == (figure, "refused") and step.note.startswith(note)
 
 
 def curve(values: list[float]) -> list[dict[str, float] | None]:

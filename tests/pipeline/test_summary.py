@@ -76,7 +76,9 @@ def test_a_kept_start_policy_is_no_refinement() -> None:
     nothing, refused = sentence(0, 0, KEPT, TRUSTED), sentence(0, 0, KEPT, REFUSED)
     assert nothing.startswith("Refinement found nothing better, so filtered BC was kept (no checkpoint")
     assert refused.startswith("The dream was not trusted, so filtered BC was kept (no checkpoint")
-    assert "Refined in imagination" not in nothing + refused
+    unknown = sentence(0, 0, KEPT, REFUSED | {"cause": "undecided"})
+    assert unknown.startswith("Whether the dream can be trusted is not known, so filtered BC was kept (no checkpoint")
+    assert "Refined in imagination" not in nothing + refused + unknown
 
 
 class MadeStore(UserList):

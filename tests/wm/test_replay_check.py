@@ -110,6 +110,15 @@ def test_a_newest_policy_that_deceives_the_dream_is_not_outvoted() -> None:
     assert few.verdict == "keep" and as_newest_allows(true, few, limits) == true, "too few to decide"
 
 
+def test_a_refusal_has_a_cause() -> None:
+    unsure, few = case(17, 20, 2, 20), case(9, 9, 0, 100)
+    assert (case(20, 20, 0, 20).cause, unsure.cause, few.cause) == (None, None, "undecided")
+    assert (case(9, 20, 4, 20).cause, case(18, 24, 17, 96).cause) == ("j", "precision")
+    limits, false = ReplayCheckConfig(), case(15, 20, 14, 20)
+    assert as_newest_allows(case(95, 100, 5, 100), false, limits).cause == "j"
+    assert undecided(4, 46, limits).cause == "undecided" and few.to_dict()["cause"] == "undecided"
+
+
 @pytest.mark.parametrize(("dreamed", "share"), [(0.05, 0.0), (0.2, 0.0), (0.8, 1.0), (0.99, 1.0)])
 def test_the_estimate_of_a_policys_success_is_a_share(dreamed: float, share: float) -> None:
     """Chance alone may put its dreams below the false positives or above the true ones."""

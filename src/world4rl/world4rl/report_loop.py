@@ -8,6 +8,13 @@ from typing import Any
 from world4rl.page import figure, percent
 from world4rl.report_data import RunData
 
+REFUSED = {
+    "undecided": "too few successes or failures to tell by",
+    "j": "successes not told from failures well enough",
+    "precision": "too few dreamed successes would be real",
+}
+"""What to say of a replay check by the cause of its refusal."""
+
 
 @dataclass(frozen=True)
 class Step:
@@ -64,9 +71,12 @@ def _check(data: RunData) -> Step:
     check = data.replay_check
     if not check:
         return _missing("Check the dream")
-    said = "told from failures in dreams" if check.get("passed") else "not told well enough"
-    figures = f"J {figure(check['j'])}" if check.get("j") is not None else "undecided"
-    return Step("Check the dream", figures, f"successes {said}", "done" if check.get("passed") else "refused")
+    j = f"J {figure(check.get('j'))}"
+    if check.get("passed"):
+        return Step("Check the dream", j, "successes told from failures in dreams")
+    cause = check.get("cause") or ("undecided" if check.get("j") is None else "")  # a check of before tells no cause
+    note = REFUSED.get(cause, "the dream was not believed")
+    return Step("Check the dream", "undecided" if cause == "undecided" else j, note, "refused")
 
 
 def _refine(summary: dict[str, Any]) -> Step:

@@ -83,6 +83,8 @@ def conclusion(
     """One sentence: refined against BC and filtered BC, and whether the dream added anything."""
     if refinement["kept_start_policy"]:
         done = "Refinement found nothing better" if check["passed"] else "The dream was not trusted"
+        if check.get("cause") == "undecided":
+            done = "Whether the dream can be trusted is not known"
         done += ", so filtered BC was kept"
         why = f" ({refinement['reason']})"
     else:

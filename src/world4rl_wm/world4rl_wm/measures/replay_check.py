@@ -9,6 +9,7 @@ from scipy.stats import beta
 from torch import Tensor
 
 Verdict = Literal["keep", "refine_cautiously", "refine"]  # what is allowed, the least first
+Cause = Literal["undecided", "j", "precision"]  # why nothing is
 
 
 def rate_text(rate: float | None) -> str:
@@ -37,7 +38,7 @@ class ReplayCheck:
 
     `tpr` is None where no episode was a success, `fpr` where none was a failure, `j` where one of the two is.
     `policy_dreamed` is the share of its own dreams in which the policy that is to practise there succeeds; None where
-    no policy was asked about.
+    no policy was asked about. `cause` is None where something is allowed.
     """
 
     tpr: float | None
@@ -50,6 +51,7 @@ class ReplayCheck:
     verdict: Verdict
     reason: str
     policy_dreamed: float | None = None
+    cause: Cause | None = None
 
     @property
     def policy_success(self) -> float | None:
@@ -118,10 +120,11 @@ def judge(
     told = f"J = {j:.2f}" if known else f"J = {j:.2f} at worst"
     precision = _precision(tpr, fpr, policy_dreamed, successes, failures)
     verdict: Verdict
+    cause: Cause | None = None
     if min(successes, failures) < config.min_episodes:
-        verdict, reason = "keep", _too_few(successes, failures, config)
+        verdict, cause, reason = "keep", "undecided", _too_few(successes, failures, config)
     elif j >= config.cautious_from and precision < config.precision_from:
-        verdict = "keep"
+        verdict, cause = "keep", "precision"
         reason = (
             f"{told}, but of the policy's dreamed successes only {precision:.0%} would be real, below "
             f"{config.precision_from:.0%}: it succeeds too rarely for this dream. Collect more episodes, above all "
@@ -132,18 +135,19 @@ def judge(
     elif j >= config.cautious_from:
         verdict, reason = "refine_cautiously", f"{told} is below {config.refine_from}: small steps, strong BC term"
     else:
-        verdict = "keep"
+        verdict, cause = "keep", "j"
         reason = (
             f"{told} is below {config.cautious_from}: the dream cannot tell success from failure. Collect more "
             "episodes (near misses above all) and train the world model longer."
         )
-    j_known = j if known else None
-    return ReplayCheck(tpr, fpr, tpr_low, fpr_high, j_known, successes, failures, verdict, reason, policy_dreamed)
+    measured = (tpr, fpr, tpr_low, fpr_high, j if known else None, successes, failures)
+    return ReplayCheck(*measured, verdict, reason, policy_dreamed, cause)
 
 
 def undecided(successes: int, failures: int, config: ReplayCheckConfig) -> ReplayCheck:
     """The check of episodes that nobody has dreamed again, for there are too few of one outcome."""
-    return ReplayCheck(None, None, 0.0, 1.0, None, successes, failures, "keep", _too_few(successes, failures, config))
+    reason = _too_few(successes, failures, config)
+    return ReplayCheck(None, None, 0.0, 1.0, None, successes, failures, "keep", reason, cause="undecided")
 
 
 def _too_few(successes: int, failures: int, config: ReplayCheckConfig) -> str:
@@ -166,4 +170,5 @@ def as_newest_allows(check: ReplayCheck, newest: ReplayCheck, config: ReplayChec
     if undecided or verdicts.index(newest.verdict) >= verdicts.index(check.verdict):
         return check
     few = newest.successes + newest.failures
-    return replace(check, verdict=newest.verdict, reason=f"on the newest policy's own {few} episodes {newest.reason}")
+    reason = f"on the newest policy's own {few} episodes {newest.reason}"
+    return replace(check, verdict=newest.verdict, reason=reason, cause=newest.cause)
