@@ -103,11 +103,28 @@ def require_possible(run: Run, rows: Sequence[str], settings: Sequence[str]) -> 
     except ValueError as error:
         raise SystemExit(f"{error}; or leave this run out") from error
     trained = [name for name in rows if NO_RANDOM in (*ROWS[name], *settings)]
-    if trained and (run.path / ROW).is_file() and run.read(ROW)["world_model"]["mode"] == "shared":
+    if trained and shares_models(run):
         raise SystemExit(
             f"{run.path}: its world models learned from the episodes of all tasks, and anew they would learn from "
             f"those of {run.task} alone: leave out (--rows, --set) {', '.join(trained)}"
         )
+
+
+def shares_models(run: Run) -> bool:
+    """Whether the run is a row of a benchmark whose world models learned from all of its tasks."""
+    return (run.path / ROW).is_file() and run.read(ROW)["world_model"]["mode"] == "shared"
+
+
+def default_rows(runs: Sequence[Run]) -> list[str]:
+    """Every row that all of the runs can have; the others are told."""
+    if not any(map(shares_models, runs)):
+        return list(ROWS)
+    print(
+        "tasks share their world models, so these rows are left out:",
+        *(n for n in ROWS if NO_RANDOM in ROWS[n]),
+        sep="\n  ",
+    )
+    return [name for name in ROWS if NO_RANDOM not in ROWS[name]]
 
 
 def settings_of(run: Run, row: str) -> list[str]:
@@ -171,7 +188,7 @@ def refined(run: Run, name: str, settings: list[str], work: Path, workers: int) 
 def main(argv: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+", help="folders of finished runs")
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS), metavar="ROW", help=" | ".join(ROWS))
+    parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="ROW", help="default: all; " + " | ".join(ROWS))
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings for every row")
     parser.add_argument("--work", type=Path, default=Path("runs/ablations"), help="folder of the rows' own work")
     parser.add_argument("--workers", type=int, default=2, help="processes that evaluate (default: 2)")
@@ -179,10 +196,11 @@ def main(argv: Sequence[str] | None = None) -> None:
     options = parser.parse_args(argv)
     torch.set_num_threads(1)
     runs = [finished_run(path) for path in options.runs]
+    rows = options.rows or default_rows(runs)
     for run in runs:
-        require_possible(run, options.rows, options.set)
+        require_possible(run, rows, options.set)
     results = Results("ablations", runs, {"set": options.set}, options.out)
-    for name in options.rows:
+    for name in rows:
         for run in runs:
             key = run_key(run, training_store(run, "demonstrations", "practice", "check").content_hash)
             if not results.holds(**key, policy=name):

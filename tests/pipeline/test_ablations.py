@@ -141,7 +141,9 @@ def test_without_random_motion_the_models_learn_from_the_other_episodes(
     assert files(folder) == before
 
 
-def test_world_models_of_all_tasks_are_not_trained_on_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_world_models_of_all_tasks_are_not_trained_on_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """The row without random motion would change two things; the other rows train no world model."""
     run, random = finished_run(run_with_dreams(tmp_path / "run")), "no random motion for the world models"
     others = [row for row in ablations.ROWS if row != random]
@@ -154,8 +156,12 @@ def test_world_models_of_all_tasks_are_not_trained_on_one(tmp_path: Path, monkey
         ablations.require_possible(run, ["no BC term"], [ablations.NO_RANDOM])
     monkeypatch.setattr(ablations, "finished_run", lambda path: run)
     with pytest.raises(SystemExit, match=f"those of press_button alone: leave out .* {random}"):
-        ablations.main([str(run.path), "--work", str(tmp_path / "work"), "--out", str(tmp_path / "result.json")])
+        given = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "result.json")]
+        ablations.main([str(run.path), *given, "--rows", random])
     assert not (tmp_path / "work").exists()
+    assert ablations.default_rows([run]) == others and random in capsys.readouterr().out
+    run.write("row.json", {"world_model": {"mode": "per-task"}})
+    assert ablations.default_rows([run]) == list(ablations.ROWS)
 
 
 def test_a_run_that_cannot_dream_is_refused_before_the_first_row(tmp_path: Path) -> None:
