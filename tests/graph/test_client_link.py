@@ -17,11 +17,29 @@ from rclpy.node import Node  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from std_srvs.srv import SetBool  # noqa: E402
 
-from world4rl_bringup.client import ArmState, Refused, World4RLClient  # noqa: E402
+from world4rl_bringup.client import ArmState, NotThere, Refused, World4RLClient  # noqa: E402
 from world4rl_interfaces.action import ImagineRollouts  # noqa: E402
 from world4rl_interfaces.msg import ArmStatus  # noqa: E402
 
 NAMESPACE = "/stub"
+
+
+GATELESS = "/gateless"
+
+
+class Policy(Node):
+    """Stands in a graph without a gate; falls silent when it is asked to, and says no while `stubborn`."""
+
+    def __init__(self) -> None:
+        super().__init__("policy", namespace=GATELESS)
+        self.asked: list[bool] = []
+        self.stubborn = False
+        self.create_service(SetBool, "policy/enable", self._on_enable)
+
+    def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self.asked.append(request.data)
+        response.success, response.message = not self.stubborn, "stubborn"
+        return response
 
 
 class Stub(Node):
@@ -53,18 +71,25 @@ class Stub(Node):
 
 
 @pytest.fixture(scope="module")
-def client(ros_domain: int) -> Iterator[World4RLClient]:
+def nodes(ros_domain: int) -> Iterator[tuple[Stub, Policy]]:
     rclpy.init()
-    node, executor = Stub(), SingleThreadedExecutor()
-    executor.add_node(node)
+    nodes, executor = (Stub(), Policy()), SingleThreadedExecutor()
+    for node in nodes:
+        executor.add_node(node)
     thread = threading.Thread(target=executor.spin, daemon=True)
     thread.start()
-    with World4RLClient(NAMESPACE, timeout_s=20) as client:
-        yield client
+    yield nodes
     executor.shutdown()
     thread.join(10)
-    node.destroy_node()
+    for node in nodes:
+        node.destroy_node()
     rclpy.try_shutdown()
+
+
+@pytest.fixture(scope="module")
+def client(nodes: tuple[Stub, Policy]) -> Iterator[World4RLClient]:
+    with World4RLClient(NAMESPACE, timeout_s=20) as client:
+        yield client
 
 
 def test_a_condition_may_use_the_client_itself(client: World4RLClient) -> None:
@@ -85,3 +110,17 @@ def test_what_was_dreamt_before_the_node_broke_off_is_given_back(client: World4R
     assert part.uncertainty.shape == (3, 2) and part.actions.shape == (3, 2, 1)
     with pytest.raises(Refused, match="too long"):
         client.imagine_many(101)
+
+
+def test_the_policy_falls_silent_although_the_gate_does_not_answer(nodes: tuple[Stub, Policy]) -> None:
+    """The error is the gate's, as it is what keeps the arm still; that the policy said no as well stands behind it."""
+    policy = nodes[1]
+    with World4RLClient(GATELESS, timeout_s=20) as gateless:
+        gateless.enable_policy()
+        with pytest.raises(NotThere, match="arm_gate/enable"):
+            gateless.disable(timeout_s=0.2)
+        assert policy.asked == [True, False]
+        policy.stubborn = True
+        with pytest.raises(NotThere, match="arm_gate/enable") as error:
+            gateless.disable(timeout_s=0.2)
+    assert isinstance(error.value.__cause__, Refused)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from world4rl_bringup import client_messages as messages
 from world4rl_bringup.client_link_node import ClientLink
 from world4rl_bringup.client_types import (
     ArmState,
+    ClientError,
     Imagination,
     Live,
     NotThere,
@@ -103,12 +105,23 @@ class World4RLClient:
         return self._enable("arm_gate/enable", False, timeout_s)
 
     def disable(self, *, timeout_s: float | None = None) -> None:
-        """Stop everything that moves: the gate first, then the policy where there is one. No emergency stop."""
-        self.disable_arm(timeout_s=timeout_s)
+        """Stop everything that moves: the gate first, then the policy where there is one. No emergency stop.
+
+        The policy is asked whatever became of the gate. Where both fail the gate's error is raised, from the policy's.
+        """
         try:
+            self.disable_arm(timeout_s=timeout_s)
+        except BaseException as gates:  # Ctrl-C too
+            try:
+                self._silence_policy()
+            except ClientError as policys:
+                raise gates from policys
+            raise
+        self._silence_policy()
+
+    def _silence_policy(self) -> None:
+        with contextlib.suppress(NotThere):  # a graph without a policy
             self.disable_policy(timeout_s=1.0)
-        except NotThere:
-            return  # a graph without a policy
 
     def release(self, *, timeout_s: float | None = None) -> str:
         """A human hands the arm back: the next source that speaks has it."""
