@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,13 +12,14 @@ import pytest
 pytestmark = pytest.mark.ros
 
 import rclpy  # noqa: E402
-from rclpy.action import ActionServer  # noqa: E402
+from rclpy.action import ActionServer, CancelResponse, GoalResponse  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
+from rclpy.task import Future  # noqa: E402
 from std_srvs.srv import SetBool  # noqa: E402
 
-from world4rl_bringup.client import ArmState, NotThere, Refused, World4RLClient  # noqa: E402
+from world4rl_bringup.client import ArmState, NoAnswer, NotThere, Refused, World4RLClient  # noqa: E402
 from world4rl_interfaces.action import ImagineRollouts  # noqa: E402
 from world4rl_interfaces.msg import ArmStatus  # noqa: E402
 
@@ -45,7 +47,8 @@ class Policy(Node):
 class Stub(Node):
     """A gate that tells its status fifty times a second and enables whenever it is asked to.
 
-    Beside it dreams that are broken off: after two steps, or before the first where more than 100 are asked for.
+    Beside it dreams that are broken off: after two steps, or before the first where more than 100 are asked for. One
+    with the seed 7 is taken a second late and lasts until it is cancelled.
     """
 
     def __init__(self) -> None:
@@ -55,9 +58,30 @@ class Stub(Node):
         publisher = self.create_publisher(ArmStatus, "arm_gate/status", latched)
         self.create_timer(0.02, lambda: publisher.publish(self.status))
         self.create_service(SetBool, "arm_gate/enable", self._on_enable)
-        self._dreams = ActionServer(self, ImagineRollouts, "imagine_rollouts", self._on_goal)
+        self.cancelled = threading.Event()
+        self._dream_ends: Future = Future()
+        self._dreams = ActionServer(
+            self,
+            ImagineRollouts,
+            "imagine_rollouts",
+            self._on_goal,
+            goal_callback=self._on_request,
+            cancel_callback=self._on_cancel,
+        )
 
-    def _on_goal(self, goal_handle: Any) -> ImagineRollouts.Result:
+    def _on_request(self, goal: ImagineRollouts.Goal) -> GoalResponse:
+        if goal.seed == 7:
+            time.sleep(1.0)
+        return GoalResponse.ACCEPT
+
+    def _on_cancel(self, goal_handle: Any) -> CancelResponse:
+        self._dream_ends.set_result(None)
+        self.cancelled.set()
+        return CancelResponse.ACCEPT
+
+    async def _on_goal(self, goal_handle: Any) -> ImagineRollouts.Result:
+        if goal_handle.request.seed == 7:
+            await self._dream_ends
         goal_handle.abort()
         if goal_handle.request.horizon > 100:
             return ImagineRollouts.Result(message="too long")
@@ -110,6 +134,14 @@ def test_what_was_dreamt_before_the_node_broke_off_is_given_back(client: World4R
     assert part.uncertainty.shape == (3, 2) and part.actions.shape == (3, 2, 1)
     with pytest.raises(Refused, match="too long"):
         client.imagine_many(101)
+
+
+def test_a_goal_that_is_taken_too_late_is_cancelled(nodes: tuple[Stub, Policy], client: World4RLClient) -> None:
+    """Else a dream that nobody waits for would hold up the next one."""
+    client.imagine_many(2)  # finds the node, which may take a while
+    with pytest.raises(NoAnswer):
+        client.imagine_many(40, seed=7, timeout_s=0.5)
+    assert nodes[0].cancelled.wait(20)
 
 
 def test_the_policy_falls_silent_although_the_gate_does_not_answer(nodes: tuple[Stub, Policy]) -> None:

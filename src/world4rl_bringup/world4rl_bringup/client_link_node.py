@@ -113,7 +113,7 @@ class ClientLink:
     ) -> Any:
         """The result of a dream, also of one that was cancelled or that the node broke off half-way.
 
-        A goal that is left behind is cancelled.
+        A goal that is left behind is cancelled, also one that the node takes only then.
         """
         end = time.monotonic() + timeout_s
         client = self._endpoint(name, lambda: ActionClient(self._node, kind, self.absolute(name)))
@@ -122,13 +122,13 @@ class ClientLink:
         accepted: concurrent.futures.Future[Any] = concurrent.futures.Future()
         self._on_executor(lambda: _chained(client.send_goal_async(goal, lambda m: news.put(m.feedback)), accepted))
         what = f"action {self.absolute(name)}"
-        handle = self._await_answer(accepted, client.server_is_ready, what, end)
-        if not handle.accepted:
-            raise Refused(f"{what} did not take the goal")
         result: concurrent.futures.Future[Any] = concurrent.futures.Future()
-        self._on_executor(lambda: _chained(handle.get_result_async(), result))
         asked_to_stop = False
         try:
+            handle = self._await_answer(accepted, client.server_is_ready, what, end)
+            if not handle.accepted:
+                raise Refused(f"{what} did not take the goal")
+            self._on_executor(lambda: _chained(handle.get_result_async(), result))
             while not (result.done() and news.empty()):
                 with contextlib.suppress(queue.Empty):
                     feedback = news.get(timeout=_SLICE_S)
@@ -141,12 +141,18 @@ class ClientLink:
                     self._check_goal(client.server_is_ready, what, end)
         finally:
             if not result.done() and not asked_to_stop:
-                self._on_executor(handle.cancel_goal_async)
+                accepted.add_done_callback(self._cancel_accepted)  # at once, or when the node takes it later
         answer = result.result()
         done = answer.status in (GoalStatus.STATUS_SUCCEEDED, GoalStatus.STATUS_CANCELED)
         if not done and not len(answer.result.uncertainty):  # else a dream that was broken off: what there is counts
             raise Refused(answer.result.message or f"{what} was aborted: see its node's log")
         return answer.result
+
+    def _cancel_accepted(self, accepted: concurrent.futures.Future[Any]) -> None:
+        """Cancel a goal that nobody waits for any more, where the node has taken it."""
+        if not accepted.cancelled() and accepted.exception() is None and accepted.result().accepted:
+            with contextlib.suppress(ClientError):  # the client was closed
+                self._on_executor(accepted.result().cancel_goal_async)
 
     def _check_goal(self, ready: Callable[[], bool], what: str, end: float) -> None:
         self._require_open()
