@@ -42,7 +42,7 @@ from launch import LaunchDescription, LaunchService
 from launch.actions import IncludeLaunchDescription
 from launch.launch_description_sources import PythonLaunchDescriptionSource
 arguments = [tuple(word.split(":=", 1)) for word in sys.argv[2:]]
-service = LaunchService()
+service = LaunchService(noninteractive=True)  # as ros2 launch without a terminal: SIGINT is handed on to the nodes
 source = PythonLaunchDescriptionSource(sys.argv[1])
 service.include_launch_description(IncludeLaunchDescription(source, launch_arguments=arguments))
 sys.exit(service.run())

@@ -71,6 +71,33 @@ def test_launch_and_runner_start_devices_the_same(env: dict[str, str], tmp_path:
         assert "__ns:=/" in driver and "__node:=game_controller_node" in driver and "--params-file" in driver
 
 
+SLOW = """#!{python}
+import pathlib, signal, time
+report, asked = pathlib.Path("{report}"), []
+signal.signal(signal.SIGINT, lambda *_: asked.append(True))
+report.with_suffix(".started").touch()
+while not asked:
+    time.sleep(0.1)
+time.sleep(7)
+report.touch()
+"""
+
+
+def test_a_node_gets_the_runners_time_to_end_under_launch_too(env: dict[str, str], tmp_path: Path) -> None:
+    """Launch's own 5 s until SIGTERM are too few for a large bag on a slow disk."""
+    report = tmp_path / "closed"
+    (tmp_path / "prefix/lib/world4rl_data/recorder").write_text(SLOW.format(python=sys.executable, report=report))
+    with (tmp_path / "output").open("w+") as log:
+        launch = subprocess.Popen(launch_command("record", "autostart:=false"), env=env, stdout=log, stderr=log)
+        end = time.monotonic() + 60
+        while not report.with_suffix(".started").exists() and time.monotonic() < end:
+            time.sleep(0.1)
+        # As a container does: launch alone gets it, and hands it on where it has no terminal.
+        launch.send_signal(signal.SIGINT)
+        launch.wait(timeout=60)
+    assert report.exists(), (tmp_path / "output").read_text()
+
+
 MODULE = """#!/bin/sh
 exec {python} -m world4rl_data.recorder_node "$@"
 """

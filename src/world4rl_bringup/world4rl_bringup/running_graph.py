@@ -14,12 +14,12 @@ from types import TracebackType
 from world4rl_bringup.node_process import NodeProcess, describe_exit
 from world4rl_bringup.orphan_guard import OrphanGuard
 from world4rl_bringup.paths import executable, import_path
-from world4rl_bringup.spec import NodeSpec, command_line
+from world4rl_bringup.spec import SIGKILL_AFTER_S, SIGTERM_AFTER_S, NodeSpec, command_line
 
 _AUTOSTART = "autostart"
 _POLL_S = 0.05
-# Signal and the seconds that the nodes get to follow it before the next one: the recorder closes its bag on the first.
-_ESCALATION = ((signal.SIGINT, 15.0), (signal.SIGTERM, 3.0), (signal.SIGKILL, 5.0))
+# Signal and the seconds that the nodes get to follow it before the next one.
+_ESCALATION = ((signal.SIGINT, SIGTERM_AFTER_S), (signal.SIGTERM, SIGKILL_AFTER_S), (signal.SIGKILL, 5.0))
 
 
 class GraphError(RuntimeError):

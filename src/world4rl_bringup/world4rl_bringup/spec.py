@@ -9,6 +9,10 @@ from pathlib import Path
 
 import yaml
 
+# The seconds that a node gets to end in order, with launch and the runner alike: the recorder closes its bag on SIGINT.
+SIGTERM_AFTER_S = 15.0  # after SIGINT
+SIGKILL_AFTER_S = 3.0  # after SIGTERM
+
 ParameterValue = bool | int | float | str | Sequence[str]
 
 
