@@ -73,6 +73,17 @@ def test_compose_starts_launch_files_with_arguments_that_they_have(checkpoints: 
     assert {name.upper(): path for name, path in learn.items() if "checkpoint" in name} == checkpoints
 
 
+@pytest.mark.parametrize("contract", ["", "/data/my lab/contract.yaml"])
+def test_the_containers_read_the_same_contract(contract: str) -> None:
+    """The driver's cameras, pictures and controller are those of the contract, as what the other one expects is."""
+    environment = DRIVER | {"CONTRACT": contract, "DATA": "/home/lab/data"}
+    for name, service in SERVICES.items():
+        assert f"contract:={contract or 'franka_real'}" in words(service["command"], environment), name
+        volumes = [interpolated(volume, environment).split(":") for volume in service["volumes"]]
+        (data,) = [volume for volume in volumes if volume[1] == "/data"]
+        assert data[0] == "/home/lab/data" and (name == "learn" or data[2] == "ro"), name
+
+
 def test_an_arm_never_starts_again_by_itself_and_nobody_is_root() -> None:
     for name, service in SERVICES.items():
         assert service["restart"] == "no" and not service.get("privileged"), name
