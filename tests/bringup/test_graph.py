@@ -56,6 +56,13 @@ def test_modes_hold_their_nodes(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_autostart_is_an_argument_where_there_is_something_to_activate(tmp_path: Path) -> None:
+    """Elsewhere it would be swallowed without a word."""
+    managed = {mode for mode, specs in everything(tmp_path).items() if any(spec.lifecycle for spec in specs)}
+    assert {name for name, mode in MODES.items() if "autostart" in mode.options} == managed
+    assert {"teleop", "imagine"}.isdisjoint(managed)
+
+
 def test_policy_and_imagination_may_stand_on_another_machine_than_the_gate(tmp_path: Path) -> None:
     """Each node on one of both: a broken link between them then leaves the arm under the gate."""
     control, learning = graph("real_arm", GraphOptions(learned=False)), graph("learned")

@@ -47,9 +47,11 @@ def env(ros_domain: int, tmp_path: Path) -> dict[str, str]:
 
 @pytest.mark.parametrize("mode", sorted(CASES))
 def test_launch_and_runner_start_the_same(mode: str, env: dict[str, str], tmp_path: Path) -> None:
-    texts = {**CASES[mode], "autostart": "false"}
+    texts = dict(CASES[mode])
     if mode == "imagine":
         texts |= {"world_model_checkpoint": str(tmp_path), "policy_checkpoint": str(tmp_path)}
+    else:
+        texts["autostart"] = "false"
     options = parse_options(texts)
     specs = graph(mode, options)
     runner = [command_line(spec, executable(spec, env), tmp_path / "params") for spec in specs]

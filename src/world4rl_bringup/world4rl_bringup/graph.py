@@ -15,7 +15,8 @@ from world4rl_sim.task_contracts import TASK_CONTRACTS
 
 REAL_CONTRACT = "franka_real"
 
-_COMMON = ("namespace", "contract", "params_file", "log_level", "autostart")
+_PLAIN = ("namespace", "contract", "params_file", "log_level")
+_COMMON = (*_PLAIN, "autostart")  # of modes with a lifecycle node
 _SIM = ("task", "seed", "lockstep", "real_time_factor", "episodes", "results", "exit_when_done")
 _LEARNED = (*CHECKPOINTS, "trust_world_model")
 _RECORD = ("record", "bags_dir")
@@ -176,12 +177,12 @@ MODES: dict[str, Mode] = {
     ),
     "imagine": Mode(
         "Only the imagination node: dreams from given frames, or from live cameras where there are any.",
-        (*_COMMON, *CHECKPOINTS, "use_sim_time"),
+        (*_PLAIN, *CHECKPOINTS, "use_sim_time"),
         _imagine,
     ),
     "teleop": Mode(
         "A human operator beside a graph that runs already: the device's driver and the teleop node.",
-        ("teleop", *_COMMON, "use_sim_time"),
+        ("teleop", *_PLAIN, "use_sim_time"),
         _teleop,
     ),
     "deploy_sim": Mode(
