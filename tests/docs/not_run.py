@@ -13,7 +13,7 @@ NOT_RUN = {
     "world4rl run deploy_sim task:=press_button policy_checkpoint:=models/refined episodes:=50 seed:=900000 "
     "results:=graph.json": GRAPH,
     "world4rl run sim_arm task:=press_button operator:=true episodes:=10 bags_dir:=bags": GRAPH,
-    "python -m world4rl_bringup.run sim_arm --task push_cube": GRAPH,
+    "world4rl run sim_arm --task push_cube": GRAPH,
     "torchrun --standalone --nproc-per-node 2 -m world4rl refine ...": PROCESSES,
     "torchrun --standalone --nproc-per-node 2 -m world4rl train world-model --store data/train "
     "--out models/world_model_a --preset base": PROCESSES,

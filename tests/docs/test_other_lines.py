@@ -99,7 +99,7 @@ def test_options_of_what_does_not_run_are_read(text: str, only_parse: None, monk
         from world4rl_bringup.run import parse
 
         with pytest.raises(Parsed):
-            parse(words[2:] if words[0] == "world4rl" else words[3:])
+            parse(words[2:])
 
 
 PROGRAMS = [command for command in commands("python") if command.text not in NOT_RUN]
