@@ -1,6 +1,7 @@
 """scripted_operator and deployment over DDS, with the real arm and gate; recorder and policy are stood in for here."""
 
 import json
+import time
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -23,12 +24,14 @@ SETTING: dict[str, Any] = {"contract": CONTRACT, "task": "press_button"}
 
 
 class RecorderStandIn:
-    """Writes down what it is asked, and answers as the recorder does."""
+    """Writes down what it is asked, and answers as the recorder does; the first time `late_s` after it was asked."""
 
     def __init__(self, node: Node) -> None:
         self.notes: list[str] = []
         self.stops: list[StopEpisode.Request] = []
         self.executed: list[list[Action]] = []
+        self.late_s = 0.0
+        self._recording = False
         self._node = node
         self._services = [
             node.create_service(StartEpisode, "/world4rl/start_episode", self._on_start),
@@ -45,11 +48,16 @@ class RecorderStandIn:
     def _on_start(self, request: StartEpisode.Request, response: StartEpisode.Response) -> StartEpisode.Response:
         self.notes.append(request.note)
         self.executed.append([])
-        response.success, response.uri = True, f"/bags/{len(self.notes)}"
+        time.sleep(self.late_s)
+        self.late_s = 0.0
+        response.success, response.uri = not self._recording, f"/bags/{len(self.notes)}"
+        response.message = "episode is being recorded; stop or discard it first" if self._recording else ""
+        self._recording = True
         return response
 
     def _on_stop(self, request: StopEpisode.Request, response: StopEpisode.Response) -> StopEpisode.Response:
         self.stops.append(request)
+        self._recording = False
         response.success, response.uri = True, f"/bags/{len(self.notes)}"
         return response
 
@@ -132,6 +140,18 @@ def test_scripted_operator_records_and_labels_demonstrations(
         assert {later - earlier for earlier, later in pairwise(stamps)} == {100_000_000}
         # success was seen three actions before the end, and the label says when
         assert int(stop.note.removeprefix("success_stamp_ns=")) == stamps[-3]
+
+
+def test_an_episode_is_begun_again_when_the_answer_to_its_start_is_lost(
+    graph: SimRig, recorder: RecorderStandIn, tmp_path: Path
+) -> None:
+    """The recorder did start: that recording is closed as interrupted, and not in the way of the new attempt."""
+    recorder.late_s = 12.0
+    module, timeout_s = "world4rl_sim.scripted_operator_node", 8.0
+    summary = _run(graph, module, tmp_path, episodes=1, first_seed=40, hesitation=0.0, timeout_s=timeout_s)
+    assert (summary["state"], summary["successes"]) == ("done", 1)
+    assert recorder.notes == ["seed=40", "seed=40"]
+    assert [stop.outcome for stop in recorder.stops] == [Outcome.INTERRUPTED, Outcome.SUCCESS]
 
 
 def test_deployment_counts_a_policy_that_does_nothing_as_failed(

@@ -5,6 +5,7 @@ The episodes run as plain sequential code in the main thread; a second thread se
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -112,10 +113,7 @@ class EpisodeNode(Node):
         self.call(self._reset, ResetArm.Request(seed=seed))
         self._fresh_scene(before_ns)
         self.call_patiently(self._enable_gate, SetBool.Request(data=True))
-        uri = ""
-        if self._record:
-            request = StartEpisode.Request(task=self.task.name, operator_id=self.operator_id, note=f"seed={seed}")
-            uri = self.call_patiently(self._start, request).uri
+        uri = self._start_recording(seed) if self._record else ""
         try:
             outcome = self._act(seed)
         except EpisodeError:
@@ -127,6 +125,15 @@ class EpisodeNode(Node):
             note = "" if seen_ns is None else f"success_stamp_ns={seen_ns}"  # success came before the episode's end
             uri = self.call(self._stop, StopEpisode.Request(outcome=int(outcome), note=note)).uri or uri
         return EpisodeResult(seed, outcome is Outcome.SUCCESS, self._monitor.steps, outcome.name.lower(), uri)
+
+    def _start_recording(self, seed: int) -> str:
+        request = StartEpisode.Request(task=self.task.name, operator_id=self.operator_id, note=f"seed={seed}")
+        try:
+            return self.call_patiently(self._start, request).uri
+        except EpisodeBroken:  # no answer: the recorder may have started all the same, or start late
+            with contextlib.suppress(EpisodeError):
+                self.call_patiently(self._stop, StopEpisode.Request(outcome=int(Outcome.INTERRUPTED)))
+            raise
 
     def _act(self, seed: int) -> Outcome:
         # What was under way while the recorder started may be missing in its bag: the second new scene is wholly in it.
