@@ -26,7 +26,7 @@ def made_batch(seed: int, steps: int = 6, envs: int = 5) -> RolloutBatch:
     terminated &= terminated.cumsum(0) == 1
     valid = torch.cat([torch.zeros(1, envs), terminated.cumsum(0)[:-1]]) == 0
     nothing = torch.zeros(steps, envs)
-    return RolloutBatch(nothing, nothing, nothing, rewards, values, terminated, valid, torch.randn(envs))
+    return RolloutBatch(nothing, nothing, nothing, rewards, values, terminated, valid)
 
 
 def by_definition(batch: RolloutBatch, env: int, gamma: float, gae_lambda: float) -> list[float]:
@@ -56,7 +56,7 @@ def test_advantages_by_hand() -> None:
     terminated = torch.tensor([[False, False], [True, False], [False, False]])
     valid = torch.tensor([[True, True], [True, True], [False, True]])
     nothing = torch.zeros(3, 2)
-    batch = RolloutBatch(nothing, nothing, nothing, rewards, values, terminated, valid, torch.full((2,), 7.0))
+    batch = RolloutBatch(nothing, nothing, nothing, rewards, values, terminated, valid)
     advantage, _ = generalized_advantage(batch, 0.5, 0.5)
     # first column: deltas 0.5 * 1 - 0.5 = 0 and 1 - 1 = 0, then the end; what stands there is not looked at
     # second column: deltas 0, -1 + 0.5 * 2 = 0, -2; advantages 0.25^2 * -2, 0.25 * -2, -2
@@ -72,7 +72,6 @@ def test_what_comes_after_the_end_changes_nothing(seed: int) -> None:
         batch,
         rewards=torch.where(batch.valid, batch.rewards, torch.full_like(batch.rewards, 1e3)),
         values=torch.where(batch.valid, batch.values, torch.full_like(batch.values, -1e3)),
-        last_value=batch.last_value + 1e3,
     )
     advantage, returns = generalized_advantage(batch, 0.97, 0.95)
     again, returns_again = generalized_advantage(spoiled, 0.97, 0.95)
@@ -117,6 +116,19 @@ def test_what_is_out_of_time_has_failed_whatever_the_others_still_do() -> None:
     assert batch.ended.int().argmax(0)[::2].eq(1).all() and not batch.ended[:, 1::2].any()
     _, returns = generalized_advantage(batch, 0.9, 1.0)
     torch.testing.assert_close(returns[batch.valid], torch.zeros_like(returns[batch.valid]))
+
+
+def test_nothing_is_asked_about_what_follows_the_last_step() -> None:
+    """Nothing is bootstrapped there: as many values as there are steps."""
+    asked: list[Tensor] = []
+    value = ValueFunction(NETWORK)
+
+    def counted(observations: Tensor, tasks: Tensor | None) -> Tensor:
+        asked.append(observations)
+        return value(observations, tasks)
+
+    batch = collect(Reach(), make_policy(), counted, 3, STD, torch.Generator().manual_seed(1))
+    assert len(asked) == len(batch.values) == 3
 
 
 def test_the_same_generator_collects_the_same_batch() -> None:

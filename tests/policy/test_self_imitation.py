@@ -31,7 +31,7 @@ def made_batch(verified: list[list[int]], tasks: Tensor | None = None) -> Rollou
     nothing = torch.zeros(steps, dreams)
     observations = number.float().view(steps, dreams, 1, 1).expand(-1, -1, 4, 16)
     actions = number.float().unsqueeze(-1).expand(-1, -1, 2) / 100
-    columns = (nothing, nothing, nothing, told > 0, valid, nothing[0])
+    columns = (nothing, nothing, nothing, told > 0, valid)
     return RolloutBatch(observations, actions, *columns, tasks=tasks, verified=told)
 
 

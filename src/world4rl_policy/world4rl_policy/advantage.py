@@ -14,8 +14,7 @@ def generalized_advantage(batch: RolloutBatch, gamma: float, gae_lambda: float) 
     The horizon is part of the task (an episode that runs out of time has failed), so nothing is bootstrapped there.
     """
     advantage = torch.zeros_like(batch.rewards)
-    running = torch.zeros_like(batch.last_value)
-    following = torch.zeros_like(batch.last_value)
+    running = following = torch.zeros_like(batch.values[0])
     for t in reversed(range(len(batch.rewards))):
         going_on = 1.0 - batch.ended[t].float()
         delta = batch.rewards[t] + gamma * going_on * following - batch.values[t]

@@ -46,7 +46,6 @@ class RolloutBatch:
     values: Tensor
     ended: Tensor
     valid: Tensor
-    last_value: Tensor
     won: Tensor | None = None
     tasks: Tensor | None = None
     verified: Tensor | None = None
@@ -61,7 +60,7 @@ class RolloutBatch:
         """With what all processes know of their episodes; observations, actions and `log_prob` stay this one's."""
         columns = {name: share.gather(getattr(self, name), 1) for name in ("rewards", "values", "ended", "valid")}
         won = None if self.won is None else share.gather(self.won, 1)
-        return replace(self, **columns, last_value=share.gather(self.last_value), won=won)
+        return replace(self, **columns, won=won)
 
 
 def collect(
@@ -99,8 +98,5 @@ def collect(
             verified += [info["verified"]] if "verified" in info else []
             alive = alive & ~ended
             observation = following
-        with autocast(std.device):
-            last_value = value(policy.patches(observation.to(storage_format(std.device))), tasks)
-    *columns, won = [torch.stack(column) for column in zip(*steps, strict=True)]
-    batch = replace(RolloutBatch(*[*columns, last_value, won]), tasks=tasks)
-    return replace(batch, verified=torch.stack(verified) if verified else None)
+    columns = [torch.stack(column) for column in zip(*steps, strict=True)]
+    return replace(RolloutBatch(*columns), tasks=tasks, verified=torch.stack(verified) if verified else None)
