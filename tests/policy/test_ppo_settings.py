@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import pytest
 import torch
 from reach import CONFIG, NETWORK, Reach, make_policy
 from torch import Tensor
+from torch.distributions import Normal, kl_divergence
 
 from world4rl_policy.actor_critic import ValueFunction
 from world4rl_policy.advantage import explained_variance
@@ -80,6 +82,27 @@ def test_the_anchor_holds_the_policy_back() -> None:
         moved[coefficient] = start_kl(ppo.policy, make_policy(), frames, CONFIG.std)
         assert (rows[-1]["anchor_kl"] > 0) == (coefficient > 0)
     assert 0 < moved[10.0] < 0.5 * moved[0.0]
+
+
+def test_more_noise_does_not_bring_the_policy_nearer_to_the_start() -> None:
+    """The start policy keeps the noise that practice began with: from twice that the anchor leads back to it."""
+    config = replace(CONFIG, learn_std=True, kl_coefficient=2.0, epochs=1, minibatch_size=10_000, max_grad_norm=1e9)
+    value = ValueFunction(NETWORK)
+    torch.nn.init.zeros_(value.head.weight), torch.nn.init.zeros_(value.head.bias)  # no advantage: the anchor alone
+    ppo = Ppo(make_policy(), Reach(reachable=False), config, seed=0, value=value)
+    assert ppo.start is not None
+    with torch.no_grad():
+        ppo.policy.log_std += math.log(2)
+        ppo.start.mean.bias += 0.5
+    log_std = ppo.policy.log_std.detach().clone().requires_grad_(True)
+    frames = torch.zeros(1, 1, 1, 8, 8)
+    mean, start = (who.act(frames)[0].detach() for who in (ppo.policy, ppo.start))
+    expected = kl_divergence(Normal(mean, log_std.exp()), Normal(start, config.std)).sum()
+    (2.0 * expected).backward()
+    row = ppo.iterate()
+    assert row["policy_updates"] == 1 and log_std.grad is not None and bool((log_std.grad > 0).all())
+    torch.testing.assert_close(ppo.policy.log_std.grad, log_std.grad, rtol=1e-3, atol=0.0)
+    assert bool((ppo.policy.std < 2 * config.std).all())
 
 
 @pytest.mark.parametrize(("low", "high", "expected"), [(0.02, 0.3, 0.3), (0.28, 1.0, None)])

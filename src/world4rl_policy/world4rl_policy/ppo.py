@@ -205,7 +205,7 @@ class Ppo:
         anchor_kl = torch.zeros((), device=self.device)
         if self.start is not None:
             with autocast(self.device):
-                start = self.start.distribution(steps.observations, self.std, steps.tasks)
+                start = self.start.distribution(steps.observations, self._fixed_std, steps.tasks)
             anchor_kl = kl_divergence(distribution, start).sum(-1).sum() / size
             loss = loss + config.kl_coefficient * anchor_kl
         self._descend(self.policy_optimizer, loss, self.policy)
