@@ -200,3 +200,19 @@ def test_what_cannot_be_imitated_is_refused() -> None:
         practised(Silent(), 0.5, [])
     with pytest.raises(ValueError, match=r"ppo.imagined_bc is 1.0: a share from 0 to below 1"):
         replace(CONFIG, imagined_bc=1.0)
+
+
+@pytest.mark.parametrize(
+    ("setting", "why"),
+    [
+        ({"bc_coefficient": 0.0}, "bc_coefficient is 0.0"),
+        ({"imagined_bc": 0.04}, "of ppo.bc_batch_size 10 0 would be"),
+        ({"bc_batch_size": 1}, "of ppo.bc_batch_size 1 0 would be"),
+    ],
+)
+def test_a_share_of_nothing_is_refused(setting: dict[str, float], why: str) -> None:
+    """Without the term, or where the share rounds to none, it would be said to imitate and do nothing."""
+    wanted = replace(IMITATING, imagined_bc=0.5)
+    with pytest.raises(ValueError, match=f"nothing would be imitated: .*{why}"):
+        replace(wanted, **setting)
+    replace(wanted, **setting | {"imagined_bc": 0.0})  # off, whatever the term is

@@ -229,9 +229,8 @@ class Ppo:
 
     def _imitated(self, demonstrations: DemonstrationSampler) -> tuple[Tensor, ...]:
         """A batch of `demonstrations` and, where there are any, of the policy's own verified successes."""
-        size = self.config.bc_batch_size
-        own = min(round(self.config.imagined_bc * size), size - 1)
-        if not self.successes or not own:
+        size, own = self.config.bc_batch_size, self.config.imagined_batch_size
+        if not self.successes:
             return demonstrations(size)
         frames, *others = demonstrations(size - own)
         real = self.policy.patches(frames.to(storage_format(self.device))), *others

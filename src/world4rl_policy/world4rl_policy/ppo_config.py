@@ -41,9 +41,20 @@ class PpoConfig:
     normalise_value: bool = False
     max_grad_norm: float = 0.5
 
+    @property
+    def imagined_batch_size(self) -> int:
+        """Of each BC batch as many are the policy's own successes; at least one stays real."""
+        return min(round(self.imagined_bc * self.bc_batch_size), self.bc_batch_size - 1)
+
     def __post_init__(self) -> None:
         if not 0 <= self.imagined_bc < 1:
             raise ValueError(f"ppo.imagined_bc is {self.imagined_bc}: a share from 0 to below 1, some stay real")
+        if self.imagined_bc and not (self.bc_coefficient and self.imagined_batch_size):
+            raise ValueError(
+                f"ppo.imagined_bc is {self.imagined_bc}, but nothing would be imitated: "
+                f"ppo.bc_coefficient is {self.bc_coefficient}, and of ppo.bc_batch_size {self.bc_batch_size} "
+                f"{self.imagined_batch_size} would be the policy's own"
+            )
         if not 0 < self.min_std <= self.max_std:
             raise ValueError(f"min_std {self.min_std} and max_std {self.max_std}: 0 < min_std <= max_std is needed")
         if self.learn_std and not self.min_std <= self.std <= self.max_std:
