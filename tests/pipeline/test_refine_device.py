@@ -10,9 +10,18 @@ from typing import Any
 
 import pytest
 import torch
+from dream_rig import policy, reward_model, world_model
 from micro_refinement import curve, micro_refinement, micro_store
 from torch import nn
 from torch.overrides import TorchFunctionMode
+
+from world4rl import dreamed
+from world4rl.dreamed import Dreamer
+from world4rl.practice_start import practice_start
+from world4rl.refine import RefineConfig
+from world4rl_policy.actor_critic import GaussianPolicy
+from world4rl_policy.bc import BcOptimisation
+from world4rl_wm.model.frames import StartStates
 
 MAKERS = (torch.arange, torch.as_tensor, torch.empty, torch.eye, torch.full, torch.linspace, torch.ones, torch.rand)
 MAKERS += (torch.randint, torch.randn, torch.randperm, torch.tensor, torch.zeros)
@@ -61,6 +70,25 @@ def test_every_tensor_is_made_where_the_models_are(tmp_path: Path, one_thread: N
     with Elsewhere():
         micro_refinement(tmp_path / "checked", device="cpu")
     assert curve(tmp_path / "checked" / "out") == curve(tmp_path / "plain" / "out")
+
+
+def test_the_loop_judges_its_starts_where_the_judge_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """BC on dreams leaves its policy on the CPU; the judge has been loaded to the GPU, or here, as if it were one."""
+    seen: list[str] = []
+
+    def outcomes(policy: GaussianPolicy, *_: object) -> tuple[torch.Tensor, None]:
+        seen.extend({parameter.device.type for parameter in policy.parameters()})
+        return torch.tensor([True, False]), None
+
+    monkeypatch.setattr(dreamed, "dreamed_outcomes", outcomes)
+    store = micro_store(tmp_path)
+    policy().save(tmp_path / "before")
+    dream = Dreamer(world_model(0).to("meta"), reward_model().to("meta"))
+    config, starts = RefineConfig(dream_bc=BcOptimisation(steps=0)), StartStates.of(store, [0, 1])
+    kept = tmp_path / "start"
+    start = practice_start(tmp_path / "before", dream, dream, starts, (store, [0, 1]), config, kept, 0, False)
+    assert seen == ["meta"] and start.judged == 0.5
+    assert {parameter.device.type for parameter in start.policy.parameters()} == {"cpu"}, "which refinement copies"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -47,7 +46,6 @@ def check_dream(
     """
     replayed = replay(dreamer.world_model, fresh, episodes, seed)
     probability, success = verdicts(replayed, dreamer.reward_model, config.hits, config.horizon)
-    policy = copy.deepcopy(policy).to(dreamer.world_model.device)
     starts = StartStates.of(fresh, episodes) if starts is None else starts
     dreamed = dreamed_success(policy, dreamer, starts, config, share)
     check = judge(replayed.real_success, success, limits, dreamed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 
 import torch
@@ -73,5 +74,9 @@ def dreamed_success(
     config: ImaginationConfig,
     share: Share = Share(),  # noqa: B008 (frozen)
 ) -> float:
-    """Success of the policy's mean actions in dreams from every one of `starts`; all processes get the same number."""
+    """Success of the policy's mean actions in dreams from every one of `starts`; all processes get the same number.
+
+    The policy may be on another device than the dreamer, and stays there.
+    """
+    policy = copy.deepcopy(policy).to(dreamer.world_model.device)
     return share.agreed(float(dreamed_outcomes(policy, dreamer, starts, config, share)[0].double().mean()))
