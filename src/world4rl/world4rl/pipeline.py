@@ -54,11 +54,11 @@ def behaviour_cloning(run: Run) -> None:
 def practice(run: Run) -> None:
     """Roll-outs of the BC policy at several noise levels, and random motion: what the world model learns from."""
     settings = run.preset.collect
-    levels = settings.policy_noise
-    share = settings.policy_episodes // len(levels)
-    seeds = run.seeds.take("train", share * len(levels))
+    levels, seeds = settings.policy_noise, run.seeds.take("train", settings.policy_episodes)
+    share, left_over = divmod(len(seeds), len(levels))
     for number, noise in enumerate(levels):
-        part = seeds[number * share : (number + 1) * share]
+        count = share + (number < left_over)
+        part, seeds = seeds[:count], seeds[count:]
         behaviour = Behaviour("policy", noise, run.checkpoint("bc"))
         collect_into(run, "practice", behaviour, part, f"policy, noise {noise:g}")
     random = run.seeds.take("random", settings.random_episodes)
