@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from world4rl.checkpoint_choice import CheckpointChoice, Refinement, Selection, 
 from world4rl.dreamed import Dreamer, dreamed_outcomes, dreamed_success
 from world4rl.practice_film import practice_film
 from world4rl.refine import RefineConfig, practice_env, refine, with_horizon
+from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_policy.ppo_config import PpoConfig
 from world4rl_wm.imagination.env import ImaginationConfig
 from world4rl_wm.measures.replay_check import ReplayCheck
@@ -118,6 +121,22 @@ def test_a_judge_that_is_nearly_content_can_still_be_convinced(
     choice.begin()
     choice.look(policy(), 1, 0.0)
     assert (choice.best.iteration == 1) == chosen
+
+
+@pytest.mark.parametrize("by", ["judge", "dream"])
+def test_a_policy_is_dreamed_once_by_each(tmp_path: Path, by: Literal["judge", "dream"]) -> None:
+    asked: list[str] = []
+
+    def success(who: str, _: GaussianPolicy) -> float:
+        asked.append(who)
+        return len(asked) / 10
+
+    imagined, judged = (partial(success, who) for who in ("dream", "judge"))
+    choice = CheckpointChoice(Selection(by=by), policy(), policy(), imagined, judged, tmp_path, 0)
+    choice.begin()
+    choice.look(policy(), 1, 0.0)
+    assert asked == ["dream", "judge", "judge", "dream"]
+    assert (choice.best.judged_refined, choice.best.imagined_refined) == (0.3, 0.4)
 
 
 def test_a_policy_that_went_too_far_ends_it(tmp_path: Path) -> None:

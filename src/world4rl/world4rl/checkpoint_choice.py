@@ -119,14 +119,15 @@ class CheckpointChoice:
         if start_kl > self.selection.max_start_kl:
             self._end = f"stopped: the policy has gone too far from the start (KL {start_kl:.2f})"
         else:
-            seen = self._imagined(policy) if by == "dream" else judged
+            imagined = self._imagined(policy) if by == "dream" else None
+            seen = judged if imagined is None else imagined
             if round(seen, 9) >= self._to_reach or by == "last":
                 self._to_reach = seen + _MORE
                 self.best = replace(
                     self.best,
                     policy=copy.deepcopy(policy).eval().requires_grad_(False),
                     iteration=iteration,
-                    imagined_refined=self._imagined(policy),
+                    imagined_refined=self._imagined(policy) if imagined is None else imagined,
                     judged_refined=judged,
                     start_kl=start_kl,
                     reason="the last one" if by == "last" else f"best in the {by}'s dreams",
