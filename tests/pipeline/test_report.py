@@ -386,6 +386,20 @@ def test_what_the_replay_check_could_not_measure_is_a_dash(tmp_path: Path) -> No
     assert "of 40 real successes 90 %" in text
 
 
+def test_the_judge_is_called_as_independent_as_it_is(tmp_path: Path) -> None:
+    """BC on dreams has seen its dreams, so nobody says that nothing has; and some settings ask it in practice."""
+    told = "by a world model and reward model that PPO did not practise in"
+    off = {"ppo.clip": 0.1, "verified_success": False, "imagination.max_uncertainty": None, "ppo.imagined_bc": 0.0}
+    on = {"imagination.max_uncertainty": 0.0, "verified_success": True, "ppo.imagined_bc": 0.5}
+    for changed, said in (
+        (off, "."),
+        (on, ", though by verified_success, imagination.max_uncertainty, ppo.imagined_bc they had a say"),
+    ):
+        summary = SUMMARY | {"settings": {"preset": "tiny", "changed": changed}}
+        (tmp_path / "summary.json").write_text(json.dumps(summary))
+        assert told + said in build_report(tmp_path).read_text()
+
+
 def test_failed_replay_check_is_not_dressed_up(tmp_path: Path) -> None:
     check = SUMMARY["replay_check"] | {"verdict": "keep", "passed": False, "reason": "J = 0.20 is below 0.5"}
     kept = {"refined_success": 0.5, "refinement": {"kept_start_policy": True}, "conclusion": "Kept."}

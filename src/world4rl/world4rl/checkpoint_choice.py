@@ -1,4 +1,4 @@
-"""Which of its policies a refinement keeps: the one that does best in dreams that it was never optimised in."""
+"""Which of its policies a refinement keeps: the one that does best in dreams that it did not practise in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Refinement: PPO in imagination, its checkpoint chosen by models that it was never optimised against."""
+"""Refinement: PPO in imagination, its checkpoint chosen by models that it did not practise in."""
 
 from __future__ import annotations
 

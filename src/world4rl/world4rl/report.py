@@ -31,6 +31,15 @@ VERDICTS = {
     "keep": "not passed: filtered BC is kept",
 }
 
+JUDGE_HELPS = {
+    "verified_success": False,
+    "imagination.max_uncertainty": None,
+    "imagination.uncertainty_penalty": 0,
+    "ppo.imagined_bc": 0,
+}
+"""Settings that let the judge's models decide something in the practice too, each with the value that does not: that of
+every shipped preset."""
+
 
 def build_report(run: Path | str) -> Path:
     """Write ``report.html`` into the run folder and return its path. Works on an unfinished run too.
@@ -62,6 +71,7 @@ def view(data: RunData) -> dict[str, Any]:
         "colours": COLOURS,
         "paired": paired(summary),
         "dream": dream(summary),
+        "judge_helped": judge_helped(summary),
         "rounds": rounds_section(data.loop),
         "concordance": concordance_section(data.path),
         "ablations": ablation_rows(data.path),
@@ -150,6 +160,12 @@ def dream(summary: dict[str, Any]) -> list[dict[str, Any]]:
             real = summary.get(f"{policy}_success")
             rows.append({"name": name, "imagined": imagined.get(key), "judged": judged.get(key), "real": real})
     return rows if any(row[kind] is not None for row in rows for kind in ("imagined", "judged")) else []
+
+
+def judge_helped(summary: dict[str, Any]) -> list[str]:
+    """Those of `JUDGE_HELPS` that the run has switched on."""
+    changed = (summary.get("settings") or {}).get("changed") or {}
+    return [name for name, off in JUDGE_HELPS.items() if changed.get(name, off) != off]
 
 
 def confusion(counts: dict[str, Any]) -> dict[str, Any]:
