@@ -29,7 +29,7 @@ from world4rl_wm.uncertainty.kind import UncertaintyMap
 
 
 def run_with_dreams(path: Path) -> Path:
-    folder = finished_folder(path, "selection.every=1", "selection.episodes=2", "imagination.horizon=3")
+    folder = finished_folder(path, "selection.every=1", "selection.episodes=2")
     for seed, name in enumerate("ab"):
         world_model(seed).save(folder / "checkpoints" / f"world_model_{name}")
         reward_model().save(folder / "checkpoints" / f"reward_{name}")

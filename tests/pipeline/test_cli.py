@@ -27,9 +27,9 @@ world_model:
   denoiser: {widths: [8, 16], layers: 1, groups: 4}
   training: {steps: 4, batch_size: 4, warm_up: 1, save_every: 2, state: {steps: 3, batch_size: 4}}
 reward: {network: {width: 8}, training: {steps: 60, positives: 4, negatives: 4}}
-imagination: {num_envs: 4, horizon: 3}
+imagination: {num_envs: 4}
 dream_bc: {steps: 2, batch_size: 8}
-ppo: {iterations: 2, horizon: 3, epochs: 1, minibatch_size: 8, value_warm_up: 1}
+ppo: {iterations: 2, epochs: 1, minibatch_size: 8, value_warm_up: 1}
 selection: {every: 1, episodes: 4}
 """
 

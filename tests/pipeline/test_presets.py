@@ -9,6 +9,7 @@ import pytest
 import torch
 import yaml
 
+from world4rl.commands.demo import require_config
 from world4rl.presets import (
     PRESETS_DIR,
     PresetError,
@@ -16,9 +17,10 @@ from world4rl.presets import (
     load_preset,
     metaworld_preset,
     preset_names,
+    preset_of,
     preset_values,
 )
-from world4rl.settings import CONTRACT_DECIDES, NETWORKS
+from world4rl.settings import CONTRACT_DECIDES, NETWORKS, RUN_DECIDES
 from world4rl_data.contract import TaskContract
 from world4rl_sim.metaworld.names import load_contract
 from world4rl_wm.model.denoiser import Denoiser
@@ -115,6 +117,21 @@ def test_a_result_tells_what_differs_from_a_shipped_preset(tmp_path: Path) -> No
     path.write_text("extends: tiny\nppo:\n  iterations: 3\n")
     assert changed_settings(load_preset(path), str(path)) == {"preset": "tiny", "changed": {"ppo.iterations": 3}}
     assert [metaworld_preset(name) for name in ("paper", str(path))] == ["metaworld/paper", str(path)]
+
+
+@pytest.mark.parametrize("name", ["tiny", "metaworld/paper"])
+def test_what_follows_from_the_run_is_no_setting(tmp_path: Path, name: str) -> None:
+    """It would be told as a changed one and change nothing. Records of before have it all the same."""
+    for section, key in (setting.split(".") for setting in RUN_DECIDES):
+        with pytest.raises(PresetError, match=f"no setting '{section}.{key}'"):
+            load_preset(name, [f"{section}.{key}=60"])
+        recorded = preset_values(load_preset(name))
+        assert key not in recorded[section]
+        recorded[section][key] = 60
+        assert preset_of(recorded, name) == load_preset(name)
+        assert changed_settings(preset_of(recorded, name), name)["changed"] == {}
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump({"seed": 0, "settings": recorded}))
+        require_config(tmp_path, {"seed": 0, "settings": preset_values(load_preset(name))})  # and can be gone on with
 
 
 def test_a_threshold_is_a_number_or_calibrated() -> None:

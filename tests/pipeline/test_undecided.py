@@ -19,7 +19,7 @@ from world4rl.summary import summarise
 
 @pytest.mark.parametrize("won", [(), (0, 1)], ids=["no success", "no failure"])
 def test_a_run_ends_well_whatever_came_of_its_fresh_episodes(tmp_path: Path, won: tuple[int, ...]) -> None:
-    folder = finished_folder(tmp_path, "reward.training.steps=3", "selection.episodes=2", "imagination.horizon=3")
+    folder = finished_folder(tmp_path, "reward.training.steps=3", "selection.episodes=2")
     shutil.rmtree(folder / "stores" / "check")
     press_store(folder / "stores" / "check", (4, 2), won)
     run = load_run(folder, progress=False)

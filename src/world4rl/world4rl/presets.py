@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from world4rl.settings import CONTRACT_DECIDES, NETWORKS, Preset
+from world4rl.settings import CONTRACT_DECIDES, NETWORKS, RUN_DECIDES, Preset
 
 PRESETS_DIR = Path(__file__).parent / "presets"
 
@@ -41,14 +41,15 @@ def load_preset(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Pres
 
 
 def preset_of(values: Mapping[str, Any], base: str | Path, overrides: Sequence[str] = ()) -> Preset:
-    """The preset of a run from its settings; those that came after the run was made are the preset `base`'s.
+    """The preset of a run from its settings; those that came after the run was made are the preset `base`'s, and those
+    that have gone since then are left out.
 
     `overrides` come on top, as with `load_preset`.
 
     Raises:
         PresetError: as `load_preset`.
     """
-    merged = _merge(_read(base, ()), values)
+    merged = given_settings(_merge(_read(base, ()), values))
     for text in overrides:
         _override(merged, text)
     return _build(Preset, merged, "")
@@ -70,14 +71,23 @@ def changed_settings(preset: Preset, name: str) -> dict[str, Any]:
 
 
 def preset_values(preset: Preset) -> dict[str, Any]:
-    """Plain values for YAML or JSON; `load_preset` reads them back."""
+    """Plain values of what a preset gives, for YAML or JSON; `load_preset` reads them back."""
 
     def plain(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {k: plain(v) for k, v in value.items()}
         return [plain(v) for v in value] if isinstance(value, list | tuple) else value
 
-    return plain(asdict(preset))
+    return given_settings(plain(asdict(preset)))
+
+
+def given_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings without those of `RUN_DECIDES`."""
+    given = dict(values)
+    for section, key in (name.split(".") for name in RUN_DECIDES):
+        if isinstance(given.get(section), Mapping):
+            given[section] = {name: value for name, value in given[section].items() if name != key}
+    return given
 
 
 def _shipped(name: str) -> Path:
@@ -137,9 +147,10 @@ def _override(values: dict[str, Any], text: str) -> None:
 
 
 def _build(cls: type, values: Any, where: str) -> Any:
-    """A dataclass from a mapping that gives exactly its fields."""
+    """A dataclass from a mapping that gives exactly its fields, but for those of `RUN_DECIDES`."""
     hints = typing.get_type_hints(cls)
-    _require_keys(values, set(hints), set(hints), where)
+    given = {key for key in hints if f"{where}.{key}" not in RUN_DECIDES}
+    _require_keys(values, given, given, where)
     return cls(**{key: _convert(hints[key], value, f"{where}.{key}".strip(".")) for key, value in values.items()})
 
 

@@ -147,6 +147,9 @@ class Preset:
 
 CONTRACT_DECIDES = ("image_channels", "image_size", "action_dim", "proprio_dim", "tasks")
 """What no preset gives; a policy's `tasks` are those of its episodes."""
+RUN_DECIDES = ("imagination.horizon", "ppo.horizon")
+"""What no preset gives either, for it follows from the run: how long its real episodes were
+(`world4rl.refine.with_horizon`). Records of earlier versions have it, and it decided nothing there."""
 NETWORKS: dict[str, type] = {
     "world_model.denoiser": DenoiserConfig,
     "bc.network": PolicyConfig,

@@ -45,11 +45,13 @@ def require_config(run: Path, config: dict[str, Any]) -> None:
     """
     import yaml
 
+    from world4rl.presets import given_settings
     from world4rl.record import differences
 
     path = run / CONFIG
     if path.is_file():
-        changed = differences(yaml.safe_load(path.read_text()), config)
+        recorded = yaml.safe_load(path.read_text())
+        changed = differences(recorded | {"settings": given_settings(recorded.get("settings", {}))}, config)
         if changed:
             raise CommandError(
                 f"{run} holds a run of other settings ({'; '.join(changed[:4])}): give another --run, or remove it"
