@@ -32,9 +32,9 @@ def reward_model() -> RewardModel:
     return RewardModel(RewardConfig(CONTRACT.image_channels, width=8), CONTRACT).eval()
 
 
-def policy(seed: int = 2) -> GaussianPolicy:
+def policy(seed: int = 2, history: int = 2) -> GaussianPolicy:
     torch.manual_seed(seed)
-    config = PolicyConfig(CONTRACT.image_channels, SIZE, CONTRACT.action_dim, history=2, width=8, hidden=16)
+    config = PolicyConfig(CONTRACT.image_channels, SIZE, CONTRACT.action_dim, history=history, width=8, hidden=16)
     return GaussianPolicy(config, CONTRACT).eval()
 
 

@@ -16,6 +16,7 @@ from world4rl import dreamed
 from world4rl.checkpoint_choice import CheckpointChoice, Refinement, Selection, kept_checkpoints
 from world4rl.dreamed import Dreamer, dreamed_outcomes, dreamed_success
 from world4rl.practice_film import practice_film
+from world4rl.presets import load_preset
 from world4rl.refine import RefineConfig, practice_env, refine, with_horizon
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_policy.ppo_config import PpoConfig
@@ -33,13 +34,12 @@ CONFIG = RefineConfig(
 )
 
 
-def refined(tmp_path: Path, **selection: object) -> Refinement:
+def refined(tmp_path: Path, history: int = 2, **selection: object) -> Refinement:
     store = press_store(tmp_path / "store", (3, 4), won=(0, 1))
     config = replace(CONFIG, selection=replace(CONFIG.selection, **selection))
     starts = StartStates.of(store, [0, 1])
-    return refine(
-        policy(), policy(), CHECK, DREAM, JUDGE, starts, starts, (store, [0, 1]), tmp_path / "refine", config, 0, False
-    )
+    start, out = policy(history=history), tmp_path / "refine"
+    return refine(start, start, CHECK, DREAM, JUDGE, starts, starts, (store, [0, 1]), out, config, 0, False)
 
 
 def test_a_dream_has_as_long_for_its_success_as_the_real_episodes_had(tmp_path: Path) -> None:
@@ -144,17 +144,35 @@ def test_a_policy_that_went_too_far_ends_it(tmp_path: Path) -> None:
     assert result.iteration == 0 and "gone too far" in result.reason
 
 
+@pytest.mark.parametrize("history", [1, 3])
+def test_a_dream_shows_the_policy_what_it_looks_back_on(tmp_path: Path, history: int) -> None:
+    """In practice, to the judge and in the film, whatever the configuration's default."""
+    assert CONFIG.imagination.observed_frames == 2
+    assert refined(tmp_path, history, by="last").iteration == 2
+
+
+def test_more_than_a_dream_remembers_cannot_be_shown(tmp_path: Path) -> None:
+    starts = StartStates.of(press_store(tmp_path / "store"), [0, 1])
+    with pytest.raises(ValueError, match="observed_frames is 5, but of a dream the newest 4 are known"):
+        dreamed_outcomes(policy(history=5), DREAM, starts, CONFIG.imagination)
+    with pytest.raises(ValueError, match=r"bc.network.history is 5, but of a dream no more than the newest 4 frames"):
+        load_preset("tiny", ["bc.network.history=5"])
+    for history in (2, 4):
+        preset = load_preset("tiny", [f"bc.network.history={history}"])
+        assert preset.refine_config().imagination.observed_frames == history
+
+
 def test_a_second_opinion_comes_from_the_judge_and_only_where_asked_for(tmp_path: Path) -> None:
     starts = StartStates.of(press_store(tmp_path / "store"), [0, 1])
-    plain = practice_env(DREAM, JUDGE, starts, CONFIG)
+    plain = practice_env(policy(), DREAM, JUDGE, starts, CONFIG)
     assert plain.reward_models == [DREAM.reward_model] and not plain.ensemble.models and plain.witness is None
-    imitating = practice_env(DREAM, JUDGE, starts, replace(CONFIG, ppo=replace(CONFIG.ppo, imagined_bc=0.5)))
+    imitating = practice_env(policy(), DREAM, JUDGE, starts, replace(CONFIG, ppo=replace(CONFIG.ppo, imagined_bc=0.5)))
     assert imitating.reward_models == [DREAM.reward_model] and imitating.witness is JUDGE.reward_model
-    verified = practice_env(DREAM, JUDGE, starts, replace(CONFIG, verified_success=True))
+    verified = practice_env(policy(), DREAM, JUDGE, starts, replace(CONFIG, verified_success=True))
     assert verified.reward_models == [DREAM.reward_model, JUDGE.reward_model]
     for setting in ({"max_uncertainty": 0.1}, {"uncertainty_penalty": 1.0}):
         limited = practice_env(
-            DREAM, JUDGE, starts, replace(CONFIG, imagination=replace(CONFIG.imagination, **setting))
+            policy(), DREAM, JUDGE, starts, replace(CONFIG, imagination=replace(CONFIG.imagination, **setting))
         )
         assert limited.ensemble.models == (JUDGE.world_model,) and limited.world_models == [DREAM.world_model]
 

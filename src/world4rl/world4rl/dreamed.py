@@ -26,14 +26,16 @@ class Dreamer:
 
 
 def dreams_of_all(
+    policy: GaussianPolicy,
     dreamer: Dreamer,
     starts: StartStates,
     config: ImaginationConfig,
     share: Share = Share(),  # noqa: B008 (frozen)
 ) -> tuple[ImaginationEnv, Tensor]:
-    """Dreams that have just begun at every one of `starts`, and their first observation; success alone counts there."""
+    """Dreams for the policy that have just begun at every one of `starts`, and their first observation; success alone
+    counts there."""
     config = replace(config, num_envs=len(starts), max_uncertainty=None, uncertainty_penalty=0.0, progress_reward=0.0)
-    config = replace(config, key_frames=0.0)  # none is drawn
+    config = replace(config, key_frames=0.0, observed_frames=policy.history)  # no key frame is drawn
     env = ImaginationEnv([dreamer.world_model], [dreamer.reward_model], starts, config, share=share)
     observation, _ = env.reset(seed=0, rows=torch.arange(len(starts), device="cpu"))
     return env, observation
@@ -55,7 +57,7 @@ def dreamed_outcomes(
     """
     if len(starts) % share.count:
         share = Share()
-    env, observation = dreams_of_all(dreamer, starts, config, share)
+    env, observation = dreams_of_all(policy, dreamer, starts, config, share)
     tasks = policy.task_numbers(env.tasks)
     success = torch.zeros(env.num_envs, dtype=torch.bool, device=observation.device)
     probabilities = []

@@ -26,7 +26,7 @@ def practice_film(
     Under each a bar, green once the reward model calls it a success; it stands still then.
     """
     starts = starts[:_DREAMS]
-    env, observation = dreams_of_all(dreamer, starts, config)
+    env, observation = dreams_of_all(policy, dreamer, starts, config)
     tasks = policy.task_numbers(env.tasks)
     won = [False] * len(starts)
     shown = _pictures(observation)

@@ -69,18 +69,20 @@ def cautious(config: RefineConfig) -> RefineConfig:
 
 
 def practice_env(
+    policy: GaussianPolicy,
     dream: Dreamer,
     judge: Dreamer,
     starts: StartStates,
     config: RefineConfig,
     share: Share = Share(),  # noqa: B008 (frozen)
 ) -> ImaginationEnv:
-    """The dream to practise in. Where its settings ask for a second opinion, the judge's models give it: on what counts
-    as a success, or only on which successes are imitated."""
+    """The dream for the policy to practise in, which shows it what it looks back on. Where the settings ask for a
+    second opinion, the judge's models give it: on what counts as a success, or only on which successes are imitated."""
     readers = [dream.reward_model, judge.reward_model] if config.verified_success else [dream.reward_model]
     beside = Ensemble((judge.world_model,)) if config.imagination.needs_uncertainty else None
     witness = judge.reward_model if config.ppo.imagined_bc else None
-    return ImaginationEnv([dream.world_model], readers, starts, config.imagination, beside, share, witness)
+    imagination = replace(config.imagination, observed_frames=policy.history)
+    return ImaginationEnv([dream.world_model], readers, starts, imagination, beside, share, witness)
 
 
 def refine(
@@ -125,7 +127,7 @@ def refine(
         return choice.result(check.reason)
     if check.verdict == "refine_cautiously":
         config = cautious(config)
-    env = practice_env(dream, judge, starts, config, share)
+    env = practice_env(start, dream, judge, starts, config, share)
     imitated = Demonstrations(*successes, start.history, start.config.tasks)
     practice = Practice(start, env, imitated, config.ppo, seed, share)
     identity = _identity((start, dream, judge), (starts, judge_starts), successes, config, seed)

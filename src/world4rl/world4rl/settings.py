@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from world4rl.checkpoint_choice import Selection
@@ -124,6 +124,19 @@ class Preset:
     evaluation: EvaluationSettings
     loop: LoopSettings
 
+    def __post_init__(self) -> None:
+        remembered = self.world_model.denoiser.get("history", DenoiserConfig.history)
+        if self.policy_history > remembered:
+            raise ValueError(
+                f"bc.network.history is {self.policy_history}, but of a dream no more than the newest {remembered} "
+                "frames are known (world_model.denoiser.history)"
+            )
+
+    @property
+    def policy_history(self) -> int:
+        """Frames that the policy looks back on."""
+        return self.bc.network.get("history", PolicyConfig.history)
+
     def world_model_config(self, contract: TaskContract) -> WorldModelConfig:
         """The world model's network and noise levels for the contract's frames and actions."""
         settings = self.world_model
@@ -132,9 +145,8 @@ class Preset:
 
     def refine_config(self) -> RefineConfig:
         """PPO, the dreams it practises in, and how its checkpoint is chosen."""
-        return RefineConfig(
-            self.ppo, self.imagination, self.selection, self.caution, self.verified_success, self.dream_bc
-        )
+        imagination = replace(self.imagination, observed_frames=self.policy_history)
+        return RefineConfig(self.ppo, imagination, self.selection, self.caution, self.verified_success, self.dream_bc)
 
     def policy_config(self, contract: TaskContract) -> PolicyConfig:
         """The policy's network for the contract's frames and actions."""
@@ -147,9 +159,10 @@ class Preset:
 
 CONTRACT_DECIDES = ("image_channels", "image_size", "action_dim", "proprio_dim", "tasks")
 """What no preset gives; a policy's `tasks` are those of its episodes."""
-RUN_DECIDES = ("imagination.horizon", "ppo.horizon")
+RUN_DECIDES = ("imagination.horizon", "imagination.observed_frames", "ppo.horizon")
 """What no preset gives either, for it follows from the run: how long its real episodes were
-(`world4rl.refine.with_horizon`). Records of earlier versions have it, and it decided nothing there."""
+(`world4rl.refine.with_horizon`), and how many frames its policy looks back on (`bc.network.history`). Records of
+earlier versions have it: the horizons decided nothing there, and other frames than the policy's ended a run."""
 NETWORKS: dict[str, type] = {
     "world_model.denoiser": DenoiserConfig,
     "bc.network": PolicyConfig,

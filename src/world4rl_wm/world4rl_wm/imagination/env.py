@@ -33,6 +33,9 @@ class ImaginationConfig:
     ensemble's units, which is needed for them. `progress_reward` times the gain in the first reward model's progress
     is a dense reward besides that of success.
 
+    An observation shows the newest `observed_frames`, at most the world model's history; a refinement shows as many as
+    its policy looks back on.
+
     `key_frames`: share of the dreams that begin at key frames, in the middle of real episodes; the others begin at
     first frames. Every dream has the whole `horizon`.
     """
@@ -119,6 +122,11 @@ class ImaginationEnv:
         self.ensemble = ensemble or Ensemble()
         self.starts, self._sampler = starts, StartSampler(starts, config.key_frames)
         denoiser = world_models[0].config.denoiser
+        if not 1 <= config.observed_frames <= denoiser.history:
+            raise ValueError(
+                f"observed_frames is {config.observed_frames}, but of a dream the newest {denoiser.history} are known: "
+                "a policy can look back on 1 to as many"
+            )
         pixels = (config.observed_frames, denoiser.image_channels, denoiser.image_size, denoiser.image_size)
         self.single_observation_space = spaces.Box(-1.0, 1.0, pixels, np.float32)
         self.single_action_space = spaces.Box(-1.0, 1.0, (denoiser.action_dim,), np.float32)
