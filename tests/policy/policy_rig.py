@@ -14,7 +14,7 @@ import numpy as np
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from geometry_msgs.msg import PoseStamped
-from lifecycle_msgs.srv import ChangeState
+from lifecycle_msgs.srv import ChangeState, GetState
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Image
@@ -78,10 +78,14 @@ class Robot:
 
     def ask(self, kind: Any, name: str, request: Any, timeout: float = 60.0) -> Any:
         """The future of a service's answer."""
-        client = self.clients.get(name) or self.node.create_client(kind, name)
-        self.clients[name] = client
+        client = self.client(kind, name)
         assert client.wait_for_service(timeout), f"{name} did not come up"
         return client.call_async(request)
+
+    def client(self, kind: Any, name: str) -> Any:
+        if name not in self.clients:
+            self.clients[name] = self.node.create_client(kind, name)
+        return self.clients[name]
 
     def call(self, kind: Any, name: str, request: Any, timeout: float = 60.0) -> Any:
         future = self.ask(kind, name, request, timeout)
@@ -91,7 +95,26 @@ class Robot:
     def change(self, transition: int, node: str = "policy") -> bool:
         request = ChangeState.Request()
         request.transition.id = transition
-        return self.call(ChangeState, f"/world4rl/{node}/change_state", request).success
+        name = f"/world4rl/{node}/change_state"
+        self.client(ChangeState, name)  # first: a node hears of clients in the order in which they were made
+        self.await_answers(node)
+        return self.call(ChangeState, name, request).success
+
+    def await_answers(self, node: str, timeout: float = 60.0) -> None:
+        """Ask a node that may just have started for its state until an answer comes.
+
+        DDS matches each of a service's two topics by itself: a request may be served before the way back is found, and
+        its answer is lost then. A state may be asked for again, a transition may not.
+        """
+        end = time.monotonic() + timeout
+        while True:
+            state = self.ask(GetState, f"/world4rl/{node}/get_state", GetState.Request(), timeout)
+            patience = time.monotonic() + 2.0
+            while time.monotonic() < patience:
+                if state.done():
+                    return
+                time.sleep(0.005)
+            assert time.monotonic() < end, f"{node} does not answer"
 
     def enable(self, data: bool) -> SetBool.Response:
         return self.call(SetBool, "/world4rl/policy/enable", SetBool.Request(data=data))
