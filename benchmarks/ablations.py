@@ -119,12 +119,9 @@ def default_rows(runs: Sequence[Run]) -> list[str]:
     """Every row that all of the runs can have; the others are told."""
     if not any(map(shares_models, runs)):
         return list(ROWS)
-    print(
-        "tasks share their world models, so these rows are left out:",
-        *(n for n in ROWS if NO_RANDOM in ROWS[n]),
-        sep="\n  ",
-    )
-    return [name for name in ROWS if NO_RANDOM not in ROWS[name]]
+    left_out = [name for name in ROWS if NO_RANDOM in ROWS[name]]
+    print("tasks share their world models, so these rows are left out:", *left_out, sep="\n  ")
+    return [name for name in ROWS if name not in left_out]
 
 
 def settings_of(run: Run, row: str) -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from world4rl_data.durable import replace_file
+
 
 def write_whole(path: Path, text: str) -> Path:
-    """Write `text` beside `path`, then put it in its place."""
-    building = path.with_name(f".{path.name}.building")
-    building.write_text(text, encoding="utf-8")
-    return building.replace(path)
+    """Write `text` beside `path`, then put it in its place; returns `path`."""
+    replace_file(path, text)
+    return path

@@ -147,13 +147,14 @@ class TaskContract:
 
     def differences(self, other: TaskContract) -> list[str]:
         """One line per field that differs: `images.front.height: 32 here, 64 there`."""
-        return [f"{key}: {here} here, {there} there" for key, here, there in self._differing(other)]
+        return list(self._differing(other).values())
 
-    def _differing(self, other: TaskContract) -> list[tuple[str, Any, Any]]:
+    def _differing(self, other: TaskContract) -> dict[str, str]:
+        """Field to line."""
         mine, theirs = _flatten(self.to_dict()), _flatten(other.to_dict())
         keys = list(mine) + [k for k in theirs if k not in mine]
         values = [(k, mine.get(k, "absent"), theirs.get(k, "absent")) for k in keys]
-        return [(key, here, there) for key, here, there in values if here != there]
+        return {key: f"{key}: {here} here, {there} there" for key, here, there in values if here != there}
 
     def require_same(self, other: TaskContract, what: str) -> None:
         """Raise ContractMismatch when `other`, the contract of `what` (e.g. "checkpoint runs/wm"), is not this one."""
@@ -178,8 +179,8 @@ class TaskContract:
             if stream.name not in here
         )
         lines = [
-            f"{key}: {mine} here, {theirs} there"
-            for key, mine, theirs in self._differing(recorded)
+            line
+            for key, line in self._differing(recorded).items()
             if not _NOT_RECORDED.fullmatch(key) and not key.startswith(left_out)
         ]
         if lines:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import sys
 import threading
 import time
@@ -24,6 +23,7 @@ from std_msgs.msg import String
 from std_srvs.srv import SetBool
 
 from world4rl_data.contract import TaskContract
+from world4rl_data.durable import replace_file
 from world4rl_data.episode import Outcome
 from world4rl_data.spin_node import until_shutdown
 from world4rl_interfaces.msg import Action
@@ -215,9 +215,7 @@ class EpisodeNode(Node):
         if self._results_path:
             path = Path(self._results_path).expanduser()
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(path.name + ".partial")
-            partial.write_text(json.dumps(summary, indent=2), encoding="utf-8")
-            os.replace(partial, path)
+            replace_file(path, json.dumps(summary, indent=2))
         if state == "done":
             self.get_logger().info(f"done: {summary['successes']} of {summary['episodes']} episodes succeeded")
 
