@@ -47,6 +47,13 @@ def test_seeds_that_are_alike_by_chance_decide_nothing(tmp_path: Path) -> None:
     assert "ask both" in page and "which decides" not in page
 
 
+def test_a_handful_of_episodes_over_two_seeds_decides_nothing(tmp_path: Path) -> None:
+    """Two start states of 200 gained in each seed, none lost: neither interval holds zero, four pairs prove nothing."""
+    runs = [made_run(tmp_path / f"s{seed}", seed, "1111" + "10" * 98) for seed in (0, 1)]
+    (row,) = view([read_run(run) for run in runs])["pooled"]
+    assert row["seed_t95"] == (0.01, 0.01) and row["ci95"][0] > 0 and row["verdict"] == "undecided"
+
+
 def test_other_settings_are_not_other_seeds(tmp_path: Path) -> None:
     runs = [made_run(tmp_path / "a", 0, "1110" * 10), made_run(tmp_path / "b", 1, "1111" * 10, steps=900)]
     shown = view([read_run(run) for run in runs])

@@ -171,15 +171,16 @@ def test_better_takes_the_interval_and_the_exact_test(found: tuple[float, float,
 
 
 @pytest.mark.parametrize(
-    ("by_t", "bootstrap", "told"),
+    ("by_t", "bootstrap", "p", "told"),
     [
-        ((0.1, 0.3), (0.15, 0.25), "better"),
-        ((-0.3, -0.1), (-0.25, -0.15), "worse"),
-        ((-0.1, 0.5), (0.1, 0.3), "undecided"),  # few seeds
-        ((0.005, 0.005), (0.0, 0.0125), "undecided"),  # seeds that are alike by chance
+        ((0.1, 0.3), (0.15, 0.25), 0.001, "better"),
+        ((-0.3, -0.1), (-0.25, -0.15), 0.001, "worse"),
+        ((-0.1, 0.5), (0.1, 0.3), 0.001, "undecided"),  # few seeds
+        ((0.005, 0.005), (0.0, 0.0125), 0.001, "undecided"),  # seeds that are alike by chance
+        ((0.01, 0.01), (0.0025, 0.02), 0.125, "undecided"),  # both, and two of 200 episodes gained in each of two seeds
     ],
 )
-def test_over_seeds_both_intervals_must_leave_zero_out(
-    by_t: tuple[float, float], bootstrap: tuple[float, float], told: str
+def test_over_seeds_both_intervals_and_the_pairs_of_all_seeds_must_agree(
+    by_t: tuple[float, float], bootstrap: tuple[float, float], p: float, told: str
 ) -> None:
-    assert seeds_verdict(by_t, bootstrap) == told
+    assert seeds_verdict(by_t, bootstrap, mcnemar_p=p) == told

@@ -13,7 +13,7 @@ import yaml
 from world4rl.page import duration, environment, figure, percent
 from world4rl.report_data import RunData, read_run
 from world4rl.whole_file import write_whole
-from world4rl_policy.statistics import clustered_interval, compare, seed_interval, seeds_verdict, verdict
+from world4rl_policy.statistics import clustered_interval, compare, mcnemar, seed_interval, seeds_verdict, verdict
 
 PAIRS = {
     "refined − BC": ("bc", "refined"),
@@ -88,7 +88,8 @@ def over_seeds(runs: list[RunData]) -> list[dict[str, Any]]:
             by_t = seed_interval([[part.mean() for part in parts]])
             assert by_t is not None  # there are two seeds at least
             row = {"name": name, "difference": mean, "ci95": (low, high), "seed_t95": by_t}
-            rows.append(row | {"verdict": seeds_verdict(by_t, (low, high))})
+            told = seeds_verdict(by_t, (low, high), mcnemar_p=mcnemar(np.concatenate(parts)))
+            rows.append(row | {"verdict": told})
     return rows
 
 

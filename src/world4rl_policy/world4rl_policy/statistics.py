@@ -17,6 +17,7 @@ __all__ = [
     "clustered_interval",
     "compare",
     "crossed_interval",
+    "mcnemar",
     "seed_interval",
     "seeds_verdict",
     "verdict",
@@ -49,11 +50,17 @@ def compare(a: Sequence[bool], b: Sequence[bool], resamples: int = 10_000, seed:
         raise ValueError(f"a paired comparison needs the same start states for both, got {len(a)} and {len(b)}")
     difference = np.asarray(b, dtype=float) - np.asarray(a, dtype=float)
     gained, lost = int((difference > 0).sum()), int((difference < 0).sum())
-    p = float(binomtest(gained, gained + lost, 0.5).pvalue) if gained + lost else 1.0
     rng = np.random.default_rng(seed)
     means = difference[rng.integers(len(difference), size=(resamples, len(difference)))].mean(1)
     low, high = np.quantile(means, [0.025, 0.975])
-    return PairedComparison(float(difference.mean()), (float(low), float(high)), gained, lost, len(difference), p)
+    ci95, p = (float(low), float(high)), mcnemar(difference)
+    return PairedComparison(float(difference.mean()), ci95, gained, lost, len(difference), p)
+
+
+def mcnemar(difference: ArrayLike) -> float:
+    """p of the exact McNemar test, for paired differences of success (-1, 0, 1); 1 where no pair differs."""
+    gained, lost = ((np.asarray(difference) * sign > 0).sum() for sign in (1, -1))
+    return float(binomtest(gained, gained + lost, 0.5).pvalue) if gained + lost else 1.0
 
 
 def clustered_interval(
@@ -122,8 +129,8 @@ def verdict(low: float, high: float, *, mcnemar_p: float = 0.0) -> Verdict:
     return "better" if low > 0 else "worse"
 
 
-def seeds_verdict(by_t: tuple[float, float], bootstrap: tuple[float, float]) -> Verdict:
-    """What two 95 % intervals of a difference over seeds say together, `seed_interval` and the bootstrap: each fails
-    where the other does not. Seeds that are alike by chance leave Student's t no width; few seeds make the bootstrap
-    too narrow."""
-    return verdict(min(by_t[0], bootstrap[0]), max(by_t[1], bootstrap[1]))
+def seeds_verdict(by_t: tuple[float, float], bootstrap: tuple[float, float], *, mcnemar_p: float) -> Verdict:
+    """What two 95 % intervals of a difference over seeds say together, `seed_interval` and the bootstrap, and the exact
+    test of the pairs of all seeds: each fails where another does not. Seeds that are alike by chance leave Student's t
+    no width; few seeds make the bootstrap too narrow; and a handful of episodes moves both off zero."""
+    return verdict(min(by_t[0], bootstrap[0]), max(by_t[1], bootstrap[1]), mcnemar_p=mcnemar_p)

@@ -90,8 +90,9 @@ def _missing(rows: Sequence[Row]) -> list[str]:
 def _lost(rows: Sequence[Row], task: str) -> bool:
     """Whether refinement made a task worse, in a seed beyond chance or over its seeds by the bootstrap.
 
-    A gain over seeds is claimed by two intervals (`seeds_verdict`). Of a loss the bootstrap alone warns, though it is
-    too narrow for few seeds: a warning too many costs a look, one that is missed a robot that does worse than before.
+    A gain over seeds is claimed by two intervals and an exact test (`seeds_verdict`). Of a loss the bootstrap alone
+    warns, though it is too narrow for few seeds: a warning too many costs a look, one that is missed a robot that does
+    worse than before.
     """
     own = [row for row in rows if row["task"] == task]
     pairs = [row["paired"]["refined_vs_bc"] for row in own]
