@@ -39,6 +39,7 @@ def test_bad_input_gives_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[
         (("--preset", "huge"), "no preset 'huge'"),
         (("--contract", "metaworld_8"), "no contract 'metaworld_8' of Meta-World"),
         (("--seeds", "-1"), "seeds of 0 or more"),
+        (("--set", "world_model.denoiser.history=1", "bc.network.history=1"), "denoiser.history is 1: give at least 2"),
     ):
         assert main(["benchmark", "metaworld", "--run", str(tmp_path / "run"), *words]) == 2
         assert message in capsys.readouterr().err

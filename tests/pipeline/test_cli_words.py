@@ -11,6 +11,8 @@ import pytest
 from world4rl.cli import main
 from world4rl.commands.registry import COMMANDS
 
+ONE_FRAME = ("world_model.denoiser.history=1", "bc.network.history=1")
+
 
 def test_help_imports_nothing_heavy() -> None:
     """`world4rl --help` and a command's help must answer at once: the heavy modules are what takes seconds."""
@@ -56,6 +58,7 @@ def test_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
         (["demo", "--run", "/tmp/never", "--task", "fold_laundry"], "unknown task"),
         (["demo", "--run", "/tmp/never", "--preset", "huge"], "no preset 'huge'"),
         (["demo", "--run", "/tmp/never", "--set", "ppo.lr=1"], "no setting 'ppo.lr'"),
+        (["demo", "--run", "/tmp/never", "--set", *ONE_FRAME], "world_model.denoiser.history is 1: give at least 2"),
         (["evaluate", "--policy", "/nowhere"], "policy /nowhere does not exist"),
         (["train", "bc", "--store", "/nowhere", "--out", "/tmp/never"], "/nowhere holds no store"),
     ],

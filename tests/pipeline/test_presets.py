@@ -23,7 +23,7 @@ from world4rl.presets import (
 from world4rl.settings import CONTRACT_DECIDES, NETWORKS, RUN_DECIDES
 from world4rl_data.contract import TaskContract
 from world4rl_sim.metaworld.names import load_contract
-from world4rl_wm.model.denoiser import Denoiser
+from world4rl_wm.model.denoiser import Denoiser, DenoiserConfig
 
 
 def flat(values: dict, prefix: str = "") -> set[str]:
@@ -69,6 +69,15 @@ def test_sizes_are_those_the_presets_tell(name: str, millions: float) -> None:
     with torch.device("meta"):
         denoiser = Denoiser(load_preset(name).world_model_config(contract).denoiser)
     assert sum(p.numel() for p in denoiser.parameters()) / 1e6 == pytest.approx(millions, abs=0.05)
+
+
+def test_a_world_model_that_looks_back_on_one_frame_cannot_know_the_arms_velocity() -> None:
+    preset = load_preset("tiny", ["world_model.denoiser.history=1", "bc.network.history=1"])
+    with pytest.raises(ValueError, match=r"world_model\.denoiser\.history is 1: give at least 2"):
+        preset.world_model_config(TaskContract.load("franka_sim_press"))
+    assert DenoiserConfig(3, 16, 3, proprio_dim=0, history=1).history == 1
+    with pytest.raises(ValueError, match="is 0: give at least 1"):
+        DenoiserConfig(3, 16, 3, proprio_dim=0, history=0)
 
 
 def test_tiny_gives_every_value_itself() -> None:

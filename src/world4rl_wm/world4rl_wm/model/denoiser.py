@@ -52,6 +52,14 @@ class DenoiserConfig:
     task_dim: int = 0
     composed: bool = False
 
+    def __post_init__(self) -> None:
+        least = 2 if self.proprio_dim else 1  # the state model takes the arm's velocity from two frames
+        if self.history < least:
+            raise ValueError(
+                f"world_model.denoiser.history is {self.history}: give at least {least}"
+                + (", for the contract has proprioception" if self.proprio_dim else "")
+            )
+
 
 def space_to_depth(frames: Tensor, size: int) -> Tensor:
     """``F.pixel_unshuffle`` of ``(B, C, H, W)`` in channels-last memory, with one copy where that takes two."""
