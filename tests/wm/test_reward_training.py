@@ -18,7 +18,14 @@ from torch import Tensor
 from world4rl_data.episode import Outcome
 from world4rl_wm.reward.batches import RewardTraining, augment
 from world4rl_wm.reward.calibration import RewardCalibration
-from world4rl_wm.reward.data import LabelledFrames, RewardData, labelled_frames, progress_of, set_aside
+from world4rl_wm.reward.data import (
+    LabelledFrames,
+    RewardData,
+    labelled_frames,
+    progress_of,
+    set_aside,
+    set_aside_by_outcome,
+)
 from world4rl_wm.reward.metrics import confusion, progress_error
 from world4rl_wm.reward.model import RewardConfig, RewardModel
 from world4rl_wm.reward.train_reward import train_and_save, train_reward
@@ -100,6 +107,23 @@ def test_episodes_are_set_aside_as_a_whole_and_evenly() -> None:
     assert set_aside([1, 2], 0.0, first=7) == ([1, 2], [])
     with pytest.raises(ValueError, match=r"must be 0 to 0\.5, got 0\.9"):
         set_aside([1, 2], 0.9, first=0)
+
+
+def test_each_outcome_is_set_aside_for_itself_and_stays_so(tmp_path: Path) -> None:
+    won = (0, 2, 3, 8, 10)
+    episodes = [made_episode(CONTRACT, n % 5, 3, 2 if n % 12 in won else None) for n in range(24)]
+    for number, episode in enumerate(episodes):
+        episode.episode_id = f"made-{number}"
+    store = made_store(tmp_path / "store", CONTRACT, episodes)
+    rest, aside = set_aside_by_outcome(store, range(12), 0.2, first=1)
+    assert set_aside(range(12), 0.2, first=1)[1] == [1, 6, 11], "which are all failures"
+    assert aside == [2, 4, 11] and sorted(rest + aside) == list(range(12))
+    later = set_aside_by_outcome(store, range(24), 0.2, first=1)[1]
+    assert [episode for episode in later if episode < 12] == aside and len(later) == 5
+    assert set_aside_by_outcome(store, range(2), 0.0, first=1) == ([0, 1], [])
+    for few in ([0], [0, 1], [1, 4, 5, 6, 7, 9]):
+        with pytest.raises(ValueError, match=r"reward\.calibration\.episodes=0\.2: .* are too few"):
+            set_aside_by_outcome(store, few, 0.2, first=0)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from made_episodes import made_episode, made_store
 from small_models import small_contract, world_model
 
 from world4rl.cli import main
-from world4rl.dreamers import train_reader
+from world4rl.dreamers import train_dreamer, train_reader, update_dreamer
 from world4rl.presets import load_preset
 from world4rl_data.contract import ContractError, TaskContract
 from world4rl_data.store import EpisodeStore
@@ -77,9 +77,39 @@ def test_a_held_out_fifth_without_a_success_is_not_measured(tmp_path: Path, caps
     rare, never = (EpisodeStore.open(tmp_path / name) for name in names)
     assert train(rare, "reward", tmp_path / "reward", "--set", *SHORT) == 0
     said = capsys.readouterr().out
-    assert "the reward model is not measured: its 2 held-out episodes lack successes" in said
+    assert "the reward model is not measured: its 2 held-out episodes lack frames of success, or others" in said
     assert train(never, "reward", tmp_path / "other", "--set", *SHORT) == 2
     assert "needs labelled episodes with successful and with other frames" in capsys.readouterr().err
+
+
+def test_measures_on_dreams_say_whose_episodes_they_are(
+    store: EpisodeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world_model(CONTRACT).save(tmp_path / "wm")
+    for more, said in (((), False), (("--world-model", str(tmp_path / "wm")), True)):
+        assert train(store, "reward", tmp_path / f"reward_{said}", *more, "--set", *SHORT) == 0
+        assert ("that the world model may have learned from" in capsys.readouterr().out) == said
+
+
+def test_too_few_successes_to_calibrate_on_are_told_before_world_models_are_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a run and in a later round of the loop."""
+    episodes = [made_episode(CONTRACT, n, 4, 2 if n == 1 else None) for n in range(6)]
+    few = made_store(tmp_path / "store", CONTRACT, episodes)
+    preset = load_preset("tiny", ["reward.calibration.episodes=0.2"])
+    run: Any = SimpleNamespace(preset=preset, seed=0, contract=CONTRACT, progress=False, checkpoint=tmp_path.joinpath)
+
+    def trained(*_: object) -> None:
+        raise AssertionError("the world model was trained")
+
+    monkeypatch.setattr("world4rl.dreamers.training_store", lambda *_: few)
+    monkeypatch.setattr("world4rl_wm.training.train_world_model.train_world_model", trained)
+    words = r"reward\.calibration\.episodes=0\.2: 1 successes and 5 failures are too few"
+    with pytest.raises(ValueError, match=words):
+        train_dreamer(run, "a", 1)
+    with pytest.raises(ValueError, match=words):
+        update_dreamer(run, "a", 1, few.path, tmp_path)
 
 
 def test_a_world_model_trained_anew_is_another(

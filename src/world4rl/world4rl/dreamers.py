@@ -26,6 +26,7 @@ def train_dreamer(run: Run, name: str, seed: int) -> None:
 
     torch.set_num_threads(1)
     store, preset = training_store(run, "demonstrations", "practice"), run.preset
+    _calibrating(run, name, store)  # too few episodes are told before hours of training
     train_world_model(
         store,
         list(range(len(store))),
@@ -56,6 +57,7 @@ def update_dreamer(run: Run, name: str, seed: int, store: Path, before: Path) ->
 
     torch.set_num_threads(1)
     settings, enlarged = run.preset.loop, EpisodeStore.open(store)
+    _calibrating(run, name, enlarged)
     train_world_model(
         enlarged,
         list(range(len(enlarged))),
@@ -74,21 +76,16 @@ def _read(
     run: Run, name: str, seed: int, store: EpisodeStore, training: RewardTraining, before: Path | None = None
 ) -> None:
     """It learns from real frames and, where most is to be learned, from real episodes dreamed again with what really
-    came of them.
-
-    Which episodes calibrate it hangs on the dreamer alone: later rounds append theirs and go on with its weights, which
-    must not have learned from them in any round.
-    """
+    came of them."""
     from world4rl_wm.measures.replay import real_and_dreamed
     from world4rl_wm.model.world_model import WorldModel
-    from world4rl_wm.reward.data import RewardData, set_aside
+    from world4rl_wm.reward.data import RewardData
     from world4rl_wm.reward.train_reward import train_and_save
     from world4rl_wm.training.devices import process_device
 
     preset, held_out = run.preset, held_out_frames(run)
     model = WorldModel.load(run.checkpoint(f"world_model_{name}"), process_device())
-    share, first = preset.reward.calibration.episodes, DREAMERS[name] + run.seed
-    learned, calibrating = set_aside(range(len(store)), share, first)
+    learned, calibrating = _calibrating(run, name, store)
     data = RewardData(
         real_and_dreamed(store, learned, model, seed),
         {} if held_out is None else {"real": held_out},
@@ -106,6 +103,21 @@ def _read(
         {"store": store.content_hash},
         before,
     )
+
+
+def _calibrating(run: Run, name: str, store: EpisodeStore) -> tuple[list[int], list[int]]:
+    """Which episodes the reward model learns from, and which calibrate it.
+
+    That hangs on the dreamer alone: later rounds append theirs and go on with its weights, which must not have learned
+    from them in any round.
+
+    Raises:
+        ValueError: too few episodes of an outcome for both.
+    """
+    from world4rl_wm.reward.data import set_aside_by_outcome
+
+    share, first = run.preset.reward.calibration.episodes, DREAMERS[name] + run.seed
+    return set_aside_by_outcome(store, range(len(store)), share, first)
 
 
 def held_out_frames(run: Run) -> LabelledFrames | None:

@@ -76,7 +76,7 @@ def reward(
     from world4rl_data.episode import Outcome
     from world4rl_wm.measures.replay import labelled_dreams, real_and_dreamed, replay
     from world4rl_wm.model.world_model import WorldModel
-    from world4rl_wm.reward.data import OneKindError, RewardData, labelled_frames, set_aside
+    from world4rl_wm.reward.data import OneKindError, RewardData, labelled_frames, set_aside, set_aside_by_outcome
     from world4rl_wm.reward.train_reward import train_and_save
     from world4rl_wm.training.devices import process_device
 
@@ -87,14 +87,16 @@ def reward(
     model = None if world_model is None else WorldModel.load(world_model, process_device(), data.contract)
     labelled = data.select(outcome=(Outcome.SUCCESS, Outcome.FAILURE))
     rest, held_out = set_aside(labelled, 1 / HELD_OUT, seed)
-    learned, calibrating = set_aside(rest, values.reward.calibration.episodes, seed)
+    learned, calibrating = set_aside_by_outcome(data, rest, values.reward.calibration.episodes, seed)
     measured = {}
     try:
         measured["real"] = labelled_frames(data, held_out)
         if model is not None:
             measured["dreamed"] = labelled_dreams(replay(model, data, held_out, seed))
     except OneKindError:
-        print(f"the reward model is not measured: its {len(held_out)} held-out episodes lack successes, or failures")
+        print(
+            f"the reward model is not measured: its {len(held_out)} held-out episodes lack frames of success, or others"
+        )
     frames = RewardData(
         real_and_dreamed(data, learned, model, seed),
         measured,

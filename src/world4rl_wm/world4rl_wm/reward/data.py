@@ -101,3 +101,34 @@ def set_aside(episodes: Sequence[int], share: float, first: int) -> tuple[list[i
     counted = range(-first, len(episodes) - first)
     aside = [e for i, e in zip(counted, episodes) if i * exact.numerator % exact.denominator < exact.numerator]
     return [episode for episode in episodes if episode not in set(aside)], aside
+
+
+def set_aside_by_outcome(
+    store: EpisodeStore, episodes: Sequence[int], share: float, first: int
+) -> tuple[list[int], list[int]]:
+    """As `set_aside`, of each outcome for itself: what is rare is in both parts. An episode that is set aside stays so
+    when the store has grown.
+
+    Raises:
+        ValueError: as `set_aside`; or a part has nothing to tell success by, as there are too few of an outcome.
+    """
+    by_outcome: dict[Outcome, list[int]] = {}
+    for episode in episodes:
+        by_outcome.setdefault(store.infos[episode].outcome, []).append(episode)
+    aside = {episode for alike in by_outcome.values() for episode in set_aside(alike, share, first)[1]}
+    parts = [e for e in episodes if e not in aside], [e for e in episodes if e in aside]
+    if share and not all(_both_kinds(store, part) for part in parts):
+        told = {outcome: len(by_outcome.get(outcome, ())) for outcome in (Outcome.SUCCESS, Outcome.FAILURE)}
+        raise ValueError(
+            f"reward.calibration.episodes={share:g}: {told[Outcome.SUCCESS]} successes and {told[Outcome.FAILURE]} "
+            "failures are too few to learn from some and calibrate on others: get more, or give "
+            "reward.calibration.episodes=0 and a number as reward.calibration.threshold"
+        )
+    return parts
+
+
+def _both_kinds(store: EpisodeStore, episodes: Sequence[int]) -> bool:
+    """Whether `labelled_frames` finds frames of both kinds in the episodes."""
+    infos = [store.infos[episode] for episode in episodes]
+    begins = [i.success_index for i in infos if i.outcome == Outcome.SUCCESS and i.success_index is not None]
+    return bool(begins) and (max(begins) > 0 or any(info.outcome == Outcome.FAILURE for info in infos))
