@@ -183,3 +183,7 @@ def _finish(record: Record, out: Path) -> None:
         for frames, found in result.get("held_out", {}).items():
             told |= {f"{frames} frames {name}": found[name] for name in ("j", "brier", "ece")}
         print(f"{out}: {', '.join(f'{key} {value}' for key, value in told.items())}")
+        if "dreamed" in result.get("held_out", {}):
+            print(
+                "dreamed frames are of episodes that the world model may have learned from: fresh dreams are less true"
+            )
