@@ -90,14 +90,16 @@ def training_batch(
     draws: Draws,
     rows: int,
     weights: Tensor | None = None,
+    depth: int | None = None,
 ) -> tuple[Tensor, Window]:
     """Draw `rows` of a step's batch: the past that is shown, and the true window.
 
-    `weights` ``(M,)``: how likely each of the windows' `current` rows is drawn; None: all alike.
+    `weights` ``(M,)``: how likely each of the windows' `current` rows is drawn; None: all alike. `depth`: of the past
+    that is dreamed; None: as it is this step's turn.
     """
-    depth = 0
-    if step >= config.steps * (1 - config.rollout_share):
-        depth = draws.choose_one(config.rollout_steps + 1)
+    if depth is None:
+        rolls_out = step >= config.steps * (1 - config.rollout_share)
+        depth = draws.choose_one(config.rollout_steps + 1) if rolls_out else 0
     long_enough, eligible = windows.long_enough(depth)
     if not len(eligible):
         raise ValueError(f"no episode is longer than {depth} steps: lower rollout_steps")
@@ -149,8 +151,8 @@ class TrainingStep:
         """That of the last step."""
         return float(self.optimizer.param_groups[0]["lr"])
 
-    def take(self, step: int) -> Tensor:
-        """Step number `step`, from 0; the loss of this process's share of the batch."""
+    def take(self, step: int, depth: int | None = None) -> Tensor:
+        """Step number `step`, from 0; the loss of this process's share of the batch. `depth` as in `training_batch`."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * learning_rate_factor(step, self.config)
         losses = []
@@ -158,7 +160,8 @@ class TrainingStep:
             part = self.accelerator.process_index * self.config.accumulation + piece
             draws = Draws(self.seed, step, self.model.device, part, self.parts)
             rows = self.config.batch_size // self.parts
-            shown, window = training_batch(self.model, self.windows, self.config, step, draws, rows, self._weights)
+            batch = self.model, self.windows, self.config, step, draws, rows, self._weights, depth
+            shown, window = training_batch(*batch)
             with self.accelerator.accumulate(self._wrapped):
                 loss = self._wrapped(shown, window, draws, self.config.moving_weight)
                 self.accelerator.backward(loss)

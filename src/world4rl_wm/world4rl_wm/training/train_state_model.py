@@ -65,23 +65,31 @@ def train_state_model(
     schedule = one_cycle(optimizer, config.learning_rate, config.steps, state.step)
     bar = tqdm(total=config.steps, initial=state.step, desc="state model", disable=not progress, unit="step")
     while state.step < config.steps:
-        loss = _loss(model, windows, config, Draws(seed, state.step, model.mean.device))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        if config.max_grad_norm is not None:
-            torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
-        optimizer.step()
+        loss = state_step(model, windows, config, optimizer, Draws(seed, state.step, model.mean.device))
         schedule.step()
         state.step += 1
         bar.update()
         if monitor is not None and work is not None and (state.step % SAVE_EVERY == 0 or state.step == config.steps):
-            monitor.loss(state.step, float(loss.detach()), schedule.get_last_lr()[0])
+            monitor.loss(state.step, float(loss), schedule.get_last_lr()[0])
             state.save(work / STATE, fingerprint)
     bar.close()
     if monitor is not None:
         monitor.close()
     model.requires_grad_(False)
     model.zero_grad()  # else the next optimizer would take the last gradients for its own
+
+
+def state_step(
+    model: StateModel, windows: FrameWindows, config: StateTraining, optimizer: torch.optim.Optimizer, draws: Draws
+) -> Tensor:
+    """One step of the optimiser; its loss."""
+    loss = _loss(model, windows, config, draws)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if config.max_grad_norm is not None:
+        torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+    optimizer.step()
+    return loss.detach()
 
 
 def _fit(model: StateModel, windows: FrameWindows) -> None:
