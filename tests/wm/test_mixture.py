@@ -91,6 +91,16 @@ def test_draws_follow_the_weights_in_training(store: EpisodeStore) -> None:
         assert bool((window.proprio < 100).all())  # of the first episode, the expert's
 
 
+def test_a_source_without_a_share_is_not_drawn_for_want_of_longer_episodes(store: EpisodeStore) -> None:
+    """Only the random motion's episode has more than 8 steps."""
+    windows = FrameWindows(store, range(len(EPISODES)))
+    weights = episode_weights(windows.infos, Mixture(expert=1))
+    assert weights is not None
+    by_row, config = torch.from_numpy(weights)[windows.episode], WorldModelTraining(steps=1)
+    with pytest.raises(ValueError, match="no episode that the mixture draws from is longer than 8 steps"):
+        training_batch(world_model(small_contract()), windows, config, 0, Draws(0, 0), 8, by_row, depth=8)
+
+
 @pytest.mark.parametrize(
     ("mixture", "words"),
     [

@@ -101,12 +101,14 @@ def training_batch(
         rolls_out = step >= config.steps * (1 - config.rollout_share)
         depth = draws.choose_one(config.rollout_steps + 1) if rolls_out else 0
     long_enough, eligible = windows.long_enough(depth)
-    if not len(eligible):
-        raise ValueError(f"no episode is longer than {depth} steps: lower rollout_steps")
-    if weights is None:
+    shares = None if weights is None else weights[long_enough]
+    if not (len(eligible) if shares is None else float(shares.sum())):
+        drawn = "" if shares is None else " that the mixture draws from"
+        raise ValueError(f"no episode{drawn} is longer than {depth} steps: lower rollout_steps")
+    if shares is None:
         chosen = draws.choose(len(eligible), rows).cpu()
     else:
-        chosen = draw_weighted(weights[long_enough], draws.uniform(rows).cpu())
+        chosen = draw_weighted(shares, draws.uniform(rows).cpu())
     current = eligible[chosen]
     first = earlier(windows.began[long_enough][chosen], current, draws) if model.config.denoiser.composed else None
     window = windows.window(current + depth, model.device, first)
