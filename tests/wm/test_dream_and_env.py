@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.imagination.dream import Dream
 from world4rl_wm.imagination.env import ImaginationConfig, ImaginationEnv
-from world4rl_wm.measures.replay import replay
+from world4rl_wm.measures.replay import Replay, replay, success_steps
 from world4rl_wm.model.frames import StartStates, to_float, to_uint8
 from world4rl_wm.model.world_model import WorldModel
 from world4rl_wm.precision import native_bfloat16
@@ -117,6 +118,13 @@ def test_a_success_that_begins_in_time_may_show_that_it_lasts(store: EpisodeStor
     assert [row.index(1) if 1 in row else None for row in rewards] == [HORIZON + 1, None, None, 2]
     assert [row.index(True) if any(row) else None for row in truncated] == [None, HORIZON, HORIZON - 1, None]
     assert terminated == [[value == 1 for value in row] for row in rewards]
+    frames, lengths = torch.zeros(ENVS, HORIZON + 2, 6, SIZE, SIZE, dtype=torch.uint8), torch.full((ENVS,), HORIZON + 1)
+    replayed = Replay(
+        frames, lengths, lengths < 0, torch.full((ENVS,), -1)
+    )  # of failures, to the frame after the horizon
+    reader: Any = ScriptedReward([[0.0] * ENVS, *script])
+    reader.device = model.device
+    assert success_steps(replayed, reader, hits=3, horizon=HORIZON)[1].tolist() == [HORIZON, -1, -1, 1]
 
 
 def test_the_threshold_itself_is_no_hit(store: EpisodeStore, model: WorldModel) -> None:

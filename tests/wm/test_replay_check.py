@@ -235,3 +235,10 @@ def test_a_dreamed_success_begins_within_the_horizon() -> None:
     dreamed, reads = numbered_replay([2, 3], [5, 5]), Reads(3, 4, 14, 15)
     assert verdicts(dreamed, reads, hits=2, horizon=3)[1].tolist() == [True, False]
     assert verdicts(dreamed, reads, hits=2, horizon=4)[1].tolist() == [True, True]
+
+
+def test_what_a_failures_dream_shows_at_its_end_began_within_the_horizon_too() -> None:
+    """Failures that end with the second frame of a streak, and successes that go on; from the horizon on, and later."""
+    dreamed, reads = numbered_replay([-1, -1, 3, 3], [5, 6, 6, 7]), Reads(4, 5, 15, 16, 24, 25, 26, 35, 36, 37)
+    assert success_steps(dreamed, reads, hits=3, horizon=4)[1].tolist() == [4, -1, 4, -1]
+    assert success_steps(dreamed, reads, hits=3)[1].tolist() == [4, 5, 4, 5]

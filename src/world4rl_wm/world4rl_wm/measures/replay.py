@@ -109,7 +109,7 @@ def success_steps(
     A dream succeeds as in `ImaginationEnv`: `hits` frames in a row above the reward model's threshold, the first of
     them after at most `horizon` steps. There a dream goes on until its success has lasted; a failure was recorded no
     further than its last action. What its dream takes for success at that moment counts against it, however briefly
-    it has lasted.
+    it has lasted, where it too began within the horizon.
     """
     columns = [reward_model.probability(to_float(f.to(reward_model.device))).cpu() for f in dreamed.frames.unbind(1)]
     probability = torch.stack([torch.zeros_like(columns[0]), *columns[1:]], 1)
@@ -117,8 +117,10 @@ def success_steps(
     lasting = (streak if horizon is None else streak[:, : horizon + hits]) >= hits
     first = (lasting.long().argmax(1) - hits + 1).where(lasting.any(1), -1)
     running = streak[torch.arange(len(streak)), dreamed.lengths]
-    at_the_end = (running > 0) & ~dreamed.real_success & (first < 0)
-    return probability, torch.where(at_the_end, dreamed.lengths - running + 1, first)
+    began = dreamed.lengths - running + 1
+    in_time = torch.ones_like(dreamed.real_success) if horizon is None else began <= horizon
+    at_the_end = (running > 0) & in_time & ~dreamed.real_success & (first < 0)
+    return probability, torch.where(at_the_end, began, first)
 
 
 def verdicts(
