@@ -12,15 +12,17 @@ import pytest
 import torch
 from dream_rig import policy, reward_model, world_model
 from micro_refinement import curve, micro_refinement, micro_store
-from torch import nn
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from world4rl import dreamed
+from world4rl.dream_bc import dream_bc
 from world4rl.dreamed import Dreamer
 from world4rl.practice_start import practice_start
 from world4rl.refine import RefineConfig
 from world4rl_policy.actor_critic import GaussianPolicy
-from world4rl_policy.bc import BcOptimisation
+from world4rl_policy.bc import BcOptimisation, train_and_save, train_bc
+from world4rl_policy.early_stopping import EarlyStopping
 from world4rl_wm.model.frames import StartStates
 
 MAKERS = (torch.arange, torch.as_tensor, torch.empty, torch.eye, torch.full, torch.linspace, torch.ones, torch.rand)
@@ -89,6 +91,60 @@ def test_the_loop_judges_its_starts_where_the_judge_is(tmp_path: Path, monkeypat
     start = practice_start(tmp_path / "before", dream, dream, starts, (store, [0, 1]), config, kept, 0, False)
     assert seen == ["meta"] and start.judged == 0.5
     assert {parameter.device.type for parameter in start.policy.parameters()} == {"cpu"}, "which refinement copies"
+
+
+def test_bc_makes_every_tensor_where_its_policy_is(tmp_path: Path, one_thread: None) -> None:
+    store, config = micro_store(tmp_path), BcOptimisation(steps=3, batch_size=6)
+    trained = [policy(), policy()]
+    dream_bc(trained[0], [world_model(0)], (store, [0, 1]), config, tmp_path / "plain", progress=False)
+    with Elsewhere():
+        dream_bc(trained[1], [world_model(0)], (store, [0, 1]), config, tmp_path / "checked", progress=False)
+    plain, checked = (GaussianPolicy.load(tmp_path / name).state_dict() for name in ("plain", "checked"))
+    torch.testing.assert_close(checked, plain, rtol=0, atol=0)
+
+
+class Asked(Exception):
+    """Ends a training at the first thing that it asks for on a device."""
+
+
+class Nothing:
+    """To imitate: says where it was asked for."""
+
+    def sample(self, size: int, generator: torch.Generator, device: torch.device | str = "cpu") -> tuple[Tensor, ...]:
+        raise Asked(f"a sample on {device}")
+
+    def batches(self, device: torch.device | str = "cpu") -> Iterator[tuple[Tensor, ...]]:
+        raise Asked(f"batches on {device}")
+
+
+def test_bc_asks_for_its_examples_where_its_policy_is() -> None:
+    elsewhere = policy().to("meta")
+    with pytest.raises(Asked, match="a sample on meta"):
+        train_bc(Nothing(), elsewhere, progress=False)
+    with pytest.raises(Asked, match="batches on meta"):
+        train_bc(Nothing(), elsewhere, BcOptimisation(steps=0), progress=False)
+    with pytest.raises(Asked, match="batches on meta"):
+        EarlyStopping(Nothing(), 1, 1).look(elsewhere, 1, last=True)
+
+
+def test_bc_learns_where_training_computes_and_bc_on_dreams_where_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a GPU where there is one, or here, as if it were one."""
+
+    def train(examples: object, learner: GaussianPolicy, *_: object) -> GaussianPolicy:
+        raise Asked(f"a policy on {learner.std.device}")
+
+    store = micro_store(tmp_path)
+    monkeypatch.setattr("world4rl_policy.bc.process_device", lambda: torch.device("meta"))
+    monkeypatch.setattr("world4rl_policy.bc.train_bc", train)
+    monkeypatch.setattr("world4rl.dream_bc.train_bc", train)
+    monkeypatch.setattr("world4rl.dream_bc.RealAndDreamed", lambda *_: Nothing())
+    with pytest.raises(Asked, match="a policy on meta"):
+        train_and_save(store, [0, 1], tmp_path / "bc", policy().config)
+    models = [world_model(0).to("meta")]
+    with pytest.raises(Asked, match="a policy on meta"):
+        dream_bc(policy(), models, (store, [0, 1]), BcOptimisation(), tmp_path / "start")
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

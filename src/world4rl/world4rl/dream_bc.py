@@ -39,7 +39,8 @@ class RealAndDreamed:
         seed: int,
         tasks: Sequence[str] = (),
     ):
-        drawn = torch.randperm(len(episodes), generator=torch.Generator().manual_seed(seed))[:MOST_DREAMED]
+        drawn = torch.randperm(len(episodes), generator=torch.Generator().manual_seed(seed), device="cpu")
+        drawn = drawn[:MOST_DREAMED]
         few = [episodes[number] for number in drawn.sort().values.tolist()]
         shown = Demonstrations(store, few, history, tasks)
         self._parts = [Demonstrations(store, episodes, history, tasks)]
@@ -70,15 +71,17 @@ def dream_bc(
     seed: int = 0,
     progress: bool = True,
 ) -> GaussianPolicy:
-    """`policy`, which is on the CPU, after it has learned further; the same one where `config` has no steps.
+    """`policy` after it has learned further, where the world models are; the same one where `config` has no steps.
 
-    It is kept as the checkpoint `out`, so that a refinement that goes on later begins with the same one.
+    It is on the CPU, before and after, and kept as the checkpoint `out`, so that a refinement that goes on later begins
+    with the same one.
     """
     if not out.is_dir():
         learner = copy.deepcopy(policy)
         if config.steps:
             store, episodes = successes
             examples = RealAndDreamed(store, episodes, policy.history, world_models, seed, policy.config.tasks)
-            train_bc(examples, learner.requires_grad_(True), config, seed, progress, "BC on dreams")
+            learner.to(world_models[0].device).requires_grad_(True)
+            train_bc(examples, learner, config, seed, progress, "BC on dreams")
         learner.save(out, metrics={"training": asdict(config), "std": learner.std.tolist()}, seed=seed)
     return GaussianPolicy.load(out, contract=policy.contract)

@@ -28,7 +28,7 @@ def action_likelihood(policy: GaussianPolicy, examples: Iterable[tuple[Tensor, .
     Given the policy's mean the standard deviation of maximum likelihood has a closed form: in each dimension the root
     mean square of action - mean, within the policy's bounds. The policy is left as it is.
     """
-    squares, count = torch.zeros(policy.config.action_dim, dtype=torch.float64), 0
+    squares, count = torch.zeros(policy.config.action_dim, dtype=torch.float64, device="cpu"), 0
     for frames, actions, *tasks in examples:
         squares += (actions - policy.act(frames, True, *tasks)).double().square().sum(0).cpu()
         count += len(actions)

@@ -18,6 +18,7 @@ from world4rl_policy.action_likelihood import action_likelihood
 from world4rl_policy.actor_critic import GaussianPolicy, PolicyConfig
 from world4rl_policy.early_stopping import EarlyStopping, draw_held_out
 from world4rl_wm.model.frames import FrameWindows, to_float
+from world4rl_wm.training.devices import process_device
 from world4rl_wm.training.metrics_log import MetricsLog
 
 BATCH = 256
@@ -128,12 +129,12 @@ def random_shift(frames: Tensor, pixels: int, generator: torch.Generator) -> Ten
         return frames
     batch, size = len(frames), frames.shape[-1]
     padded = F.pad(frames.flatten(1, 2), (pixels,) * 4, mode="replicate")
-    offsets = torch.randint(2 * pixels + 1, (batch, 2), generator=generator)
-    grid = torch.arange(size)
+    offsets = torch.randint(2 * pixels + 1, (batch, 2), generator=generator, device="cpu").to(frames.device)
+    grid = torch.arange(size, device=frames.device)
     rows = (offsets[:, :1] + grid)[:, None, :, None]
     columns = (offsets[:, 1:] + grid)[:, None, None, :]
-    item = torch.arange(batch)[:, None, None, None]
-    channel = torch.arange(padded.shape[1])[None, :, None, None]
+    item = torch.arange(batch, device=frames.device)[:, None, None, None]
+    channel = torch.arange(padded.shape[1], device=frames.device)[None, :, None, None]
     return padded[item, channel, rows, columns].view_as(frames)
 
 
@@ -147,7 +148,8 @@ def train_bc(
     log: MetricsLog | None = None,
     stopping: EarlyStopping | None = None,
 ) -> GaussianPolicy:
-    """Fit `policy` to the examples' actions by negative log-likelihood; returns it in evaluation mode.
+    """Fit `policy`, on the device that it is on, to the examples' actions by negative log-likelihood; returns it in
+    evaluation mode. What is drawn does not depend on the device.
 
     The standard deviation is learned from the network's `initial_std` on, also by a policy that learns further: it
     decides how much each dimension's errors weigh. That goes too slowly to tell how large they are, so at the end it is
@@ -157,12 +159,12 @@ def train_bc(
     `log` gets its likelihood too.
     """
     set_std(policy, torch.full_like(policy.std, policy.config.initial_std))
-    generator = torch.Generator().manual_seed(seed)
+    device, generator = policy.std.device, torch.Generator().manual_seed(seed)
     optimizer = torch.optim.AdamW(policy.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, config.steps, eta_min=config.learning_rate / 20)
     policy.train()
     for step in tqdm(range(1, config.steps + 1), desc=description, disable=not progress, unit="step"):
-        frames, actions, *tasks = examples.sample(config.batch_size, generator)
+        frames, actions, *tasks = examples.sample(config.batch_size, generator, device)
         frames = random_shift(frames, config.shift, generator)
         loss = -policy.distribution(frames, None, *tasks).log_prob(actions).sum(-1).mean()
         optimizer.zero_grad(set_to_none=True)
@@ -178,7 +180,7 @@ def train_bc(
     if stopping is not None:
         stopping.restore(policy)
         examples = stopping.held_out
-    set_std(policy, action_likelihood(policy, examples.batches()).std)
+    set_std(policy, action_likelihood(policy, examples.batches(device)).std)
     return policy
 
 
@@ -199,7 +201,7 @@ def train_and_save(
     description: str = "BC",
     log: MetricsLog | None = None,
 ) -> Path:
-    """Train a fresh policy on `episodes` and write a checkpoint folder.
+    """Train a fresh policy on `episodes`, on a GPU where there is one, and write a checkpoint folder.
 
     Raises:
         ValueError: too few episodes to set some aside.
@@ -207,7 +209,7 @@ def train_and_save(
     torch.manual_seed(seed)
     contract = store.contract
     sizes = (contract.image_channels, contract.images[0].height, contract.action_dim)
-    policy = GaussianPolicy(network or PolicyConfig(*sizes), contract)
+    policy = GaussianPolicy(network or PolicyConfig(*sizes), contract).to(process_device())
     learned, aside = draw_held_out(episodes, config.held_out, seed)
     stopping = None
     if aside:

@@ -60,7 +60,7 @@ class EarlyStopping:
         """Where a look is due, or at the `last` step: remember the best weights; returns what to log."""
         if step % self.evaluate_every and not last:
             return {}
-        nll = action_likelihood(policy.eval(), self.held_out.batches()).nll
+        nll = action_likelihood(policy.eval(), self.held_out.batches(policy.std.device)).nll
         policy.train()
         self.step, self._worse = step, self._worse + 1
         if nll < self.best_nll:
