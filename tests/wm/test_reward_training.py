@@ -30,6 +30,7 @@ from world4rl_wm.reward.metrics import confusion, progress_error
 from world4rl_wm.reward.model import RewardConfig, RewardModel
 from world4rl_wm.reward.train_reward import train_and_save, train_reward
 from world4rl_wm.training.metrics_log import read_metrics
+from world4rl_wm.training.state import TrainingState
 
 CONTRACT = small_contract()
 QUICK = RewardTraining(steps=100, positives=8, negatives=24, progress_batch=16, learning_rate=3e-3)
@@ -199,3 +200,26 @@ def test_a_checkpoint_from_before_calibration_and_progress_still_loads(tmp_path:
     (path / "config.yaml").write_text(yaml.safe_dump(old))
     frames = torch.rand(3, 6, SIZE, SIZE)
     assert torch.equal(RewardModel.load(path).probability(frames), torch.sigmoid(model.logits(frames)))
+
+
+def test_an_interrupted_training_does_not_go_on_from_what_another_start_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The model to start from has been trained anew, or there is another one."""
+    restored: list[bool] = []
+    restore = TrainingState.restore
+    monkeypatch.setattr(TrainingState, "restore", lambda *args: restored.append(restore(*args)) or restored[-1])
+    network, config = RewardConfig(6, width=8), replace(QUICK, steps=3)
+
+    def train(start: Path | None) -> None:
+        data, out = RewardData(lamps(0), {}), tmp_path / "reward"
+        train_and_save(data, CONTRACT, out, network, config, progress=False, start_from=start)
+
+    start, other = reward_model(CONTRACT), reward_model(CONTRACT)
+    start.save(tmp_path / "start")
+    train(None), train(None)
+    train(tmp_path / "start"), train(tmp_path / "start")
+    next(other.parameters()).data.add_(1.0)
+    other.save(tmp_path / "start")
+    train(tmp_path / "start")
+    assert restored == [False, True, False, True, False]

@@ -15,6 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from world4rl_data.contract import TaskContract
+from world4rl_wm.checkpoint_identity import weights_digest
 from world4rl_wm.reward.batches import RewardBatches, RewardTraining
 from world4rl_wm.reward.calibration import RewardCalibration, calibrate
 from world4rl_wm.reward.data import LabelledFrames, RewardData
@@ -49,11 +50,13 @@ def train_reward(
     seed: int = 0,
     progress: bool = True,
     work: Path | None = None,
+    begun: str | None = None,
 ) -> RewardModel:
     """Fit `model` by binary cross-entropy with both classes in fixed shares; returns it in evaluation mode.
 
     With a folder `work` the training saves its state there, with metrics.jsonl and TensorBoard's curves; the same call
-    goes on where an interrupted one stopped, and ends with the same weights.
+    goes on where an interrupted one stopped, and ends with the same weights. `begun` names what it started from, None:
+    random or pre-trained weights; a training that started from something else does not go on there.
     """
     torch.manual_seed(seed)
     batches = RewardBatches(data, config, seed)
@@ -64,7 +67,7 @@ def train_reward(
         _learn(model, state, batches, progress)
         return model.eval()
     work.mkdir(parents=True, exist_ok=True)
-    identity = [asdict(config), asdict(model.config), seed, data.digest]
+    identity = [asdict(config), asdict(model.config), seed, data.digest, *([] if begun is None else [begun])]
     fingerprint = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
     state.restore(work / STATE, fingerprint)
     with closing(TrainingMonitor(work, state.step, "reward_model")) as monitor:
@@ -133,7 +136,8 @@ def train_and_save(
         model.load_state_dict(RewardModel.load(start_from, contract=contract).state_dict())
     model.to(process_state().device)
     work = out.with_name(out.name + ".training")
-    train_reward(data.learned, model, config, seed, progress, work)
+    begun = None if start_from is None else f"{start_from} {weights_digest(start_from)}"
+    train_reward(data.learned, model, config, seed, progress, work, begun)
     calibrate(model, data.calibration, calibration)
     held_out = {name: measure(model, frames) for name, frames in data.held_out.items()}
     with closing(TrainingMonitor(work, config.steps, "reward_model")) as monitor:
