@@ -162,6 +162,24 @@ def test_starting_from_another_network_names_what_differs(
     assert "stem: 2 there, 4 asked; widths: (8, 8) there, (128, 128) asked" in error and error.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("world_model.denoiser.task_dim=4", "task_dim: 0 there, 4 asked"),
+        ("world_model.change_scale=0.5", "change_scale: 0.25 there, 0.5 asked"),
+        ("world_model.edm.sigma_data=1", "edm.sigma_data: 0.5 there, 1.0 asked"),
+    ],
+)
+def test_starting_from_other_tasks_or_scales_names_them(
+    store: EpisodeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str], setting: str, said: str
+) -> None:
+    """What the weights say is meant by the scales that they were learned with."""
+    world_model(CONTRACT).save(tmp_path / "start")
+    words = ("--start-from", str(tmp_path / "start"), "--set", *TINY, setting)
+    assert train(store, "world-model", tmp_path / "wm", *words) == 2
+    assert f"has another network ({said})" in " ".join(capsys.readouterr().err.split())
+
+
 @pytest.mark.parametrize(("height", "width"), [(84, 84), (64, 48), (32, 32)])
 def test_frames_that_the_networks_cannot_take_name_their_stream(height: int, width: int) -> None:
     """Not a multiple of 8; not square; not of the first one's size."""

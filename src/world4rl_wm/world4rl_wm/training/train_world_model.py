@@ -47,15 +47,16 @@ def train_world_model(
         The checkpoint folder.
 
     Raises:
-        CheckpointError: the model to start from has another network.
+        CheckpointError: the model to start from has another network, or scales what it predicts otherwise.
     """
     torch.manual_seed(seed)
     start = None if start_from is None else WorldModel.load(start_from, contract=store.contract)
+    if start is not None:
+        _require_same_network(start.config, model_config, start_from)
     model_config = model_config.told(start.config.tasks if start else (store.infos[e].task for e in episodes))
     windows = FrameWindows(store, episodes, model_config.denoiser.history, model_config.tasks)
     model = WorldModel(model_config, store.contract)
     if start is not None:
-        _require_same_network(start, model, start_from)
         model.load_state_dict(start.state_dict())
     training = TrainingStep(model, windows, config, seed)
     accelerator, main = training.accelerator, training.accelerator.is_main_process
@@ -88,13 +89,17 @@ def train_world_model(
     return out
 
 
-def _require_same_network(start: WorldModel, model: WorldModel, path: Path | None) -> None:
-    there, asked = asdict(start.config.denoiser), asdict(model.config.denoiser)
+def _require_same_network(start: WorldModelConfig, config: WorldModelConfig, path: Path | None) -> None:
+    """The same network, and the same scales of what it is shown and predicts: its weights mean nothing by others."""
+    there, asked = (
+        asdict(c.denoiser) | {"change_scale": c.change_scale, "edm.sigma_data": c.edm.sigma_data}
+        for c in (start, config)
+    )
     differing = [f"{name}: {there[name]} there, {value} asked" for name, value in asked.items() if there[name] != value]
     if differing:
         raise CheckpointError(
             f"{path} has another network ({'; '.join(differing)}): start from it with its own settings of "
-            "world_model.denoiser, or from random weights"
+            "world_model.denoiser, world_model.change_scale and world_model.edm.sigma_data, or from random weights"
         )
 
 
