@@ -15,7 +15,6 @@ Without --set the run's own rows also go to RUN/ablations.json, for its report (
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import re
 import shutil
@@ -28,14 +27,13 @@ from typing import Any
 import numpy as np
 import torch
 from refinement_parts.results import Results, run_key, scored
-from refinement_parts.runs import HeldOut, finished_run
+from refinement_parts.runs import HeldOut, finished_run, work_digest
 from refinement_parts.table import table
 
 from world4rl.collect import evaluate
 from world4rl.dreamers import require_dreamers
 from world4rl.load_run import ROW
 from world4rl.pipeline import refinement, replay_check, start_policy, world_models
-from world4rl.presets import preset_values
 from world4rl.report_ablations import ABLATIONS
 from world4rl.run_folder import Run, training_store
 from world4rl_data.store import EpisodeStore
@@ -134,12 +132,12 @@ def row_run(run: Run, name: str, settings: Sequence[str], work: Path) -> Run:
     """A run below `work` with the models and stores of `run` and settings on top of its; without random motion it has
     filtered BC alone of the models.
 
-    Its folder is called after the row and a digest of all its settings: under other settings it is worked out anew.
+    Its folder is called after the row and a digest of all its settings and of the run's models: under other settings,
+    or from other models, it is worked out anew.
     """
     changed = finished_run(run.path, settings)
-    values = json.dumps(preset_values(changed.preset), sort_keys=True)
     words = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    folder = work / f"{words}-{hashlib.sha256(values.encode()).hexdigest()[:8]}"
+    folder = work / f"{words}-{work_digest(changed)[:8]}"
     changed = replace(changed, path=folder)
     (folder / "checkpoints").mkdir(parents=True, exist_ok=True)
     links = {changed.checkpoint(name): run.checkpoint(name) for name in MODELS}

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from refinement_parts.runs import HeldOut
+from refinement_parts.runs import HeldOut, row_digest
 
 from world4rl.collect import Evaluation
 from world4rl.origin import machine
@@ -15,6 +15,8 @@ from world4rl_policy.statistics import compare, wilson_interval
 from world4rl_wm.checkpoint import provenance
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
+SAME = ("task", "run_seed", "preset", "data", "policy", "seed")
+"""What rows tell of one training on one run, besides the digest of what it was made of (`run_key`)."""
 
 
 class Results:
@@ -36,11 +38,18 @@ class Results:
             self.rows = before["rows"]
 
     def holds(self, **key: Any) -> bool:
-        """Whether a row has these values."""
-        return bool(self._rows_with(key))
+        """Whether a row has these values; one that does not say what it was made of is told and not taken for it."""
+        if self._rows_with(key):
+            return True
+        for row in self._rows_with(key | {"made_of": None}):
+            told = f"{row['task']}, seed {row['run_seed']}, {row['policy']}"
+            print(f"{self.path}: its row of {told} is from before rows told their settings and weights: made anew")
+        return False
 
     def add(self, row: dict[str, Any]) -> None:
-        """Append a row and write the file, whole or not at all."""
+        """Append a row and write the file, whole or not at all. It takes the place of one that is the same training on
+        the same run, as far as that one tells."""
+        self.rows = [old for old in self.rows if not _same(old, row)]
         self.rows.append(row | {"machine": machine()})
         hashes = {f"{row['task']}, seed {row['run_seed']}": row["data"] for row in self.rows}
         text = json.dumps(self._head | {"rows": self.rows, "provenance": provenance(None, hashes)}, indent=1)
@@ -51,7 +60,12 @@ class Results:
         _write(path, json.dumps(self._head | {"rows": self._rows_with(key)}, indent=1))
 
     def _rows_with(self, key: dict[str, Any]) -> list[dict[str, Any]]:
-        return [row for row in self.rows if all(row[name] == value for name, value in key.items())]
+        return [row for row in self.rows if all(row.get(name) == value for name, value in key.items())]
+
+
+def _same(old: dict[str, Any], row: dict[str, Any]) -> bool:
+    alike = all(old.get(name) == row.get(name) for name in SAME)
+    return alike and old.get("made_of") in (None, row["made_of"])
 
 
 def _write(path: Path, text: str) -> None:
@@ -62,8 +76,10 @@ def _write(path: Path, text: str) -> None:
 
 
 def run_key(run: Run, data: str) -> dict[str, Any]:
-    """What tells a run from others; `data` is the content hash of its real episodes."""
-    return {"task": run.task, "run_seed": run.seed, "preset": run.preset_name, "data": data}
+    """What tells a run from others; `data` is the content hash of its real episodes. A run that was refined again in
+    its folder, or under other settings in another one, is another run."""
+    told = {"task": run.task, "run_seed": run.seed, "preset": run.preset_name, "data": data}
+    return told | {"made_of": row_digest(run)}
 
 
 def scored(name: str, found: Evaluation, known: HeldOut) -> dict[str, Any]:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from world4rl.dreamers import DREAMERS
 from world4rl.load_run import load_run
+from world4rl.presets import preset_values
+from world4rl.record import checkpoint_digest
 from world4rl.run_folder import Run
 from world4rl.summary import POLICIES
+
+LEARNED = ("filtered_bc", "start", *(f"{kind}_{name}" for kind in ("world_model", "reward") for name in DREAMERS))
+"""Checkpoints of a run that a benchmark goes on from."""
 
 
 def finished_run(path: Path, settings: Sequence[str] = ()) -> Run:
@@ -20,6 +28,24 @@ def finished_run(path: Path, settings: Sequence[str] = ()) -> Run:
     if not all((path / "evaluation" / f"{name}.json").is_file() for name in POLICIES):
         raise SystemExit(f"{path} is no finished run: its evaluation/ must hold {', '.join(POLICIES)}")
     return load_run(path, settings=settings)
+
+
+def work_digest(run: Run) -> str:
+    """16 hex digits that change with a run's settings and with the weights that a benchmark goes on from."""
+    there = [name for name in LEARNED if run.checkpoint(name).is_dir()]
+    weights = {name: checkpoint_digest(run.checkpoint(name)) for name in there}
+    return _digest({"settings": preset_values(run.preset), "weights": weights})
+
+
+def row_digest(run: Run) -> str:
+    """16 hex digits that change with all that a row follows from besides the run's episodes: the same, and the outcomes
+    of the run's own policies, with which it is paired."""
+    outcomes = {name: run.read(f"evaluation/{name}.json") for name in POLICIES}
+    return _digest({"work": work_digest(run), "outcomes": outcomes})
+
+
+def _digest(values: object) -> str:
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

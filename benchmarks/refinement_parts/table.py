@@ -22,6 +22,8 @@ HEAD = (
 )
 
 Row = dict[str, Any]
+RunKey = tuple[str, int, str, str]
+"""Task, seed, digests of its episodes and of what else the rows were made of; rows of before tell no such digest."""
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -32,12 +34,15 @@ def table(rows: Sequence[Row]) -> str:
     """
     lines = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
     runs = list(dict.fromkeys(map(_run, rows)))
+    names = _names(runs)
     rivals = list(dict.fromkeys(row["policy"] for row in rows))
     for run in runs:
         own = [row for row in rows if _run(row) == run]
         known = {name: _outcomes(own[0], name) for name in COLUMNS if name in own[0]["outcomes"]}
-        lines += [_line([_name(run), COLUMNS[name], "1", _rate(value), "", "", ""]) for name, value in known.items()]
-        lines += [_rival(_name(run), name, [row for row in own if row["policy"] == name]) for name in rivals]
+        lines += [_line([names[run], COLUMNS[name], "1", _rate(value), "", "", ""]) for name, value in known.items()]
+        lines += [_rival(names[run], name, [row for row in own if row["policy"] == name]) for name in rivals]
+    if len({run[:2] for run in runs}) < len(runs):
+        return "\n".join([*filter(None, lines), "", "No means: a task and seed has several runs."])
     if len(runs) > 1:
         lines += [
             _mean(name, [[r for r in rows if _run(r) == run and r["policy"] == name] for run in runs])
@@ -46,12 +51,15 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join(line for line in lines if line)
 
 
-def _run(row: Row) -> tuple[str, int, str]:
-    return row["task"], row["run_seed"], row["data"]
+def _run(row: Row) -> RunKey:
+    return row["task"], row["run_seed"], row["data"], row.get("made_of", "")
 
 
-def _name(run: tuple[str, int, str]) -> str:
-    return f"{run[0]}, seed {run[1]}"
+def _names(runs: Sequence[RunKey]) -> dict[RunKey, str]:
+    """Runs by task and seed, and where that is not enough by their digests."""
+    seeds = [run[:2] for run in runs]
+    more = {run: f" ({run[3] or run[2]})" if seeds.count(run[:2]) > 1 else "" for run in runs}
+    return {run: f"{run[0]}, seed {run[1]}{more[run]}" for run in runs}
 
 
 def _outcomes(row: Row, name: str) -> NDArray[np.float64]:

@@ -101,6 +101,17 @@ def test_a_row_under_other_settings_is_worked_out_anew_in_a_folder_of_its_own(tm
     assert len(names) == 2 and all(name.startswith("none-of-these-") for name in names)
 
 
+def test_a_row_of_a_run_whose_models_were_trained_again_is_worked_out_anew(tmp_path: Path) -> None:
+    folder, out, work = run_with_dreams(tmp_path / "run"), tmp_path / "result.json", tmp_path / "work"
+    given = [str(folder), "--work", str(work), "--out", str(out), "--workers", "1", "--rows", "no BC term"]
+    ablations.main(given)
+    world_model(7).save(folder / "checkpoints" / "world_model_a")
+    ablations.main(given)
+    rows = json.loads(out.read_text())["rows"]
+    assert len(rows) == 2 and len(list(work.rglob("refinement.json"))) == 2
+    assert json.loads((folder / "ablations.json").read_text())["rows"] == rows[1:], "the report is about this run"
+
+
 def test_a_run_without_calibrated_uncertainty_says_which_rows_to_leave_out(tmp_path: Path) -> None:
     run = finished_run(run_with_dreams(tmp_path / "run"))
     with pytest.raises(SystemExit, match="leave the rows about disagreement out"):
