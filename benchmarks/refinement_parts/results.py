@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ from refinement_parts.runs import HeldOut, row_digest
 from world4rl.collect import Evaluation
 from world4rl.origin import machine
 from world4rl.run_folder import Run
+from world4rl_data.durable import replace_file
 from world4rl_policy.statistics import compare, wilson_interval
 from world4rl_wm.checkpoint import provenance
 
@@ -20,22 +24,17 @@ SAME = ("task", "run_seed", "preset", "data", "policy", "seed")
 
 
 class Results:
-    """Rows in `out`, or in results/NAME-TASKS.json.
+    """Rows in `out`, or in results/NAME-TASKS.json. Several processes may add rows to one file.
 
     Raises:
-        SystemExit: the file holds results of other settings.
+        SystemExit: the file holds results of other settings; of `add` and `copy` too.
     """
 
     def __init__(self, name: str, runs: list[Run], setting: dict[str, Any], out: Path | None) -> None:
         tasks = "+".join(sorted({run.task for run in runs}))
         self.path = out or RESULTS / f"{name}-{tasks}.json"
         self._head = {"benchmark": name, "setting": json.loads(json.dumps(setting))}
-        self.rows: list[dict[str, Any]] = []
-        if self.path.is_file():
-            before = json.loads(self.path.read_text())
-            if before["setting"] != self._head["setting"]:
-                raise SystemExit(f"{self.path} holds results of other settings: give another --out, or remove it")
-            self.rows = before["rows"]
+        self.rows = self._read()
 
     def holds(self, **key: Any) -> bool:
         """Whether a row has these values; one that does not say what it was made of is told and not taken for it."""
@@ -49,15 +48,36 @@ class Results:
     def add(self, row: dict[str, Any]) -> None:
         """Append a row and write the file, whole or not at all. It takes the place of one that is the same training on
         the same run, as far as that one tells."""
-        self.rows = [old for old in self.rows if not _same(old, row)]
-        self.rows.append(row | {"machine": machine()})
-        hashes = {f"{row['task']}, seed {row['run_seed']}": row["data"] for row in self.rows}
-        text = json.dumps(self._head | {"rows": self.rows, "provenance": provenance(None, hashes)}, indent=1)
-        _write(self.path, text)
+        with self._newest_rows():
+            self.rows = [old for old in self.rows if not _same(old, row)]
+            self.rows.append(row | {"machine": machine()})
+            hashes = {f"{row['task']}, seed {row['run_seed']}": row["data"] for row in self.rows}
+            self._write(self.path, {"rows": self.rows, "provenance": provenance(None, hashes)})
 
     def copy(self, path: Path, **key: Any) -> None:
         """Write the rows that have these values to a file of their own."""
-        _write(path, json.dumps(self._head | {"rows": self._rows_with(key)}, indent=1))
+        with self._newest_rows():
+            self._write(path, {"rows": self._rows_with(key)})
+
+    @contextmanager
+    def _newest_rows(self) -> Iterator[None]:
+        """`rows` as the file has them, which no other process writes meanwhile."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with (self.path.parent / ".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            self.rows = self._read()
+            yield
+
+    def _read(self) -> list[dict[str, Any]]:
+        if not self.path.is_file():
+            return []
+        found = json.loads(self.path.read_text())
+        if found["setting"] != self._head["setting"]:
+            raise SystemExit(f"{self.path} holds results of other settings: give another --out, or remove it")
+        return list(found["rows"])
+
+    def _write(self, path: Path, values: dict[str, Any]) -> None:
+        replace_file(path, json.dumps(self._head | values, indent=1) + "\n")
 
     def _rows_with(self, key: dict[str, Any]) -> list[dict[str, Any]]:
         return [row for row in self.rows if all(row.get(name) == value for name, value in key.items())]
@@ -66,13 +86,6 @@ class Results:
 def _same(old: dict[str, Any], row: dict[str, Any]) -> bool:
     alike = all(old.get(name) == row.get(name) for name in SAME)
     return alike and old.get("made_of") in (None, row["made_of"])
-
-
-def _write(path: Path, text: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text + "\n")
-    temporary.replace(path)
 
 
 def run_key(run: Run, data: str) -> dict[str, Any]:

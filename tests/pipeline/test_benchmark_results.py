@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -81,3 +82,28 @@ def test_rows_of_before_are_shown_and_made_anew(tmp_path: Path, capsys: pytest.C
     results.add(made_row(run, success="11"))
     assert [(row["policy"], row["success"]) for row in rows_in(out)] == [("another", 0.5), (RIVAL, 1.0)]
     assert results.holds(**run_key(run, "d"), policy=RIVAL) and not capsys.readouterr().out
+
+
+def test_rows_of_two_processes_are_all_kept(tmp_path: Path) -> None:
+    """Both began before either had a row; a row that both have worked out is there once."""
+    run, out = finished_run(finished_folder(tmp_path / "run")), tmp_path / "new" / "result.json"
+    first, second, other = (Results("test", [run], setting, out) for setting in ({}, {}, {"steps": 1}))
+    first.add(made_row(run, "one"))
+    second.add(made_row(run, "two"))
+    first.add(made_row(run, "two", success="11"))
+    first.add(made_row(run, "three"))
+    assert [(row["policy"], row["success"]) for row in rows_in(out)] == [("one", 0.5), ("two", 1.0), ("three", 0.5)]
+    second.copy(tmp_path / "own.json", **run_key(run, "d"))
+    assert rows_in(tmp_path / "own.json") == rows_in(out), "of the other process too"
+    with pytest.raises(SystemExit, match="other settings"):
+        other.add(made_row(run))
+
+
+def test_processes_write_in_turns(tmp_path: Path) -> None:
+    """Threads stand for processes: each opens the lock by itself, which is what it is held by."""
+    run, out = finished_run(finished_folder(tmp_path / "run")), tmp_path / "result.json"
+    row = made_row(run)
+    with ThreadPoolExecutor(4) as pool:
+        names = [f"{number}-{turn}" for number in range(4) for turn in range(8)]
+        list(pool.map(lambda name: Results("test", [run], {}, out).add(row | {"policy": name}), names))
+    assert {row["policy"] for row in rows_in(out)} == set(names)
