@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from world4rl_policy.statistics import clustered_interval, crossed_interval, wilson_interval
+from world4rl_policy.statistics import clustered_interval, crossed_interval, seed_interval, wilson_interval
 
 COLUMNS = {"bc": "BC", "filtered_bc": "filtered BC", "refined": "refined"}
 HEAD = (
@@ -29,8 +29,9 @@ RunKey = tuple[str, int, str, str]
 def table(rows: Sequence[Row]) -> str:
     """Markdown: for each run its own policies and the rivals; over several runs the rivals' means.
 
-    Intervals of a run resample a rival's trainings, and start states that all of them share; those over several runs
-    resample runs, then start states, with a rival's trainings averaged.
+    Intervals of a run resample a rival's trainings, and start states that all of them share. Over several runs, with a
+    rival's trainings averaged, there are two: Student's t over the runs of a task, where one has several, and a
+    bootstrap that resamples runs, then start states.
     """
     lines = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
     runs = list(dict.fromkeys(map(_run, rows)))
@@ -93,11 +94,23 @@ def _mean(name: str, by_run: list[list[Row]]) -> str:
     if len(by_run) < 2 or not by_run[0][0]["paired"]:
         return ""
     cells = [f"mean of {len(by_run)} runs", name, str(sum(map(len, by_run)))]
-    cells.append(_share(*clustered_interval([np.mean([_outcomes(r, name) for r in rows], 0) for rows in by_run])))
+    tasks = [rows[0]["task"] for rows in by_run]
+    cells.append(_over_runs(tasks, [np.mean([_outcomes(r, name) for r in rows], 0) for rows in by_run], _percent))
     for pair in (("filtered_bc", name), (name, "refined")):
         parts = [np.mean([_differences(row, *pair) for row in rows], 0) for rows in by_run]
-        cells.append(_points(*clustered_interval(parts)))
+        cells.append(_over_runs(tasks, parts, _signed))
     return _line([*cells, ""])
+
+
+def _over_runs(tasks: Sequence[str], parts: Sequence[NDArray[np.float64]], text: Callable[[float], str]) -> str:
+    """Mean of runs, whose `tasks` and values by start state these are, with both intervals."""
+    mean, *bootstrap = clustered_interval(parts)
+    by_task: dict[str, list[float]] = {}
+    for task, part in zip(tasks, parts, strict=True):
+        by_task.setdefault(task, []).append(float(part.mean()))
+    intervals = {"t": seed_interval(list(by_task.values())), "bootstrap": bootstrap}
+    told = [f"{name} [{text(pair[0])}, {text(pair[1])}]" for name, pair in intervals.items() if pair is not None]
+    return ", ".join([text(mean), *told])
 
 
 def _rate(outcomes: NDArray[np.float64]) -> str:
@@ -105,11 +118,19 @@ def _rate(outcomes: NDArray[np.float64]) -> str:
 
 
 def _share(mean: float, low: float, high: float) -> str:
-    return f"{mean:.1%} [{low:.1%}, {high:.1%}]"
+    return f"{_percent(mean)} [{_percent(low)}, {_percent(high)}]"
 
 
 def _points(mean: float, low: float, high: float) -> str:
-    return f"{100 * mean:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+    return f"{_signed(mean)} [{_signed(low)}, {_signed(high)}]"
+
+
+def _percent(share: float) -> str:
+    return f"{share:.1%}"
+
+
+def _signed(share: float) -> str:
+    return f"{100 * share:+.1f}"
 
 
 def _line(cells: list[str]) -> str:

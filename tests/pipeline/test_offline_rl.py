@@ -189,4 +189,13 @@ def test_the_table_follows_from_the_outcomes() -> None:
     assert lines[4].startswith("| t, seed 0 | iql | 2 | 100.0% [100.0%, 100.0%] | +100.0 [+100.0, +100.0] | +0.0 [")
     assert lines[4].endswith("| 1 / 1 |")
     assert lines[7].startswith("| t, seed 1 | iql | 1 | 50.0% [15.0%, 85.0%] | +50.0 [+0.0, +100.0] | +50.0 [")
-    assert lines[8].startswith("| mean of 2 runs | iql | 3 | 75.0% [") and "| +25.0 [+0.0, +" in lines[8]
+    mean = lines[8].split(" | ")
+    assert mean[:3] == ["| mean of 2 runs", "iql", "3"]
+    assert mean[3].startswith("75.0%, t [-242.7%, 392.7%], bootstrap [")
+    assert mean[5].startswith("+25.0, t [-292.7, +342.7], bootstrap [+0.0, +"), "two seeds, 0 and 50 points: t is wide"
+
+
+def test_one_seed_of_each_task_gives_no_interval_over_seeds() -> None:
+    rows = [made_row(0, 0, "1111", "1111"), made_row(0, 0, "1010", "1111") | {"task": "u"}]
+    mean = table(rows).splitlines()[-1]
+    assert "| +25.0, bootstrap [" in mean and "t [" not in mean

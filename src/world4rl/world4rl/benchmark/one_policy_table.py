@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from world4rl.benchmark.table import points
-from world4rl_policy.statistics import clustered_interval
+from world4rl_policy.statistics import clustered_interval, seed_interval
 from world4rl_sim.metaworld.names import short_name
 
 Row = dict[str, Any]
@@ -50,10 +50,21 @@ def _shares(rows: Sequence[Row]) -> list[str]:
 
 
 def _mean(rows: Sequence[Row], pair: str) -> str:
-    """The difference over all rows; bootstrap over seeds, then episodes."""
-    seeds = sorted({row["seed"] for row in rows})
-    parts = [np.concatenate([_gains(row, pair) for row in rows if row["seed"] == seed]) for seed in seeds]
-    return points(*clustered_interval(parts))
+    """The difference over all rows, and its intervals over seeds: Student's t, and a bootstrap of seeds, then episodes.
+
+    A seed is one training for all its tasks, so that a single seed says nothing of others; nor is there a t where one
+    lacks a task: how far tasks lie apart would pass for how far seeds do.
+    """
+    by_seed = [[row for row in rows if row["seed"] == seed] for seed in sorted({row["seed"] for row in rows})]
+    parts = [np.concatenate([_gains(row, pair) for row in own]) for own in by_seed]
+    mean, *bootstrap = clustered_interval(parts)
+    told = [f"{100 * mean:+.1f}"]
+    if len({frozenset(row["task"] for row in own) for own in by_seed}) == 1:
+        by_t = seed_interval([[float(part.mean()) for part in parts]])
+        told += [] if by_t is None else [f"t [{100 * by_t[0]:+.1f}, {100 * by_t[1]:+.1f}]"]
+    if len(parts) > 1:
+        told.append("bootstrap [{:+.1f}, {:+.1f}]".format(*(100 * bound for bound in bootstrap)))
+    return ", ".join(told)
 
 
 def _gains(row: Row, pair: str) -> np.ndarray:
