@@ -2,8 +2,9 @@
 
     python benchmarks/demo.py runs/demo-seed0 runs/demo-seed1 runs/demo-seed2
 
-Each run's summary.json becomes benchmarks/results/demo-seed<N>.json. Differences are paired on the same start states;
-their intervals: Student's t over the training seeds, and a bootstrap of seeds, then of the episodes within them.
+Each run's summary.json becomes benchmarks/results/demo-seed<N>.json; runs, and what is there already of other seeds,
+must differ in nothing but their seed. Differences are paired on the same start states; their intervals: Student's t
+over the training seeds, and a bootstrap of seeds, then of the episodes within them.
 """
 
 from __future__ import annotations
@@ -11,10 +12,14 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from world4rl.benchmark.table import NOT_PROTOCOL
+from world4rl.report_comparison import differences_of, flat
 from world4rl_policy.statistics import clustered_interval, seed_interval
 from world4rl_wm.measures.replay_check import rate_text
 
@@ -80,12 +85,49 @@ def text(summaries: list[dict]) -> str:
     )
 
 
+def recipe(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """Task, preset, number of episodes, and how the settings differ from the preset's, by dotted names."""
+    told = flat({key: summary.get(key) for key in ("task", "preset", "episodes", "settings")})
+    return {key: value for key, value in told.items() if key.removeprefix("settings.changed.") not in NOT_PROTOCOL}
+
+
+def require_one_recipe(summaries: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raises SystemExit unless the summaries, by the names of their places, differ in nothing but their seed."""
+    recipes = {name: recipe(summary) for name, summary in summaries.items()}
+    differing = differences_of(list(recipes.values()))
+    if differing:
+        told = [
+            f"  {key.removeprefix('settings.changed.')}: "
+            + ", ".join(f"{values.get(key, 'not set')} in {name}" for name, values in recipes.items())
+            for key in differing
+        ]
+        raise SystemExit(
+            "\n".join(["one table is of runs that differ in nothing but their seed, and these differ in", *told])
+            + f"\ngive the runs of all its seeds, or take the files of another recipe out of {RESULTS}"
+        )
+
+
+def take_over(runs: list[Path]) -> None:
+    """Copy the runs' summaries to the results, all or none.
+
+    Raises:
+        SystemExit: two runs have one seed, or they and the results of other seeds are not of one recipe.
+    """
+    given = {run: json.loads((run / "summary.json").read_text()) for run in runs}
+    places = {run: RESULTS / f"demo-seed{summary['seed']}.json" for run, summary in given.items()}
+    if len(set(places.values())) < len(places):
+        raise SystemExit("several of the runs have one seed, of which one table has one run")
+    there = [path for path in sorted(RESULTS.glob("demo-seed*.json")) if path not in places.values()]
+    others = {path.name: json.loads(path.read_text()) for path in there}
+    require_one_recipe(others | {str(run): summary for run, summary in given.items()})
+    for run, place in places.items():
+        shutil.copyfile(run / "summary.json", place)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", nargs="*", type=Path, help="run folders; none: the results that are there already")
-    for run in parser.parse_args().runs:
-        seed = json.loads((run / "summary.json").read_text())["seed"]
-        shutil.copyfile(run / "summary.json", RESULTS / f"demo-seed{seed}.json")
+    take_over(parser.parse_args().runs)
     summaries = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("demo-seed*.json"))]
     if not summaries:
         raise SystemExit(f"no demo-seed*.json in {RESULTS}: give the folders of finished runs")
