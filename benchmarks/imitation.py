@@ -3,10 +3,11 @@
     python benchmarks/imitation.py runs/seed0 runs/seed1
 
 Rows: filtered BC trained three times as long; filtered BC once it has seen its successes dreamed again, with which
-refinement begins; and filtered BC on the demonstrations and the first 25, 50, 100 or 200 of the run's other episodes
-alone, to see what episodes are worth. All with the run's settings and seed; they act in the simulator by their mean, on
-the start states that the run was evaluated on. Writes benchmarks/results/imitation-TASK.json after every row, goes on
-where it was stopped, and prints a table.
+refinement begins (left out of a run that has none, such as one that could not be checked); and filtered BC on the
+demonstrations and the first 25, 50, 100 or 200 of the run's other episodes alone, to see what episodes are worth. All
+with the run's settings and seed; they act in the simulator by their mean, on the start states that the run was
+evaluated on. Writes benchmarks/results/imitation-TASK.json after every row, goes on where it was stopped, and prints a
+table.
 """
 
 from __future__ import annotations
@@ -29,6 +30,8 @@ from world4rl_data.store import EpisodeStore
 from world4rl_policy.bc import train_and_save
 
 LONGER, DREAMED = "filtered BC, three times as long", "filtered BC and its successes dreamed"
+START = "start"
+"""Checkpoint of `DREAMED`: `Run.start_checkpoint` is filtered BC where it is missing."""
 FEWER = {f"filtered BC, {few} roll-outs": few for few in (25, 50, 100, 200)}
 ROWS = (LONGER, DREAMED, *FEWER)
 
@@ -45,7 +48,7 @@ def row(run: Run, name: str, store: EpisodeStore, workers: int) -> dict[str, Any
     """Train one policy, or take the run's own, and try it in the simulator."""
     known, began, learned = HeldOut.of(run), time.process_time(), {}
     with tempfile.TemporaryDirectory() as folder:
-        checkpoint = run.start_checkpoint
+        checkpoint = run.checkpoint(START)
         if name != DREAMED:
             config = run.preset.bc.filtered_training
             if name == LONGER:
@@ -71,6 +74,9 @@ def main() -> None:
     results = Results("imitation", runs, {}, options.out)
     for name in options.rows:
         for run in runs:
+            if name == DREAMED and not run.checkpoint(START).is_dir():
+                print(f"{run.path}, {name}: left out, the run has no {run.checkpoint(START)}")
+                continue
             store = training_store(run, "demonstrations", "practice", "check")
             key = run_key(run, store.content_hash)
             if not results.holds(**key, policy=name):

@@ -51,3 +51,18 @@ def test_every_row_is_tried_once(
     monkeypatch.setattr(imitation, "row", again)
     imitation.main()
     assert out.read_text() == text and imitation.LONGER in capsys.readouterr().out
+
+
+def test_a_run_without_a_start_policy_has_no_row_of_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such as one whose replay check had too little to decide on: its filtered BC would pass for another policy."""
+    run, out = finished_folder(tmp_path / "run", "bc.filtered_training.steps=2"), tmp_path / "result.json"
+    given = [str(run), "--workers", "1", "--out", str(out), "--rows", imitation.DREAMED, imitation.LONGER]
+    monkeypatch.setattr(sys, "argv", ["imitation.py", *given])
+    imitation.main()
+    assert [row["policy"] for row in json.loads(out.read_text())["rows"]] == [imitation.LONGER]
+    assert (
+        f"{run}, {imitation.DREAMED}: left out, the run has no {run / 'checkpoints' / 'start'}"
+        in capsys.readouterr().out
+    )
