@@ -18,7 +18,6 @@ import argparse
 import json
 import re
 import shutil
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from refinement_parts.cpu_time import counted, cpu_seconds
 from refinement_parts.results import Results, run_key, scored
 from refinement_parts.runs import HeldOut, finished_run, work_digest
 from refinement_parts.table import table
@@ -168,16 +168,17 @@ def purposeful(store: EpisodeStore, path: Path) -> None:
 
 def refined(run: Run, name: str, settings: list[str], work: Path, workers: int) -> dict[str, Any]:
     """Refine and evaluate."""
-    changed, began = row_run(run, name, settings, work), time.process_time()
+    changed, known = row_run(run, name, settings, work), HeldOut.of(run)
     if not (changed.path / "refinement.json").is_file():
         stages = (start_policy, replay_check, refinement)
-        for stage in (world_models, *stages) if NO_RANDOM in settings else stages:
-            stage(changed)
-    seconds, known = time.process_time() - began, HeldOut.of(run)
+        with counted(changed.path):
+            for stage in (world_models, *stages) if NO_RANDOM in settings else stages:
+                stage(changed)
     found = evaluate(run.task, run.contract, changed.checkpoint("refined"), known.seeds, 0.0, workers, progress=False)
     told = ("iteration", "imagined_refined", "judged_refined", "start_kl", "reason", "kept_start_policy")
     result = changed.read("refinement.json")
-    return {key: result[key] for key in told} | {"refinement_cpu_s": round(seconds, 1)} | scored(name, found, known)
+    computed = {"refinement_cpu_s": cpu_seconds(changed.path)}
+    return {key: result[key] for key in told} | computed | scored(name, found, known)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -18,6 +18,7 @@ sys.path[:0] = [str(ROOT / "benchmarks")]
 import ablations
 from dream_rig import press_store, reward_model, world_model
 from finished_rig import finished_folder
+from refinement_parts import cpu_time
 from refinement_parts.runs import finished_run
 
 from world4rl.presets import load_preset
@@ -110,6 +111,29 @@ def test_a_row_of_a_run_whose_models_were_trained_again_is_worked_out_anew(tmp_p
     rows = json.loads(out.read_text())["rows"]
     assert len(rows) == 2 and len(list(work.rglob("refinement.json"))) == 2
     assert json.loads((folder / "ablations.json").read_text())["rows"] == rows[1:], "the report is about this run"
+
+
+def test_what_was_computed_before_an_interruption_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the evaluation, when all was refined; of work that nobody counted nothing is told."""
+    folder, out, work = run_with_dreams(tmp_path / "run"), tmp_path / "result.json", tmp_path / "work"
+    given = [str(folder), "--work", str(work), "--out", str(out), "--workers", "1", "--rows", "no BC term"]
+    evaluate = ablations.evaluate
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ablations, "evaluate", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        ablations.main(given)
+    monkeypatch.setattr(ablations, "evaluate", evaluate)
+    ablations.main(given)
+    (counted,) = work.rglob(cpu_time.FILE)
+    seconds = json.loads(counted.read_text())["cpu_s"]
+    assert seconds > 0 and json.loads(out.read_text())["rows"][0]["refinement_cpu_s"] == seconds
+    counted.unlink()
+    out.unlink()
+    ablations.main(given)
+    assert json.loads(out.read_text())["rows"][0]["refinement_cpu_s"] is None
 
 
 def test_a_run_without_calibrated_uncertainty_says_which_rows_to_leave_out(tmp_path: Path) -> None:
