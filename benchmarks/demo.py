@@ -2,16 +2,15 @@
 
     python benchmarks/demo.py runs/demo-seed0 runs/demo-seed1 runs/demo-seed2
 
-Each run's summary.json becomes benchmarks/results/demo-seed<N>.json; runs, and what is there already of other seeds,
-must differ in nothing but their seed. Differences are paired on the same start states; their intervals: Student's t
-over the training seeds, and a bootstrap of seeds, then of the episodes within them.
+Each run's summary.json and concordance.json become benchmarks/results/demo-seed<N>.json; runs, and what is there
+already of other seeds, must differ in nothing but their seed. Differences are paired on the same start states; their
+intervals: Student's t over the training seeds, and a bootstrap of seeds, then of the episodes within them.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,9 @@ from typing import Any
 import numpy as np
 
 from world4rl.benchmark.table import NOT_PROTOCOL
+from world4rl.concordance import RESULT as CONCORDANCE
 from world4rl.report_comparison import differences_of, flat
+from world4rl_data.durable import replace_file
 from world4rl_policy.statistics import clustered_interval, seed_interval
 from world4rl_wm.measures.replay_check import rate_text
 
@@ -107,13 +108,19 @@ def require_one_recipe(summaries: Mapping[str, Mapping[str, Any]]) -> None:
         )
 
 
+def summary_of(run: Path) -> dict[str, Any]:
+    """What a run found; how far its dream could be trusted stands in a file of its own, for it can be tried again."""
+    summary, tried = json.loads((run / "summary.json").read_text()), run / CONCORDANCE
+    return summary | ({"concordance": json.loads(tried.read_text())} if tried.is_file() else {})
+
+
 def take_over(runs: list[Path]) -> None:
-    """Copy the runs' summaries to the results, all or none.
+    """Take what the runs found over to the results, all or none.
 
     Raises:
         SystemExit: two runs have one seed, or they and the results of other seeds are not of one recipe.
     """
-    given = {run: json.loads((run / "summary.json").read_text()) for run in runs}
+    given = {run: summary_of(run) for run in runs}
     places = {run: RESULTS / f"demo-seed{summary['seed']}.json" for run, summary in given.items()}
     if len(set(places.values())) < len(places):
         raise SystemExit("several of the runs have one seed, of which one table has one run")
@@ -121,7 +128,7 @@ def take_over(runs: list[Path]) -> None:
     others = {path.name: json.loads(path.read_text()) for path in there}
     require_one_recipe(others | {str(run): summary for run, summary in given.items()})
     for run, place in places.items():
-        shutil.copyfile(run / "summary.json", place)
+        replace_file(place, json.dumps(given[run], indent=2) + "\n")
 
 
 def main() -> None:

@@ -52,8 +52,15 @@ def test_the_results_that_are_there_are_of_one_recipe(results: Path) -> None:
 def test_a_run_of_the_same_recipe_is_taken_over(tmp_path: Path, results: Path) -> None:
     runs = [run(tmp_path, 1), run(tmp_path, 7, {"collect.workers": 8})]
     demo.take_over(runs)
-    assert (results / "demo-seed1.json").read_text() == (runs[0] / "summary.json").read_text()
+    assert json.loads((results / "demo-seed1.json").read_text()) == json.loads((runs[0] / "summary.json").read_text())
     assert len(contents(results)) == len(COMMITTED) + 1
+
+
+def test_whether_the_dream_could_be_trusted_is_taken_over_too(tmp_path: Path, results: Path) -> None:
+    found = run(tmp_path, 1)
+    (found / "concordance.json").write_text(json.dumps({"sentence": "It could."}))
+    demo.take_over([found])
+    assert json.loads((results / "demo-seed1.json").read_text())["concordance"] == {"sentence": "It could."}
 
 
 @pytest.mark.parametrize(
