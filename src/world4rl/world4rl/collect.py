@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from world4rl.simulation import make_env
 from world4rl_data.contract import TaskContract
+from world4rl_data.end_with_parent import end_with_parent
 from world4rl_data.episode import ActionSource, Episode, Outcome
 from world4rl_sim.task_contracts import TASK_CONTRACTS
 
@@ -165,8 +166,9 @@ def _work(task: str, contract_text: str, behaviour: Behaviour, seed: int) -> Epi
     return run_episode(_worker_env(task, contract_text), task, behaviour, seed)
 
 
-def _leave_interrupts_to_the_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _prepare_worker() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its pool
+    end_with_parent()
 
 
 def collect(
@@ -187,7 +189,7 @@ def collect(
             bar.update()
     else:
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_leave_interrupts_to_the_parent)
+        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker)
         try:
             jobs = [(task, text, behaviour, seed) for seed in seeds]
             for episode in pool.map(_work, *zip(*jobs, strict=True), chunksize=4):

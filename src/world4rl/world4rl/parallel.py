@@ -7,13 +7,15 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import wait
 from typing import Any
 
+from world4rl_data.end_with_parent import end_with_parent
+
 
 class JobError(RuntimeError):
     """A job ended with an error; its traceback is above in the output."""
 
 
 def in_parallel(work: Callable[..., None], jobs: Sequence[tuple[Any, ...]]) -> None:
-    """Run `work(*job)` for all jobs at once; an interrupt or a failure ends them all.
+    """Run `work(*job)` for all jobs at once; an interrupt, a failure or the end of this process ends them all.
 
     On few cores two trainings of one thread each are faster than one after the other with two threads.
 
@@ -21,7 +23,7 @@ def in_parallel(work: Callable[..., None], jobs: Sequence[tuple[Any, ...]]) -> N
         JobError: a job failed.
     """
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=work, args=job, daemon=False) for job in jobs]
+    processes = [context.Process(target=_do, args=(work, job), daemon=False) for job in jobs]
     for process in processes:
         process.start()
     try:
@@ -37,3 +39,8 @@ def in_parallel(work: Callable[..., None], jobs: Sequence[tuple[Any, ...]]) -> N
             if process.is_alive():
                 process.terminate()
                 process.join()
+
+
+def _do(work: Callable[..., None], job: tuple[Any, ...]) -> None:
+    end_with_parent()
+    work(*job)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import multiprocessing
-import multiprocessing.connection
 import os
 import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
+
+from .end_with_parent import end_with_parent
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -105,12 +105,4 @@ def _prepare() -> None:
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its pool
     cv2.setNumThreads(1)  # one process per core already
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """A pool's processes wait for ever for work from a parent that was killed."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "only started in a pool's process"
-    multiprocessing.connection.wait([parent.sentinel])
-    os._exit(1)
+    end_with_parent()
