@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
+import traceback
 from collections.abc import Callable, Sequence
-from multiprocessing.connection import wait
+from multiprocessing.connection import Connection, wait
 from typing import Any
 
 from world4rl_data.end_with_parent import end_with_parent
 
 
 class JobError(RuntimeError):
-    """A job ended with an error; its traceback is above in the output."""
+    """A job ended with an error. Its cause has the traceback of the job's process, unless that was killed."""
+
+
+class _JobTraceback(Exception):
+    """The text of a traceback in another process, to be read where that of this process is."""
+
+    def __str__(self) -> str:
+        return "\n" + "".join(self.args)
 
 
 def in_parallel(work: Callable[..., None], jobs: Sequence[tuple[Any, ...]]) -> None:
@@ -23,24 +32,50 @@ def in_parallel(work: Callable[..., None], jobs: Sequence[tuple[Any, ...]]) -> N
         JobError: a job failed.
     """
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=_do, args=(work, job), daemon=False) for job in jobs]
-    for process in processes:
-        process.start()
+    running: dict[Any, Any] = {}
     try:
-        running: dict[Any, Any] = {process.sentinel: process for process in processes}
+        for job in jobs:
+            told, tell = context.Pipe(duplex=False)
+            process = context.Process(target=_do, args=(tell, work, job), daemon=False)
+            process.start()
+            running[told] = process
+            tell.close()  # the job's process alone has it now: what it tells ends when it does
         while running:
-            for sentinel in wait(list(running)):  # whichever ends first
-                process = running.pop(sentinel)
+            for ended in wait(list(running)):  # whichever does so first
+                process, failure = running[ended], _failure(ended)
                 process.join()
+                del running[ended]
                 if process.exitcode:
-                    raise JobError(f"a parallel job ended with exit code {process.exitcode}: see its traceback above")
+                    _fail(process.exitcode, failure)
     finally:
-        for process in processes:
+        for process in running.values():
             if process.is_alive():
                 process.terminate()
                 process.join()
 
 
-def _do(work: Callable[..., None], job: tuple[Any, ...]) -> None:
+def _do(tell: Connection, work: Callable[..., None], job: tuple[Any, ...]) -> None:
+    """A job in its own process."""
     end_with_parent()
-    work(*job)
+    try:
+        work(*job)
+    except Exception as error:
+        tell.send((f"{type(error).__name__}: {error}", traceback.format_exc()))
+        raise
+
+
+def _failure(told: Any) -> tuple[str, str] | None:
+    """The sentence and the traceback of a job that failed, once it is over; None where it told nothing."""
+    try:
+        return told.recv()
+    except (EOFError, OSError):  # it has ended, OSError: amid its telling
+        return None
+
+
+def _fail(exit_code: int, failure: tuple[str, str] | None) -> None:
+    if failure is not None:
+        sentence, text = failure
+        raise JobError(f"a parallel job failed: {sentence}") from _JobTraceback(text)
+    if exit_code < 0:
+        raise JobError(f"a parallel job was ended by signal {-exit_code} ({signal.strsignal(-exit_code)})")
+    raise JobError(f"a parallel job ended with exit code {exit_code}")
