@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +40,7 @@ class Selection:
 class Refinement:
     """What came out: which iteration was kept (0: the policy of before), and how it did in the judge's dreams.
 
+    `config` are the settings that were practised with: where the replay check asks for caution not those asked for.
     `imagined_start` and `judged_start` are of the start policy. The three figures of the policy that was kept are None
     where that is the policy of before and not the start policy too: then nobody has dreamed with it.
     """
@@ -52,10 +53,11 @@ class Refinement:
     judged_refined: float | None
     start_kl: float | None
     reason: str
+    config: dict[str, Any] = field(default_factory=dict)
 
     def figures(self) -> dict[str, Any]:
-        """All but the policy."""
-        return {k: v for k, v in vars(self).items() if k != "policy"}
+        """All but the policy and the settings."""
+        return {k: v for k, v in vars(self).items() if k not in ("policy", "config")}
 
     def to_dict(self) -> dict[str, Any]:
         return self.figures() | {"kept_start_policy": self.iteration == 0}

@@ -146,7 +146,7 @@ class Round:
             seed,
             self.run.progress,
         )
-        save_refinement(result, self.run.checkpoint("refined"), config, seed)
+        save_refinement(result, self.run.checkpoint("refined"), seed)
         began, judged = RIVAL if chosen is rival else NEWEST, {NEWEST: newest.judged, RIVAL: rival.judged}
         self.run.write("refinement.json", result.to_dict() | {"start": began, "judged_starts": judged})
         print(f"round {self.number}: begun with {began}, iteration {result.iteration} kept ({result.reason})")

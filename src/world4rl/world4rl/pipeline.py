@@ -215,7 +215,7 @@ def refinement(run: Run) -> None:
         run.seed,
         run.progress,
     )
-    save_refinement(result, run.checkpoint("refined"), config, run.seed)
+    save_refinement(result, run.checkpoint("refined"), run.seed)
     run.write("refinement.json", result.to_dict())
     print(f"refinement: iteration {result.iteration} kept ({result.reason})")
 

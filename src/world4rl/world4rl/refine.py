@@ -124,7 +124,7 @@ def refine(
         row = choice.begin()
         if share.main:
             refinement_log(out).write(**row)
-        return choice.result(check.reason)
+        return replace(choice.result(check.reason), config=asdict(config))
     if check.verdict == "refine_cautiously":
         config = cautious(config)
     env = practice_env(start, dream, judge, starts, config, share)
@@ -149,7 +149,7 @@ def refine(
             bar.set_postfix(imagined=f"{row['imagined_success']:.2f}", judged=f"{choice.best.judged_refined:.2f}")
             bar.update()
     journal.tell_times()
-    return choice.result()
+    return replace(choice.result(), config=asdict(config))
 
 
 def _identity(
@@ -168,7 +168,7 @@ def _identity(
     return hashlib.sha256(json.dumps(values).encode()).hexdigest()
 
 
-def save_refinement(result: Refinement, out: Path, config: RefineConfig, seed: int) -> Path:
+def save_refinement(result: Refinement, out: Path, seed: int) -> Path:
     """Write the chosen policy as a checkpoint folder that tells how it was made."""
-    metrics = result.to_dict() | {"config": json.loads(json.dumps(asdict(config)))}
+    metrics = result.to_dict() | {"config": json.loads(json.dumps(result.config))}
     return result.policy.save(out, metrics=metrics, seed=seed)

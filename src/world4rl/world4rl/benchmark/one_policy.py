@@ -155,7 +155,7 @@ def refinement(one: OnePolicy) -> None:
         one.seed,
         one.runs[0].progress,
     )
-    save_refinement(result, one.checkpoint("refined"), config, one.seed)
+    save_refinement(result, one.checkpoint("refined"), one.seed)
     one.write("refinement.json", result.to_dict())
     print(
         f"refinement of {len(practised)} of {len(one.runs)} tasks: iteration {result.iteration} kept ({result.reason})"

@@ -75,7 +75,7 @@ def refine(
     result = _refine(names, real, fresh, work, config, values.replay_check.limits, seed, device)
     if not main_process():
         return
-    save_refinement(result, out, config, seed)
+    save_refinement(result, out, seed)
     record.finish()
     print(f"{out}: iteration {result.iteration} kept ({result.reason})")
     if result.judged_refined is None:
