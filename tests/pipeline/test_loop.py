@@ -140,8 +140,12 @@ def test_rounds_learn_from_their_own_work_within_the_budget(finished: Path, caps
     assert "ppo.clip" in capsys.readouterr().err
 
 
-def test_every_round_has_a_judge_s_start_states_of_its_own(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The policy was chosen on those of the rounds before, and learned from the held-back episodes' successes."""
+@pytest.mark.parametrize("few", [4, 2])
+def test_every_round_has_a_judge_s_start_states_of_its_own(
+    finished: Path, few: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The policy was chosen on those of the rounds before, and learned from the held-back episodes' successes. The run
+    itself may have had another number of them."""
     given: list[range] = []
     original = module.start_states
 
@@ -150,11 +154,11 @@ def test_every_round_has_a_judge_s_start_states_of_its_own(finished: Path, monke
         return original(run, seeds)
 
     monkeypatch.setattr(module, "start_states", start_states)
-    assert main(words(finished, 2)) == 0
+    assert main(words(finished, 2, "--set", f"selection.episodes={few}")) == 0
     run = load_run(finished)
-    few = run.preset.selection.episodes
-    select = run.seeds.take("select", 3 * few)
-    assert given == [select[few : 2 * few], select[2 * few :]], "the run's own refinement had the first"
+    own = run.preset.selection.episodes
+    select = run.seeds.take("select", own + 2 * few)
+    assert given == [select[own : own + few], select[own + few :]], "the run's own refinement had the first"
 
 
 def test_no_round_calibrates_a_reward_model_on_what_it_has_learned_from(

@@ -16,6 +16,7 @@ from typing import Any
 
 from world4rl.collect import Behaviour, evaluate
 from world4rl.dreamers import DREAMERS, dreamer, require_dreamers, update_dreamer
+from world4rl.load_run import load_run
 from world4rl.origin import origin
 from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, collect_into, joined_store, successes, training_store
@@ -221,8 +222,9 @@ def _rates(success: Sequence[bool], rival: Sequence[bool]) -> dict[str, Any]:
 def _judge_seeds(first: Run, number: int) -> range:
     """Where the judge's dreams of a round begin, for that round alone: on the start states of the rounds before the
     policy was chosen, and it began with the successes of the episodes that are held back."""
+    own = load_run(first.path).preset.selection.episodes  # `first` may have been given others, for its rounds alone
     few = first.preset.selection.episodes
-    return first.seeds.take("select", (number + 1) * few)[-few:]
+    return first.seeds.take("select", own + number * few)[-few:]
 
 
 def require_possible(first: Run, rounds: int, episodes: int) -> None:
