@@ -65,21 +65,33 @@ def test_the_table_stands_next_to_the_papers_column() -> None:
     assert len({line.count("|") for line in lines}) == 1
 
 
-def paper_rows(**other: Any) -> list[dict[str, Any]]:
-    """Three seeds of a task as the paper's protocol has them; `other` is what the last one has otherwise."""
+SIX = [f"{task}-v3" for task in ("coffee-pull", "dial-turn", "door-lock", "lever-pull", "soccer", "window-open")]
+
+
+def paper_rows(tasks: list[str] = SIX, **other: Any) -> list[dict[str, Any]]:
+    """Three seeds of each task as the paper's protocol has them; `other` is what the last one has otherwise."""
     protocol = {
         "contract": "metaworld_64",
         "settings": {"preset": "metaworld/paper", "changed": {"collect.workers": 2}},
         "trajectories": {"expert": 50, "policy": 150, "random": 30},
-        "world_model": {"mode": "shared", "tasks": ["soccer-v3"]},
+        "world_model": {"mode": "shared", "tasks": tasks},
     }
-    rows = [row("soccer-v3", seed, GOOD, steps=50) | protocol for seed in range(3)]
-    return [*rows[:2], rows[2] | other]
+    rows = [row(task, seed, GOOD, steps=50) | protocol for task in tasks for seed in range(3)]
+    return [*rows[:-1], rows[-1] | other]
 
 
 def test_the_papers_protocol_is_that_in_every_row() -> None:
     found = result(paper_rows())
     assert found["paper_protocol"] and "not the paper's" not in notes(found)
+
+
+def test_the_paper_has_six_tasks_and_one_world_model_over_them() -> None:
+    """`--tasks soccer` is no table of the paper's, and six of such are none either."""
+    few = ["a world model over fewer than 6 tasks", "fewer than 6 tasks"]
+    assert departures_from_paper(paper_rows(["soccer-v3"])) == departures_from_paper(paper_rows(SIX[:5])) == few
+    assert departures_from_paper([one for task in SIX for one in paper_rows([task])]) == few[:1]
+    unfinished = [one for one in paper_rows() if one["task"] != "soccer-v3"]
+    assert departures_from_paper(unfinished) == few[1:]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ PAIRS = (("bc", "refined"), ("filtered_bc", "refined"), ("bc", "filtered_bc"))
 PAPER_GAIN = {"coffee-pull": 0.21, "lever-pull": 0.21, "soccer": 0.13}
 PAPER_MEAN = {"bc": 0.515, "refined": 0.675}
 """World4RL (arXiv 2509.19080) over six tasks and three seeds: what secondary summaries of the paper give."""
-PAPER_STEPS, PAPER_SEEDS, PAPER_CONTRACT = 50, 3, "metaworld_64"
+PAPER_STEPS, PAPER_SEEDS, PAPER_TASKS, PAPER_CONTRACT = 50, 3, 6, "metaworld_64"
 PAPER_PRESET = "metaworld/paper"
 PAPER_TRAJECTORIES = {"expert": 50, "policy": 150, "random": 30}
 NOT_PROTOCOL = ("description", "collect.workers", "evaluation.concordance_episodes", "evaluation.graph_episodes")
@@ -52,6 +52,8 @@ def result(rows: Sequence[Row]) -> dict[str, Any]:
 def departures_from_paper(rows: Sequence[Row]) -> list[str]:
     """What differs from the paper's protocol in any row, each thing once; empty where all is as it says."""
     found = [departure for row in rows for departure in _departures(row)]
+    if len(_tasks(rows)) < PAPER_TASKS:
+        found.append(f"fewer than {PAPER_TASKS} tasks")
     if any(len({row["seed"] for row in rows if row["task"] == task}) < PAPER_SEEDS for task in _tasks(rows)):
         found.append(f"fewer than {PAPER_SEEDS} seeds of a task")
     return list(dict.fromkeys(found))
@@ -73,6 +75,8 @@ def _departures(row: Row) -> Iterator[str]:
         yield f"{row['episode_steps']}-step episodes at the contract {row['contract']}"
     if row["world_model"]["mode"] != "shared":
         yield "a world model for each task"
+    elif len(row["world_model"].get("tasks", ())) < PAPER_TASKS:
+        yield f"a world model over fewer than {PAPER_TASKS} tasks"
 
 
 def _tasks(rows: Sequence[Row]) -> list[str]:
