@@ -44,8 +44,10 @@ def press_store(
     won: tuple[int, ...] = (),
     source: str = "policy",
     after: int = 0,
+    tasks: tuple[str, ...] = ("press_button",),
 ) -> EpisodeStore:
-    """Episodes of random pixels; those of the numbers `won` succeed `after` frames before their last one."""
+    """Episodes of random pixels; those of the numbers `won` succeed `after` frames before their last one. They are of
+    the `tasks` in turn."""
     with EpisodeStore.create(path, CONTRACT) as store:
         for number, length in enumerate(lengths):
             rng = np.random.default_rng(number)
@@ -57,7 +59,7 @@ def press_store(
                     actions=rng.uniform(-1, 1, (length, CONTRACT.action_dim)).astype(np.float32),
                     action_sources=np.full(length, 3, np.uint8),
                     stamps=np.arange(length + 1, dtype=np.int64) * 100_000_000,
-                    task="press_button",
+                    task=tasks[number % len(tasks)],
                     source=source,
                     outcome=Outcome.SUCCESS if number in won else Outcome.FAILURE,
                     success_index=length - after if number in won else None,

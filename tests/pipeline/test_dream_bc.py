@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,14 @@ import torch
 from dream_rig import policy as small_policy
 from dream_rig import press_store, world_model
 
+from world4rl import dream_bc as module
 from world4rl.dream_bc import RealAndDreamed, dream_bc
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.action_likelihood import action_likelihood
 from world4rl_policy.bc import BcOptimisation, Demonstrations
-from world4rl_wm.measures.replay import replay
+from world4rl_wm.measures.replay import Replay, replay
 from world4rl_wm.model.frames import to_float
+from world4rl_wm.model.world_model import WorldModel
 
 GOOD = [0, 2]
 MODELS = [world_model(0), world_model(5)]
@@ -46,6 +49,32 @@ def test_a_third_is_real_and_the_rest_is_dreamed_with_the_actions_that_were_exec
             episode, step = matches[0]
             torch.testing.assert_close(torch.from_numpy(store.actions(GOOD[episode])[step].copy()), action)
         first += size
+
+
+def test_a_task_that_succeeds_seldom_is_dreamed_as_if_it_were_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two episodes of each task, where they were two of all: then the rare one mostly had none."""
+    monkeypatch.setattr(module, "MOST_DREAMED", 2)
+    often, seldom = "press_button", "pick_place"
+    many = press_store(tmp_path / "many", (1,) * 8, tuple(range(8)), tasks=(often, often, often, seldom))
+    dreamed: list[list[int]] = []
+
+    def noted(model: WorldModel, store: EpisodeStore, episodes: Sequence[int], seed: int) -> Replay:
+        dreamed.append(list(episodes))
+        return replay(model, store, episodes, seed)
+
+    monkeypatch.setattr(module, "replay", noted)
+    for seed in range(4):
+        RealAndDreamed(many, range(8), 2, MODELS, seed)
+    assert len(dreamed) == 4 * len(MODELS)
+    for episodes in dreamed:
+        found = [many.infos[episode].task for episode in episodes]
+        assert (found.count(often), found.count(seldom)) == (2, 2)
+    alone = [e for e in range(8) if many.infos[e].task == often]
+    RealAndDreamed(many, alone, 2, MODELS, seed=0)
+    drawn = torch.randperm(len(alone), generator=torch.Generator().manual_seed(0))[:2]
+    assert dreamed[-1] == sorted(alone[number] for number in drawn), "which ones hangs on the seed alone"
 
 
 def test_it_acts_on_dreamed_frames_as_it_does_on_real_ones(store: EpisodeStore, tmp_path: Path) -> None:

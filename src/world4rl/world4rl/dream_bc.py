@@ -24,7 +24,7 @@ from world4rl_wm.measures.replay import replay
 from world4rl_wm.model.world_model import WorldModel
 
 MOST_DREAMED = 300
-"""Episodes that are dreamed again, at most: their frames are kept in memory."""
+"""Episodes of each task that are dreamed again, at most: their frames are kept in memory."""
 
 
 class RealAndDreamed:
@@ -39,9 +39,7 @@ class RealAndDreamed:
         seed: int,
         tasks: Sequence[str] = (),
     ):
-        drawn = torch.randperm(len(episodes), generator=torch.Generator().manual_seed(seed), device="cpu")
-        drawn = drawn[:MOST_DREAMED]
-        few = [episodes[number] for number in drawn.sort().values.tolist()]
+        few = _drawn(store, episodes, seed)
         shown = Demonstrations(store, few, history, tasks)
         self._parts = [Demonstrations(store, episodes, history, tasks)]
         for model in world_models:
@@ -60,6 +58,15 @@ class RealAndDreamed:
     def batches(self, device: torch.device | str = "cpu") -> Iterator[tuple[Tensor, ...]]:
         """All steps, the real ones and those of each dream, each once."""
         return itertools.chain.from_iterable(part.batches(device) for part in self._parts)
+
+
+def _drawn(store: EpisodeStore, episodes: Sequence[int], seed: int) -> list[int]:
+    """Those that are dreamed again, in their order: of a task that succeeds seldom as many as if it were alone."""
+    by_task: dict[str, list[int]] = {}
+    drawn = torch.randperm(len(episodes), generator=torch.Generator().manual_seed(seed), device="cpu")
+    for number in drawn.tolist():
+        by_task.setdefault(store.infos[episodes[number]].task, []).append(number)
+    return [episodes[number] for number in sorted(n for of_task in by_task.values() for n in of_task[:MOST_DREAMED])]
 
 
 def dream_bc(
