@@ -177,13 +177,13 @@ def test_no_round_calibrates_a_reward_model_on_what_it_has_learned_from(
     monkeypatch.setattr(WorldModel, "load", lambda *_: None)
     monkeypatch.setattr(pipeline, "in_parallel", module.in_parallel)
     shutil.rmtree(finished / "stores" / "practice")
-    press_store(finished / "stores" / "practice", (2,) * 12)
+    press_store(finished / "stores" / "practice", (2,) * 12, (0, 3, 6, 9))
     run = load_run(finished, settings=["reward.calibration.episodes=0.4"])
     pipeline.world_models(run)
     before = None
     for number, source in enumerate(("random", "intervention"), 1):  # so that the episodes' names differ
         before = module.Round(run, number, EACH, before)
-        press_store(before.run.path / "stores" / "rollouts", (2,) * 7, source=source)
+        press_store(before.run.path / "stores" / "rollouts", (2,) * 7, (0, 3), source)
         before.models()
     assert [len(names) for _, names in shown] == [13, 13, 20, 20, 27, 27]
     for reader in ("reward_a", "reward_b"):
