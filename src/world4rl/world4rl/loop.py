@@ -262,7 +262,7 @@ def run_loop(first: Run, rounds: int, episodes: int, on_graph: bool = False) -> 
     for number in range(1, rounds + 1):
         before = Round(first, number, episodes, before, on_graph)
         rows.append(before.do())
-        told = {"rounds": rows, "episodes_per_round": episodes, "evaluation_episodes": len(success)}
-        table = told | origin(first)
+        told = {"task": first.task, "seed": first.seed, "rounds": rows, "episodes_per_round": episodes}
+        table = told | {"evaluation_episodes": len(success)} | origin(first)
         first.write(RESULT, table)
     return table
