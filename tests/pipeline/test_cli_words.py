@@ -55,6 +55,8 @@ def test_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
         (["collect", "--out", "/tmp/never", "--task", "fold_laundry"], "unknown task 'fold_laundry'"),
         (["collect", "--out", "/tmp/never", "--task", "push_cube", "--behaviour", "policy"], "give --policy"),
         (["collect", "--out", "/tmp/never", "--task", "push_cube", "--episodes", "0"], "at least 1"),
+        (["collect", "--out", "/tmp/never", "--task", "push_cube", "--noise", "nan"], "--noise a finite number"),
+        (["evaluate", "--policy", "/nowhere", "--noise", "inf"], "--noise a finite number"),
         (["demo", "--run", "/tmp/never", "--task", "fold_laundry"], "unknown task"),
         (["demo", "--run", "/tmp/never", "--preset", "huge"], "no preset 'huge'"),
         (["demo", "--run", "/tmp/never", "--set", "ppo.lr=1"], "no setting 'ppo.lr'"),

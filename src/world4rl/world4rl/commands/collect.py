@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -50,8 +51,8 @@ def collect(
 
     if (behaviour == "policy") != (policy is not None):
         raise CommandError("give --policy with --behaviour policy, and only then")
-    if episodes < 1 or workers < 1 or noise < 0:
-        raise CommandError("--episodes and --workers must be at least 1, --noise at least 0")
+    if episodes < 1 or workers < 1 or not 0 <= noise < math.inf:
+        raise CommandError("--episodes and --workers must be at least 1, --noise a finite number of at least 0")
     task, asked = task_named(task), contract_for(task, contract)
     start = SeedRanges(seed).first(PURPOSE[behaviour]) if first is None else first
     digest = "" if policy is None else checkpoint_digest(policy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 from world4rl.commands.common import CommandError, SeedOption, existing
@@ -43,8 +44,8 @@ def evaluate(
     from world4rl_data.contract import TaskContract
     from world4rl_policy.statistics import wilson_interval
 
-    if episodes < 1 or workers < 1 or noise < 0:
-        raise CommandError("--episodes and --workers must be at least 1, --noise at least 0")
+    if episodes < 1 or workers < 1 or not 0 <= noise < math.inf:
+        raise CommandError("--episodes and --workers must be at least 1, --noise a finite number of at least 0")
     digest = checkpoint_digest(existing(policy, "policy"))
     contract = TaskContract.load(policy / "contract.yaml")
     task = task_named(task or task_of(contract.name))
