@@ -20,7 +20,7 @@ from world4rl.presets import (
     preset_of,
     preset_values,
 )
-from world4rl.settings import CONTRACT_DECIDES, NETWORKS, RUN_DECIDES
+from world4rl.settings import CONTRACT_DECIDES, MAY_BE_ZERO, NETWORKS, RUN_DECIDES
 from world4rl_data.contract import TaskContract
 from world4rl_sim.metaworld.names import load_contract
 from world4rl_wm.model.denoiser import Denoiser, DenoiserConfig
@@ -174,11 +174,23 @@ def test_overrides_are_typed() -> None:
         ("ppo.clip=[", "not YAML"),
         ("reward.network.backbone=huge", "reward.network.backbone must be one of small, resnet18, got 'huge'"),
         ("reward.calibration.threshold=high", "must be a number, got 'high'; or calibrated"),
+        ("bc.training.learning_rate=nan", "bc.training.learning_rate must be a finite number, got 'nan'"),
+        ("replay_check.limits.precision_from=.nan", "precision_from must be a finite number, got nan"),
+        ("imagination.max_uncertainty=-.inf", "imagination.max_uncertainty must be a finite number, got -inf"),
+        ("bc.training.steps=0", "bc.training.steps must be at least 1, got 0"),
+        ("world_model.training.steps=-3", "world_model.training.steps must be at least 1, got -3"),
+        ("world_model.denoiser.widths=[8, 0]", r"world_model.denoiser.widths\[1\] must be at least 1, got 0"),
+        ("dream_bc.steps=-1", "dream_bc.steps must be at least 0, got -1"),
     ],
 )
 def test_wrong_override_names_the_key(override: str, message: str) -> None:
     with pytest.raises(PresetError, match=message):
         load_preset("tiny", [override])
+
+
+def test_what_may_be_zero_is_a_setting() -> None:
+    changed = changed_settings(load_preset("tiny", [f"{key}=0" for key in MAY_BE_ZERO]), "tiny")["changed"]
+    assert set(MAY_BE_ZERO) - {key for key, value in changed.items() if value == 0} == {"world_model.denoiser.task_dim"}
 
 
 @pytest.mark.parametrize(

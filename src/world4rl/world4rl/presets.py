@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import Any
 
 import yaml
 
-from world4rl.settings import CONTRACT_DECIDES, NETWORKS, RUN_DECIDES, Preset
+from world4rl.settings import CONTRACT_DECIDES, MAY_BE_ZERO, NETWORKS, RUN_DECIDES, Preset
 
 PRESETS_DIR = Path(__file__).parent / "presets"
 
@@ -32,7 +33,7 @@ def load_preset(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Pres
     A file may say ``extends: tiny`` and then give only what differs.
 
     Raises:
-        PresetError: no such preset, an unknown or missing key, or a value of the wrong type.
+        PresetError: no such preset, an unknown or missing key, or a value of the wrong type or out of bounds.
     """
     values = _read(name_or_path, ())
     for text in overrides:
@@ -208,9 +209,15 @@ def _either(hints: tuple[Any, ...], value: Any, where: str) -> Any:
 def _scalar(kind: Any, value: Any, where: str) -> Any:
     if kind is float and not isinstance(value, bool):
         try:
-            return float(value)  # YAML reads 5e-4 as text
+            number = float(value)  # YAML reads 5e-4 as text
         except (TypeError, ValueError):
             raise PresetError(f"{where} must be a number, got {value!r}") from None
+        if not math.isfinite(number):  # a limit that is not a number limits nothing
+            raise PresetError(f"{where} must be a finite number, got {value!r}")
+        return number
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise PresetError(f"{where} must be {'an integer' if kind is int else kind.__name__}, got {value!r}")
+    least = 0 if where in MAY_BE_ZERO else 1
+    if kind is int and value < least:
+        raise PresetError(f"{where} must be at least {least}, got {value}")
     return value

@@ -169,6 +169,14 @@ NETWORKS: dict[str, type] = {
     "reward.network": RewardNetwork,
 }
 """Mappings in a preset that are these dataclasses without the fields of `CONTRACT_DECIDES`."""
+MAY_BE_ZERO = (
+    *("collect.policy_episodes", "collect.scout_episodes", "collect.random_episodes"),
+    *("bc.training.shift", "bc.filtered_training.shift", "dream_bc.shift", "reward.training.shift"),
+    *("world_model.denoiser.task_dim", "world_model.training.warm_up", "world_model.training.rollout_steps"),
+    *("dream_bc.steps", "ppo.value_warm_up", "replay_check.limits.min_episodes"),
+    *("evaluation.concordance_episodes", "evaluation.graph_episodes"),
+)
+"""The integers of a preset that may be 0, which means none. All the others are at least 1."""
 
 FRAME_UNIT = 8
 """Pixels of a frame that become one cell in the networks of policy and state model."""
