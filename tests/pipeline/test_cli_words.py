@@ -63,6 +63,8 @@ def test_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
         (["demo", "--run", "/tmp/never", "--set", *ONE_FRAME], "world_model.denoiser.history is 1: give at least 2"),
         (["evaluate", "--policy", "/nowhere"], "policy /nowhere does not exist"),
         (["train", "bc", "--store", "/nowhere", "--out", "/tmp/never"], "/nowhere holds no store"),
+        (["train", "bc", "--store", "/nowhere", "--out", "/tmp/never", "--episodes", "-1"], "--episodes must be"),
+        (["calibrate-uncertainty", "--run", "/nowhere", "--episodes", "0"], "--episodes must be at least 1"),
     ],
 )
 def test_bad_input_gives_one_line_and_code_2(

@@ -131,6 +131,8 @@ def bc(
     from world4rl_data.episode import Outcome
     from world4rl_policy.bc import train_and_save
 
+    if episodes is not None and episodes < 1:
+        raise CommandError("--episodes must be at least 1")
     values, data = _load(store, preset, settings)
     if filtered:
         chosen = data.select(outcome=Outcome.SUCCESS)

@@ -51,6 +51,8 @@ def calibrate_uncertainty(
     from world4rl_wm.devices import resolve_device
     from world4rl_wm.uncertainty.calibration import NOISE, UNCERTAINTY, CalibrationConfig
 
+    if episodes is not None and episodes < 1:
+        raise CommandError("--episodes must be at least 1")
     config = CalibrationConfig(held_out, bins, wrong_quantile, noise_dreams, seed)
     folders = DreamFolders.find(run, store, world_model, ensemble)
     data = EpisodeStore.open(folders.store)
