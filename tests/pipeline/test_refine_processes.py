@@ -37,7 +37,7 @@ SETTINGS = {
 
 def words(run: Path, out: Path) -> list[str]:
     checkpoints = {"policy": "filtered_bc", "world-model": "world_model_a", "judge-world-model": "world_model_b"}
-    checkpoints |= {"reward": "reward_a", "judge-reward": "reward_a"}
+    checkpoints |= {"reward": "reward_a", "judge-reward": "reward_b"}
     options = {name: run / "checkpoints" / folder for name, folder in checkpoints.items()}
     options |= {"store": run / "stores" / "practice", "check": run / "stores" / "check", "out": out}
     given = [word for name, path in options.items() for word in (f"--{name}", str(path))]
@@ -47,6 +47,9 @@ def words(run: Path, out: Path) -> list[str]:
 def test_two_processes_refine_as_one(tmp_path: Path) -> None:
     run = press_run(tmp_path / "run", store=False)
     torn_reward_model().save(run / "checkpoints" / "reward_a")
+    judge = torn_reward_model().requires_grad_(False)
+    next(judge.parameters()).add_(1e-4)  # other weights, the same verdicts
+    judge.save(run / "checkpoints" / "reward_b")
     press_store(run / "stores" / "practice", (6, 7), won=(0, 1))
     press_store(run / "stores" / "check", (3, 2, 4), won=(0,))  # three starts are not to be dealt out to two
     assert main(words(run, tmp_path / "alone")) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,7 @@ def refine(
     config = with_horizon(values.refine_config(), real)
     names = {"policy": policy, "world_model": world_model, "reward": reward}
     names |= {"judge_world_model": judge_world_model, "judge_reward": judge_reward}
+    require_independent(names, real, fresh)
     asked: dict[str, Any] = {name: identified(path) for name, path in names.items()}
     asked |= {"store": real.content_hash, "check": fresh.content_hash, "config": asdict(config)}
     work = out.with_name(out.name + ".training")
@@ -83,6 +85,34 @@ def refine(
         print(f"that was made of it: {result.judged_start:.2f}")
     else:
         print(f"success in the judge's dreams: {result.judged_start:.2f} before, {result.judged_refined:.2f} now")
+
+
+def require_independent(names: Mapping[str, Path], real: EpisodeStore, fresh: EpisodeStore) -> None:
+    """The judge must not be who dreams, nor the check what the policy learned from: they would confirm anything.
+
+    Raises:
+        CommandError: the judge's models are those of the dream, or the stores share episodes or start states.
+    """
+    from world4rl.record import checkpoint_digest
+
+    for name in ("world_model", "reward"):
+        own, judge = names[name], names[f"judge_{name}"]
+        if checkpoint_digest(own) == checkpoint_digest(judge):
+            option = name.replace("_", "-")
+            raise CommandError(
+                f"--judge-{option} {judge} has the weights of --{option} {own} and would confirm whatever that dreams: "
+                "give one trained with another --seed"
+            )
+    digests = {info.digest for info in real.infos}
+    starts = {(info.task, info.seed) for info in real.infos if info.seed is not None}
+    shared = sum(info.digest in digests for info in fresh.infos)
+    again = sum((info.task, info.seed) in starts for info in fresh.infos)
+    if shared or again:
+        what = "episodes" if shared else "start states"
+        raise CommandError(
+            f"--check {fresh.path} shares {shared or again} of its {len(fresh)} {what} with --store {real.path}, so it "
+            "is not fresh: collect others (`world4rl collect --first` chooses the start states)"
+        )
 
 
 def _refine(
