@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -94,6 +96,24 @@ def test_faults_of_the_program_keep_their_traceback(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("world4rl.report.build_report", lambda run: {}["gone"])
     with pytest.raises(KeyError):
         main(["report", str(tmp_path)])
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (errno.ENOSPC, "No space left on device: free space and give the same command again"),
+        (errno.EIO, "Input/output error"),
+    ],
+)
+def test_a_disk_that_takes_no_more_is_told_in_one_line(
+    number: int, told: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("world4rl.report.build_report", full)
+    assert main(["report", str(tmp_path)]) == 2
+    assert capsys.readouterr().err == f"world4rl report: [Errno {number}] {told}\n"
 
 
 RESUMES = "demo, collect, dataset build, dataset recover, train world-model, train reward, refine, evaluate"

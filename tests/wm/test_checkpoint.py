@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import yaml
 from small_models import reward_model, small_contract, world_model
 
 from world4rl_data.contract import ContractMismatch, TaskContract
+from world4rl_data.partial_folder import FULL
 from world4rl_wm import checkpoint
 from world4rl_wm.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from world4rl_wm.model.world_model import WorldModel
@@ -163,3 +165,14 @@ def test_a_failed_exchange_brings_the_old_one_back(tmp_path: Path, monkeypatch: 
     with pytest.raises(OSError, match="disk trouble"):
         save(path, 2.0)
     assert value(path) == 1.0
+
+
+def test_weights_that_do_not_fit_are_told_by_the_systems_number(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(OSError, match=r"toy.*model\.safetensors") as full:
+            save(tmp_path / "toy")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert full.value.errno in FULL and not (tmp_path / "toy").exists()

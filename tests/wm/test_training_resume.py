@@ -198,7 +198,7 @@ def test_an_interrupted_save_leaves_the_old_state(tmp_path: Path, monkeypatch: p
         Path(path).write_bytes(b"half of it")
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(training_state, "save_file", half)
+    monkeypatch.setattr(training_state, "write_weights", half)
     learn(state, 1)
     with pytest.raises(KeyboardInterrupt):
         state.save(tmp_path / "state", "run")

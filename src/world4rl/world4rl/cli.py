@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 from collections.abc import Sequence
 
 from world4rl.commands.registry import COMMANDS, find
+from world4rl_data.partial_folder import FULL
 
 DEBUG = "WORLD4RL_DEBUG"
 _SPOKEN = (ValueError, RuntimeError, OSError, LookupError)
@@ -43,15 +45,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as error:
         if os.environ.get(DEBUG) or not is_spoken(error):
             raise
-        print(f"world4rl {' '.join(name)}: {' '.join(str(error).split())}", file=sys.stderr)
+        full = isinstance(error, OSError) and error.errno in FULL
+        mend = ": free space and give the same command again" if full else ""
+        print(f"world4rl {' '.join(name)}: {' '.join(str(error).split())}{mend}", file=sys.stderr)
         return 2
 
 
 def is_spoken(error: Exception) -> bool:
-    """Whether the error is a sentence of this project or the system's about a file; else it is a fault of ours."""
+    """Whether the error is a sentence of this project or the system's about a file or disk; else a fault of ours."""
     if type(error).__module__.split(".")[0].startswith("world4rl"):
         return True
-    if isinstance(error, _ABOUT_FILES):
+    if isinstance(error, _ABOUT_FILES) or (isinstance(error, OSError) and error.errno in (*FULL, errno.EIO)):
         return True
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:

@@ -17,10 +17,11 @@ from typing import Any, TypeVar
 import torch
 import yaml
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from world4rl_data.contract import TaskContract
+from world4rl_wm.weights_file import write_weights
 
 WEIGHTS, CONFIG, CONTRACT = "model.safetensors", "config.yaml", "contract.yaml"
 METRICS, PROVENANCE = "metrics.json", "provenance.json"
@@ -98,7 +99,7 @@ def save_checkpoint(
     building = path.with_name(f"{path.name}.building-{os.getpid()}")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
-    save_file({k: v.detach().cpu().contiguous() for k, v in weights.items()}, building / WEIGHTS)
+    write_weights({k: v.detach().cpu().contiguous() for k, v in weights.items()}, building / WEIGHTS)
     (building / CONFIG).write_text(yaml.safe_dump({"kind": kind, **config}, sort_keys=False))
     contract.save(building / CONTRACT)
     (building / METRICS).write_text(json.dumps(metrics or {}, indent=2))

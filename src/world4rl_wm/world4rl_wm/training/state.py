@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
+
+from world4rl_wm.weights_file import write_weights
 
 STATE = "state.safetensors"
 """The state's file in the folder of a training."""
@@ -74,7 +76,7 @@ class TrainingState:
         building = path.with_name(f"{path.name}.building")  # one name: what a killed process left is overwritten
         notes = {name: note.state_dict() for name, note in self.notes.items()}
         meta = {"step": str(self.step), "fingerprint": fingerprint, "notes": json.dumps(notes)}
-        save_file({k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}, building, metadata=meta)
+        write_weights({k: v.detach().cpu().clone().contiguous() for k, v in tensors.items()}, building, metadata=meta)
         building.replace(path)
 
     def restore(self, path: Path, fingerprint: str) -> bool:
