@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -267,7 +268,7 @@ def test_store_never_mixes_two_policies_of_one_name(
     work: Path, tmp_path: Path, fake_simulator: list[list[int]], capsys: pytest.CaptureFixture[str]
 ) -> None:
     other = tmp_path / "other" / "bc"
-    other.mkdir(parents=True)
+    shutil.copytree(work / "bc", other)
     (other / "model.safetensors").write_bytes(b"other weights")
     words = ["collect", "--out", str(tmp_path / "store"), "--task", "press_button", "--behaviour", "policy"]
     assert main([*words, "--episodes", "1", "--policy", str(work / "bc")]) == 0

@@ -26,6 +26,7 @@ def policy(tmp_path: Path) -> Path:
     folder = tmp_path / "models" / "bc"
     folder.mkdir(parents=True)
     TaskContract.load("franka_sim_press").save(folder / "contract.yaml")
+    (folder / "config.yaml").write_text("kind: policy\n")
     (folder / "model.safetensors").write_bytes(b"weights")
     return folder
 
@@ -153,3 +154,17 @@ def test_policy_that_left_no_episode_does_not_block_its_name(policy: Path, inter
     assert main(collect_words(policy)) == 0
     (policy / "model.safetensors").write_bytes(b"weights")
     assert main(collect_words(policy)) == 2
+
+
+@pytest.mark.parametrize("command", ["collect", "evaluate"])
+def test_another_kind_of_checkpoint_is_refused_before_anything_is_written(
+    policy: Path, command: str, evaluated: list[int], interrupt_after: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (policy / "config.yaml").write_text("kind: world_model\n")
+    words = collect_words(policy) if command == "collect" else ["evaluate", "--policy", str(policy)]
+    assert main(words) == 2
+    assert capsys.readouterr().err.endswith(
+        f"{policy} holds a world_model checkpoint, but a policy is needed here: "
+        "give the folder of `world4rl train bc` or `refine`.\n"
+    )
+    assert list(policy.parent.iterdir()) == [policy] and not evaluated

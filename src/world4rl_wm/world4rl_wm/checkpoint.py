@@ -25,6 +25,12 @@ from world4rl_wm.weights_file import write_weights
 
 WEIGHTS, CONFIG, CONTRACT = "model.safetensors", "config.yaml", "contract.yaml"
 METRICS, PROVENANCE = "metrics.json", "provenance.json"
+MADE_BY = {
+    "policy": "`world4rl train bc` or `refine`",
+    "world_model": "`world4rl train world-model`",
+    "reward_model": "`world4rl train reward`",
+}
+"""Kinds of checkpoints, and the commands that write them."""
 
 Model = TypeVar("Model", bound=nn.Module)
 
@@ -125,25 +131,39 @@ def load_checkpoint(path: Path | str, kind: str, contract: TaskContract | None =
         CheckpointError: a file is missing or unreadable, the kind differs, or `contract` does not match.
     """
     path = Path(path)
-    missing = [name for name in (WEIGHTS, CONFIG, CONTRACT) if not (path / name).is_file()]
-    if missing:
-        raise CheckpointError(f"{path} is no checkpoint: {', '.join(missing)} missing. {_left_over(path)}")
+    config = read_config(path, kind)
     try:
-        config = yaml.safe_load((path / CONFIG).read_text())
         weights = load_file(path / WEIGHTS)
-    except (yaml.YAMLError, SafetensorError, OSError) as error:
+    except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}): copy or train it again.") from error
-    if not isinstance(config, dict):
-        raise CheckpointError(f"{path} cannot be read ({CONFIG} holds no settings): copy or train it again.")
-    found = config.pop("kind", "unknown")
-    if found != kind:
-        raise CheckpointError(f"{path} holds a {found} checkpoint, but a {kind} is needed here.")
     own = TaskContract.load(path / CONTRACT)
     if contract is not None:
         contract.require_same(own, f"checkpoint {path}")
     metrics_file = path / METRICS
     metrics = json.loads(metrics_file.read_text()) if metrics_file.is_file() else {}
     return Checkpoint(path, kind, weights, config, own, metrics)
+
+
+def read_config(path: Path, kind: str) -> dict[str, Any]:
+    """The settings of a checkpoint folder, which must be of the `kind`; its weights are not read.
+
+    Raises:
+        CheckpointError: a file is missing, the settings are unreadable, or the kind differs.
+    """
+    missing = [name for name in (WEIGHTS, CONFIG, CONTRACT) if not (path / name).is_file()]
+    if missing:
+        raise CheckpointError(f"{path} is no checkpoint: {', '.join(missing)} missing. {_left_over(path)}")
+    try:
+        config = yaml.safe_load((path / CONFIG).read_text())
+    except (yaml.YAMLError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}): copy or train it again.") from error
+    if not isinstance(config, dict):
+        raise CheckpointError(f"{path} cannot be read ({CONFIG} holds no settings): copy or train it again.")
+    found = config.pop("kind", "unknown")
+    if found != kind:
+        mend = f": give the folder of {MADE_BY[kind]}" if kind in MADE_BY else ""
+        raise CheckpointError(f"{path} holds a {found} checkpoint, but a {kind} is needed here{mend}.")
+    return config
 
 
 def _left_over(path: Path) -> str:

@@ -48,11 +48,15 @@ def collect(
     from world4rl.seed_ranges import SeedRanges
     from world4rl.simulation import contract_for, task_named
     from world4rl_data.episode import Outcome
+    from world4rl_policy.actor_critic import KIND
+    from world4rl_wm.checkpoint import read_config
 
     if (behaviour == "policy") != (policy is not None):
         raise CommandError("give --policy with --behaviour policy, and only then")
     if episodes < 1 or workers < 1 or not 0 <= noise < math.inf:
         raise CommandError("--episodes and --workers must be at least 1, --noise a finite number of at least 0")
+    if policy is not None:
+        read_config(policy, KIND)
     task, asked = task_named(task), contract_for(task, contract)
     start = SeedRanges(seed).first(PURPOSE[behaviour]) if first is None else first
     digest = "" if policy is None else checkpoint_digest(policy)

@@ -42,11 +42,14 @@ def evaluate(
     from world4rl.seed_ranges import SeedRanges
     from world4rl.simulation import task_named
     from world4rl_data.contract import TaskContract
+    from world4rl_policy.actor_critic import KIND
     from world4rl_policy.statistics import wilson_interval
+    from world4rl_wm.checkpoint import read_config
 
     if episodes < 1 or workers < 1 or not 0 <= noise < math.inf:
         raise CommandError("--episodes and --workers must be at least 1, --noise a finite number of at least 0")
-    digest = checkpoint_digest(existing(policy, "policy"))
+    read_config(existing(policy, "policy"), KIND)
+    digest = checkpoint_digest(policy)
     contract = TaskContract.load(policy / "contract.yaml")
     task = task_named(task or task_of(contract.name))
     start = SeedRanges(seed).first("evaluate") if first is None else first
