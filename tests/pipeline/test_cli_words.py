@@ -12,6 +12,8 @@ import pytest
 
 from world4rl.cli import main
 from world4rl.commands.registry import COMMANDS
+from world4rl_data.contract import TaskContract
+from world4rl_data.store import EpisodeStore
 
 ONE_FRAME = ("world_model.denoiser.history=1", "bc.network.history=1")
 
@@ -76,6 +78,26 @@ def test_bad_input_gives_one_line_and_code_2(
     error = capsys.readouterr().err
     assert message in error and error.count("\n") == 1 and "Traceback" not in error
     assert not Path("/tmp/never").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["evaluate", "--policy"],
+        ["collect", "--out", "store", "--task", "push_cube", "--behaviour", "policy", "--policy"],
+        ["imagine", "--store", "store", "--reward", "reward", "--world-model"],
+    ],
+    ids=" ".join,
+)
+def test_a_model_whose_training_was_interrupted_asks_for_its_end(
+    words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("model.training").mkdir()
+    EpisodeStore.create("store", TaskContract.load("franka_sim_push")).close()
+    assert main([*words, "model"]) == 2
+    told = "its training (model.training) is not finished: give the command that trains it again"
+    assert told in capsys.readouterr().err
 
 
 def test_run_hands_its_words_to_the_graph(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,13 @@ def test_missing_folder_is_named(tmp_path: Path) -> None:
         load_checkpoint(tmp_path / "nowhere", "toy")
 
 
+def test_an_interrupted_training_is_named(tmp_path: Path) -> None:
+    """Not the checkpoint alone is missing: the error must not ask for another folder."""
+    (tmp_path / "toy.training").mkdir()
+    with pytest.raises(CheckpointError, match=r"toy\.training\) is not finished: give the command that trains it"):
+        load_checkpoint(tmp_path / "toy", "toy")
+
+
 def test_what_an_interrupted_save_left_is_named(tmp_path: Path) -> None:
     """SIGKILL between the two renames: the checkpoint is away, the one before it lies beside its place."""
     save(tmp_path / "toy").rename(tmp_path / "toy.old-123")

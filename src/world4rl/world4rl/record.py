@@ -13,6 +13,7 @@ from world4rl.commands.common import CommandError
 from world4rl.whole_file import write_whole
 from world4rl_wm.training.metrics_log import MetricsLog
 from world4rl_wm.training.processes import main_process
+from world4rl_wm.unfinished import unfinished
 
 COMMAND, METRICS, HISTORY = "command.yaml", "metrics.jsonl", "commands.jsonl"
 
@@ -111,7 +112,7 @@ def checkpoint_digest(path: Path) -> str:
     from world4rl_wm.checkpoint_identity import weights_digest
 
     if not (path / WEIGHTS).is_file():
-        raise CommandError(f"{path} is no checkpoint: give the folder that `world4rl train` wrote")
+        raise CommandError(unfinished(path) or f"{path} is no checkpoint: give the folder that `world4rl train` wrote")
     return weights_digest(path)
 
 

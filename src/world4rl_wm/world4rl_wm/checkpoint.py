@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from world4rl_data.contract import TaskContract
+from world4rl_wm.unfinished import unfinished
 from world4rl_wm.weights_file import write_weights
 
 WEIGHTS, CONFIG, CONTRACT = "model.safetensors", "config.yaml", "contract.yaml"
@@ -171,4 +172,4 @@ def _left_over(path: Path) -> str:
     old = sorted(path.parent.glob(f"{path.name}.old-*"))
     if old:
         return f"An interrupted save left the one before it: rename {old[-1]} to {path.name}."
-    return "Give the folder that training wrote."
+    return f"{unfinished(path) or 'Give the folder that training wrote'}."

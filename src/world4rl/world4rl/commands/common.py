@@ -7,6 +7,8 @@ from typing import Annotated
 
 import tyro
 
+from world4rl_wm.unfinished import unfinished
+
 PresetOption = Annotated[
     str,
     tyro.conf.arg(
@@ -33,5 +35,5 @@ def existing(path: Path, what: str) -> Path:
         CommandError: it does not.
     """
     if not path.exists():
-        raise CommandError(f"{what} {path} does not exist")
+        raise CommandError(unfinished(path) or f"{what} {path} does not exist")
     return path
