@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from world4rl.benchmark.metaworld import Benchmark
 from world4rl.cli import main
 from world4rl.presets import load_preset, preset_names
 from world4rl_data.store import EpisodeStore
@@ -51,6 +52,15 @@ def test_every_preset_has_its_settings_for_meta_world(name: str) -> None:
     """The paper's amounts of data."""
     preset = load_preset(f"metaworld/{name}")
     assert preset.collect.random_episodes == 30 and preset.collect.policy_episodes == 150
+
+
+@needs_metaworld
+def test_either_name_of_a_preset_asks_for_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Benchmark] = []
+    monkeypatch.setattr("world4rl.benchmark.metaworld.run_benchmark", lambda benchmark: asked.append(benchmark) or [])
+    for preset in ("tiny", "metaworld/tiny"):
+        main(["benchmark", "metaworld", "--run", str(tmp_path / "run"), "--preset", preset])
+    assert len(asked) == 2 and asked[0] == asked[1] and asked[0].contract_name == "metaworld_32"
 
 
 @needs_metaworld

@@ -11,6 +11,7 @@ import yaml
 
 from world4rl.commands.demo import require_config
 from world4rl.presets import (
+    METAWORLD,
     PRESETS_DIR,
     PresetError,
     changed_settings,
@@ -36,6 +37,7 @@ def flat(values: dict, prefix: str = "") -> set[str]:
 
 def test_shipped_presets_load_and_fit_every_simulated_contract() -> None:
     assert preset_names() == ["tiny", "small", "base", "paper"]
+    assert preset_names(METAWORLD) == [f"metaworld/{name}" for name in preset_names()]
     for name in preset_names():
         preset = load_preset(name)
         assert preset.description
@@ -204,7 +206,7 @@ def test_what_may_be_zero_is_a_setting() -> None:
         ("description: half\n", "the preset lacks bc"),
         ("- a\n- b\n", "must hold sections"),
         ("a: [\n", "is not valid YAML"),
-        ("extends: nowhere\n", "no preset 'nowhere'"),
+        ("extends: nowhere\n", "no preset 'nowhere': .* one of tiny, .*; for Meta-World metaworld/tiny, "),
     ],
 )
 def test_wrong_file_names_the_fault(tmp_path: Path, text: str, message: str) -> None:

@@ -15,16 +15,18 @@ import yaml
 from world4rl.settings import CONTRACT_DECIDES, MAY_BE_ZERO, NETWORKS, RUN_DECIDES, Preset
 
 PRESETS_DIR = Path(__file__).parent / "presets"
+METAWORLD = "metaworld/"
 
 
 class PresetError(ValueError):
     """A preset or an override that cannot be used; the message names the key and what is allowed."""
 
 
-def preset_names() -> list[str]:
-    """Presets shipped with this package, smallest first."""
+def preset_names(folder: str = "") -> list[str]:
+    """Presets shipped with this package, smallest first; those of Meta-World are in the folder ``metaworld/``."""
     order = ["tiny", "small", "base", "paper"]
-    return sorted((p.stem for p in PRESETS_DIR.glob("*.yaml")), key=lambda n: (order.index(n) if n in order else 99, n))
+    names = sorted((p.stem for p in PRESETS_DIR.glob(f"{folder}*.yaml")), key=lambda n: (order + [n]).index(n))
+    return [folder + name for name in names]
 
 
 def load_preset(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Preset:
@@ -58,7 +60,7 @@ def preset_of(values: Mapping[str, Any], base: str | Path, overrides: Sequence[s
 
 def metaworld_preset(name: str) -> str:
     """Where a preset's settings for Meta-World are: `metaworld/tiny` of `tiny`; a file of one's own has them itself."""
-    own = f"metaworld/{name}"
+    own = METAWORLD + name
     return own if _shipped(own).is_file() else name
 
 
@@ -108,7 +110,8 @@ def _read(name_or_path: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:
         path = _shipped(str(name_or_path))
     if not path.is_file():
         raise PresetError(
-            f"no preset '{name_or_path}': give the path of a YAML file or one of {', '.join(preset_names())}"
+            f"no preset '{name_or_path}': give the path of a YAML file or one of {', '.join(preset_names())}; "
+            f"for Meta-World {', '.join(preset_names(METAWORLD))}"
         )
     if str(path) in seen:
         raise PresetError(f"{path} extends itself")

@@ -46,7 +46,7 @@ def metaworld(
     from world4rl.benchmark.one_policy_table import one_policy_table
     from world4rl.benchmark.table import notes, result, table
     from world4rl.commands.demo import require_config
-    from world4rl.presets import load_preset, metaworld_preset, preset_values
+    from world4rl.presets import METAWORLD, load_preset, metaworld_preset, preset_values
     from world4rl_sim.metaworld.names import environment_class, load_contract
 
     names = tuple(dict.fromkeys(map(_full_name, tasks)))
@@ -54,6 +54,7 @@ def metaworld(
         raise CommandError("give at least one task, and seeds of 0 or more")
     if one_policy and world_model != "shared":
         raise CommandError("--one-policy practises all tasks in one dream: it needs --world-model shared")
+    preset = preset.removeprefix(METAWORLD)  # the other commands' name of the same one
     values = load_preset(metaworld_preset(preset), settings)
     contract = contract or SHIPPED_CONTRACT.get(preset, "metaworld_64")
     asked = {"preset": preset, "contract": load_contract(contract).to_dict(), "world_model": world_model}

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from world4rl_wm.training.processes import main_process
 from world4rl_wm.unfinished import unfinished
+
+if TYPE_CHECKING:
+    from world4rl_data.store import EpisodeStore
 
 PresetOption = Annotated[
     str,
     tyro.conf.arg(
-        name="preset", help="Settings: tiny (2 CPU cores), small (several), base or paper (GPU), or a YAML file."
+        name="preset",
+        help="Settings: tiny (2 CPU cores), small (several), base or paper (GPU); for Meta-World metaworld/tiny and so "
+        "on; or a YAML file.",
     ),
 ]
 Overrides = Annotated[
@@ -26,6 +32,18 @@ SeedOption = Annotated[int, tyro.conf.arg(name="seed", help="Seed of everything 
 
 class CommandError(RuntimeError):
     """A command that cannot do what was asked; the message says what to do instead."""
+
+
+def tell_other_preset(preset: str, store: EpisodeStore) -> None:
+    """Say so where a shipped preset is made for other tasks than a store's: it would be accepted without a word."""
+    from world4rl.presets import METAWORLD, preset_names
+
+    name, asked = store.contract.name, preset.startswith(METAWORLD)
+    fitting = preset.removeprefix(METAWORLD) if asked else METAWORLD + preset
+    shipped = {*preset_names(), *preset_names(METAWORLD)}
+    if asked != name.startswith("metaworld_") and {preset, fitting} <= shipped and main_process():
+        tasks = "Meta-World's tasks" if asked else "other tasks than Meta-World's"
+        print(f"the preset {preset} is made for {tasks}, {store.path} has the contract {name}: --preset {fitting} fits")
 
 
 def existing(path: Path, what: str) -> Path:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from world4rl.commands.common import CommandError, Overrides, PresetOption, SeedOption
+from world4rl.commands.common import CommandError, Overrides, PresetOption, SeedOption, tell_other_preset
 from world4rl_wm.training.processes import main_process
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def refine(
     values = load_preset(preset, settings)
     real, fresh = EpisodeStore.open(store), EpisodeStore.open(check)
     real.contract.require_same(fresh.contract, f"store {check}")
+    tell_other_preset(preset, real)
     if not len(real) or not len(fresh):
         raise CommandError(f"{fresh.path if len(real) else real.path} holds no episodes: collect some")
     config = with_horizon(values.refine_config(), real)

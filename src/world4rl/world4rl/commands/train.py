@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from world4rl.commands.common import CommandError, Overrides, PresetOption, SeedOption
+from world4rl.commands.common import CommandError, Overrides, PresetOption, SeedOption, tell_other_preset
 from world4rl_wm.training.processes import main_process
 
 if TYPE_CHECKING:
@@ -154,6 +154,7 @@ def _load(store: Path, preset: str, overrides: tuple[str, ...]) -> tuple[Preset,
     from world4rl_data.store import EpisodeStore
 
     values, data = load_preset(preset, overrides), EpisodeStore.open(store)
+    tell_other_preset(preset, data)
     if not len(data):
         raise CommandError(f"{store} holds no episodes: collect or record some first")
     return values, data
