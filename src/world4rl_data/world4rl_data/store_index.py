@@ -40,7 +40,8 @@ def _load(path: Path) -> dict[str, Any]:
         index: dict[str, Any] = json.loads((path / INDEX).read_text())
     except FileNotFoundError:
         raise StoreError(
-            f"{path} holds no store ({INDEX} is missing); build one with `world4rl dataset build`"
+            f"{path} holds no store ({INDEX} is missing); make one with `world4rl dataset build` or `world4rl collect`,"
+            " or bring one in with `world4rl dataset import-lerobot`"
         ) from None
     except ValueError as error:
         raise StoreError(f"{path / INDEX} is damaged ({error}); build the store again from its bags") from error
