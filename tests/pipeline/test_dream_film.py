@@ -120,7 +120,7 @@ def test_a_run_folder_gives_store_and_models(tmp_path: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["imagine"], "give --store, or --run"),
+        (["imagine"], "give --store, or --run with the folder of a finished `world4rl demo` or row of `world4rl bench"),
         (["imagine", "--run", "/nowhere"], "run /nowhere does not exist"),
         (["imagine", "--samples", "0"], "--samples and --scale must be at least 1"),
         (["calibrate-uncertainty", "--store", "/nowhere", "--world-model", "/"], "store /nowhere does not exist"),

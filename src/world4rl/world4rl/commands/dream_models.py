@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from world4rl_wm.uncertainty.ensemble import Ensemble
 
 RunOption = Annotated[
-    Path | None, tyro.conf.arg(name="run", help="Folder of `world4rl demo`: gives all of the following not given.")
+    Path | None,
+    tyro.conf.arg(
+        name="run",
+        help="Folder of `world4rl demo` or of a row of `world4rl benchmark metaworld`: gives all of the following not "
+        "given.",
+    ),
 ]
 StoreOption = Annotated[
     Path | None, tyro.conf.arg(name="store", help="Training store with the episodes; of a run, its fresh ones.")
@@ -70,7 +75,10 @@ class DreamFolders:
 def given(path: Path | None, option: str) -> Path:
     """`path`, which must exist; CommandError where it does not, or where there is none."""
     if path is None:
-        raise CommandError(f"give --{option}, or --run with the folder of a finished `world4rl demo`")
+        raise CommandError(
+            f"give --{option}, or --run with the folder of a finished `world4rl demo` or row of `world4rl benchmark "
+            "metaworld`"
+        )
     return existing(path, option.replace("-", " "))
 
 
