@@ -141,6 +141,7 @@ def test_an_interrupted_save_leaves_the_old_one(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(KeyboardInterrupt):
         save(path, 2.0)
     assert value(path) == 1.0
+    assert list(tmp_path.iterdir()) == [path], "what a full disk stopped must not take up its room"
 
 
 def test_a_killed_save_leaves_the_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -106,11 +106,15 @@ def save_checkpoint(
     building = path.with_name(f"{path.name}.building-{os.getpid()}")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)
-    write_weights({k: v.detach().cpu().contiguous() for k, v in weights.items()}, building / WEIGHTS)
-    (building / CONFIG).write_text(yaml.safe_dump({"kind": kind, **config}, sort_keys=False))
-    contract.save(building / CONTRACT)
-    (building / METRICS).write_text(json.dumps(metrics or {}, indent=2))
-    (building / PROVENANCE).write_text(json.dumps(provenance(seed, data_hashes or {}), indent=2))
+    try:
+        write_weights({k: v.detach().cpu().contiguous() for k, v in weights.items()}, building / WEIGHTS)
+        (building / CONFIG).write_text(yaml.safe_dump({"kind": kind, **config}, sort_keys=False))
+        contract.save(building / CONTRACT)
+        (building / METRICS).write_text(json.dumps(metrics or {}, indent=2))
+        (building / PROVENANCE).write_text(json.dumps(provenance(seed, data_hashes or {}), indent=2))
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)  # on a full disk it is in the way of whatever comes next
+        raise
     if path.exists():
         old = path.with_name(f"{path.name}.old-{os.getpid()}")
         path.rename(old)
