@@ -117,7 +117,7 @@ def test_rounds_learn_from_their_own_work_within_the_budget(finished: Path, caps
     imitated = json.loads((rival / METRICS).read_text())["episodes"]
     assert imitated == len(successes(everything)), "every success of the run and the round"
     told = json.loads((finished / "loop.json").read_text())
-    assert (told["task"], told["seed"]) == ("press_button", 0)
+    assert (told["task"], told["seed"]) == ("press_button", 3)
     assert told["settings"]["changed"]["selection.margin"] == -1.0 and told["provenance"]["data"]
     row = told["rounds"][1]
     measured = json.loads((first / "evaluation" / "filtered_bc.json").read_text())["success"]
