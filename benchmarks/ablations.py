@@ -196,9 +196,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     for run in runs:
         require_possible(run, rows, options.set)
     results = Results("ablations", runs, {"set": options.set}, options.out)
+    keys = [run_key(run, training_store(run, "demonstrations", "practice", "check").content_hash) for run in runs]
     for name in rows:
-        for run in runs:
-            key = run_key(run, training_store(run, "demonstrations", "practice", "check").content_hash)
+        for run, key in zip(runs, keys, strict=True):
             if not results.holds(**key, policy=name):
                 settings = [*settings_of(run, name), *options.set]
                 work = options.work / f"{run.task}-seed-{run.seed}-{key['data'][:8]}"

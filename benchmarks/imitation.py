@@ -72,13 +72,13 @@ def main() -> None:
     torch.set_num_threads(1)
     runs = [finished_run(path) for path in options.runs]
     results = Results("imitation", runs, {}, options.out)
+    stores = [training_store(run, "demonstrations", "practice", "check") for run in runs]
+    keys = [run_key(run, store.content_hash) for run, store in zip(runs, stores, strict=True)]
     for name in options.rows:
-        for run in runs:
+        for run, store, key in zip(runs, stores, keys, strict=True):
             if name == DREAMED and not run.checkpoint(START).is_dir():
                 print(f"{run.path}, {name}: left out, the run has no {run.checkpoint(START)}")
                 continue
-            store = training_store(run, "demonstrations", "practice", "check")
-            key = run_key(run, store.content_hash)
             if not results.holds(**key, policy=name):
                 results.add(key | row(run, name, store, options.workers))
                 print(f"{run.path}, {name}: {results.rows[-1]['success']:.1%}", flush=True)

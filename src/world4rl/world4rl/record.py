@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from world4rl.commands.common import CommandError
-from world4rl.whole_file import write_whole
+from world4rl_data.durable import replace_file
 from world4rl_wm.training.metrics_log import MetricsLog
 from world4rl_wm.training.processes import main_process
 from world4rl_wm.unfinished import unfinished
@@ -80,7 +80,7 @@ class Record:
     def _write(self) -> None:
         if not main_process():
             return
-        write_whole(self.folder / COMMAND, yaml.safe_dump(self._values, sort_keys=False))
+        replace_file(self.folder / COMMAND, yaml.safe_dump(self._values, sort_keys=False))
 
 
 def note(folder: Path, command: str, settings: Mapping[str, Any], seed: int | None, results: Mapping[str, Any]) -> None:

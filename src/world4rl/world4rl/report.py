@@ -16,7 +16,7 @@ from world4rl.report_data import Rate, RunData, read_run
 from world4rl.report_loop import loop_steps
 from world4rl.report_measures import measured_groups
 from world4rl.report_rounds import rounds_section
-from world4rl.whole_file import write_whole
+from world4rl_data.durable import replace_file
 from world4rl_policy.statistics import verdict
 
 COLOURS = {
@@ -48,7 +48,7 @@ def build_report(run: Path | str) -> Path:
         RunError: the folder holds no run, or a file in it is damaged.
     """
     data = read_run(run)
-    return write_whole(data.path / "report.html", render(data))
+    return replace_file(data.path / "report.html", render(data))
 
 
 def render(data: RunData) -> str:

@@ -12,7 +12,7 @@ import yaml
 
 from world4rl.page import duration, environment, figure, percent
 from world4rl.report_data import RunData, read_run
-from world4rl.whole_file import write_whole
+from world4rl_data.durable import replace_file
 from world4rl_policy.statistics import clustered_interval, compare, mcnemar, seed_interval, seeds_verdict, verdict
 
 PAIRS = {
@@ -31,7 +31,7 @@ def build_comparison(runs: list[Path], out: Path) -> Path:
     """
     found = [read_run(run) for run in runs]
     out.parent.mkdir(parents=True, exist_ok=True)
-    return write_whole(out, environment().get_template("comparison.html.j2").render(**view(found)))
+    return replace_file(out, environment().get_template("comparison.html.j2").render(**view(found)))
 
 
 def view(runs: list[RunData]) -> dict[str, Any]:

@@ -14,8 +14,8 @@ from world4rl.collect import Behaviour, collect
 from world4rl.seed_ranges import SeedRanges
 from world4rl.settings import Preset
 from world4rl.simulation import contract_for
-from world4rl.whole_file import write_whole
 from world4rl_data.contract import TaskContract
+from world4rl_data.durable import replace_file
 from world4rl_data.episode import Outcome
 from world4rl_data.store import EpisodeStore
 
@@ -33,7 +33,7 @@ class ResultFolder:
         """Write a JSON file of the folder, whole or not at all."""
         path = self.path / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, json.dumps(values, indent=2))
+        replace_file(path, json.dumps(values, indent=2))
 
     def read(self, name: str) -> dict[str, Any]:
         return dict(json.loads((self.path / name).read_text()))

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from world4rl.whole_file import write_whole
+from world4rl_data.durable import replace_file
 
 FILE = "stages.json"
 
@@ -66,7 +66,7 @@ class Stages:
 
     def _note(self, name: str, wall_s: float, done: bool) -> None:
         self._known[name] = {"wall_s": round(wall_s, 2), "done": done}
-        write_whole(self._path, json.dumps(self._known, indent=2))
+        replace_file(self._path, json.dumps(self._known, indent=2))
 
 
 def _minutes(seconds: float) -> str:

@@ -19,8 +19,8 @@ def sync_folder(folder: Path) -> None:
         os.close(handle)
 
 
-def replace_file(path: Path, text: str) -> None:
-    """Write a file at once: its name stands for the old text or for the new one.
+def replace_file(path: Path, text: str) -> Path:
+    """Write a file at once: its name stands for the old text or for the new one. Returns `path`.
 
     Raises OSError, such as on a full disk; then the old text stays. `sync_folder` makes sure of the new one.
     """
@@ -34,6 +34,7 @@ def replace_file(path: Path, text: str) -> None:
     except OSError:
         temporary.unlink(missing_ok=True)
         raise
+    return path
 
 
 def rename_folder(source: Path, target: Path) -> Path:

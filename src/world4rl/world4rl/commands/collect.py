@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from world4rl.commands.common import CommandError, SeedOption
+from world4rl.commands.common import CommandError, SeedOption, require_amounts
 
 if TYPE_CHECKING:
     from world4rl_data.store import EpisodeStore
@@ -53,8 +52,7 @@ def collect(
 
     if (behaviour == "policy") != (policy is not None):
         raise CommandError("give --policy with --behaviour policy, and only then")
-    if episodes < 1 or workers < 1 or not 0 <= noise < math.inf:
-        raise CommandError("--episodes and --workers must be at least 1, --noise a finite number of at least 0")
+    require_amounts(episodes, workers, noise)
     if policy is not None:
         read_config(policy, KIND)
     task, asked = task_named(task), contract_for(task, contract)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,6 +45,12 @@ def tell_other_preset(preset: str, store: EpisodeStore) -> None:
     if asked != name.startswith("metaworld_") and {preset, fitting} <= shipped and main_process():
         tasks = "Meta-World's tasks" if asked else "other tasks than Meta-World's"
         print(f"the preset {preset} is made for {tasks}, {store.path} has the contract {name}: --preset {fitting} fits")
+
+
+def require_amounts(episodes: int, workers: int, noise: float) -> None:
+    """Raises CommandError for amounts that no episodes can be made with, such as noise that is not a number."""
+    if episodes < 1 or workers < 1 or not 0 <= noise < math.inf:
+        raise CommandError("--episodes and --workers must be at least 1, --noise a finite number of at least 0")
 
 
 def existing(path: Path, what: str) -> Path:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import math
 from pathlib import Path
 
-from world4rl.commands.common import CommandError, SeedOption, existing
-from world4rl.whole_file import write_whole
+from world4rl.commands.common import CommandError, SeedOption, existing, require_amounts
+from world4rl_data.durable import replace_file
 
 PART = 50  # episodes between two savings
 EPISODES = "episodes.json"  # what was simulated so far, in the record of the policy and settings that it is of
@@ -46,8 +45,7 @@ def evaluate(
     from world4rl_policy.statistics import wilson_interval
     from world4rl_wm.checkpoint import read_config
 
-    if episodes < 1 or workers < 1 or not 0 <= noise < math.inf:
-        raise CommandError("--episodes and --workers must be at least 1, --noise a finite number of at least 0")
+    require_amounts(episodes, workers, noise)
     read_config(existing(policy, "policy"), KIND)
     digest = checkpoint_digest(policy)
     contract = TaskContract.load(policy / "contract.yaml")
@@ -68,8 +66,8 @@ def evaluate(
         part = evaluate_policy(task, contract, policy, seeds, noise, workers).to_dict()
         found = {key: found[key] + part[key] for key in found}
         record.metric(episodes=len(found["seeds"]), successes=sum(found["success"]))
-        write_whole(kept, json.dumps(found))
-    write_whole(out, json.dumps(found))
+        replace_file(kept, json.dumps(found))
+    replace_file(out, json.dumps(found))
     record.finish()
     successes = sum(found["success"])
     low, high = wilson_interval(successes, episodes)

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 
 from world4rl.commands.common import CommandError
-from world4rl.whole_file import write_whole
+from world4rl_data.durable import replace_file
 
 
 def evaluate_world_model(
@@ -64,7 +64,7 @@ def evaluate_world_model(
     made = provenance(inputs.seed, {})
     values |= {"seed": inputs.seed, "created": made["created"], "settings": asdict(settings), "provenance": made}
     inputs.out.mkdir(parents=True, exist_ok=True)
-    write_whole(inputs.out / "measures.json", json.dumps(values, indent=2))
+    replace_file(inputs.out / "measures.json", json.dumps(values, indent=2))
     for group in values["groups"]:
         for line in summary_lines(group, settings.horizons):
             print(line)

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from world4rl.charts import Series, line_chart
 from world4rl.page import environment
 from world4rl.report_data import read_clips
-from world4rl.whole_file import write_whole
+from world4rl_data.durable import replace_file
 
 Curve = list[dict[str, Any] | None]
 DREAM, OTHER = "var(--c3)", "var(--c1)"
@@ -20,7 +20,7 @@ DREAM, OTHER = "var(--c3)", "var(--c1)"
 def build_page(values: dict[str, Any], out: Path) -> Path:
     """Write `out`/measures.html from what measures.json holds and from the films in `out`."""
     template = environment().get_template("measures.html.j2")
-    return write_whole(out / "measures.html", template.render(**view(values, out)))
+    return replace_file(out / "measures.html", template.render(**view(values, out)))
 
 
 def view(values: dict[str, Any], out: Path) -> dict[str, Any]:
