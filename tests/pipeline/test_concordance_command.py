@@ -112,7 +112,7 @@ def test_a_start_policy_made_anew_is_simulated_anew(refined: Path, tmp_path: Pat
     for seed in (40, 41):
         shutil.rmtree(start, ignore_errors=True)
         policy(seed=seed).save(start)
-        module.real_success(load_run(run), 0, start, EPISODES)
+        module.real_success(module.Trial.of(load_run(run)), 0, start, EPISODES)
         store = load_run(run).store(module.episode_store(start))
         assert len(store) == EPISODES and store.infos[0].policy_id == "start"
         stored.append(store.episode(0).actions)
@@ -135,7 +135,8 @@ def test_what_was_kept_in_place_of_the_start_policy_is_tried_too(
         tried.append((iteration, checkpoint.name))
         return np.full(episodes, iteration is not None)  # all succeed but the one that was kept
 
-    module.real_success(load_run(run), 0, run / "checkpoints" / "start", EPISODES)  # where dreams begin
+    trial = module.Trial.of(load_run(run))
+    module.real_success(trial, 0, run / "checkpoints" / "start", EPISODES)  # where dreams begin
     monkeypatch.setattr(module, "real_success", real)
     assert main(["evaluate", "concordance", str(run), "--episodes", str(EPISODES)]) == 0
     assert tried == [(0, "start"), (1, "iteration-0001"), (2, "iteration-0002"), (None, "refined")]

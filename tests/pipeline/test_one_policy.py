@@ -20,6 +20,7 @@ from world4rl.presets import load_preset
 from world4rl.run_folder import Run
 from world4rl_data.contract import TaskContract
 from world4rl_data.episode import Episode, Outcome
+from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_sim.metaworld.names import REQUIREMENT, load_contract
 from world4rl_wm.model.world_model import WorldModel
@@ -32,8 +33,9 @@ needs_metaworld = pytest.mark.skipif(
 TASKS = ("coffee-button-v3", "handle-press-v3")
 TOY = """collect.workers=1 bc.filtered_training.steps=3 world_model.denoiser.widths=[8,8] world_model.denoiser.layers=1
 reward.network.width=8 imagination.num_envs=4 imagination.hits=1 ppo.iterations=1 ppo.value_warm_up=0 dream_bc.steps=2
-selection.every=1 selection.episodes=2 selection.margin=-1.0 evaluation.episodes=2 replay_check.limits.min_episodes=1
-replay_check.limits.refine_from=-1.0 replay_check.limits.cautious_from=-2.0 replay_check.limits.precision_from=0"""
+selection.every=1 selection.episodes=2 selection.margin=-1.0 evaluation.episodes=2 evaluation.concordance_episodes=3
+replay_check.limits.min_episodes=1 replay_check.limits.refine_from=-1.0
+replay_check.limits.cautious_from=-2.0 replay_check.limits.precision_from=0"""
 
 
 def short_contract(folder: Path) -> Path:
@@ -102,6 +104,7 @@ def test_the_command_adds_one_policy_to_finished_rows(tmp_path: Path, capsys: py
     assert main(words) == 0, capsys.readouterr()
     told, folder = capsys.readouterr().out, tmp_path / "run" / "seed-0" / "one-policy"
     assert "| one policy: task | seed |" in told and told.count("| handle-press | 0 |") == 2
+    assert told.count("- imagined against real, 2 rows: ") == 1, "the rows themselves were not tried both ways"
     for name in ("filtered_bc", "start", "refined"):
         assert GaussianPolicy.load(folder / "checkpoints" / name).config.tasks == TASKS
     assert [row["iteration"] for row in read_metrics(folder / "refine" / "metrics.jsonl")] == [0, 1]
@@ -109,6 +112,11 @@ def test_the_command_adds_one_policy_to_finished_rows(tmp_path: Path, capsys: py
     for own, row in zip(found["tasks"], found["one_policy"], strict=True):
         assert row["task"] == own["task"] and row["seed"] == 0 and row["episodes"] == 2 and row["practised"]
         assert row["refined_alone_success"] == own["refined_success"] == 1.0
+        tried = json.loads((folder / "concordance" / row["task"] / "concordance.json").read_text())
+        assert row["concordance"] == tried and tried["episodes"] == 3
+        assert [one["iteration"] for one in tried["policies"]] == [0, 1], "the policies that the judge has seen"
+        stores = (folder / "concordance" / row["task"] / "stores").iterdir()
+        assert {info.task for path in stores for info in EpisodeStore.open(path).infos} == {row["task"]}
         assert set(row["ci95"]) >= {"filtered_bc", "refined", "refined_minus_filtered_bc", "refined_minus_alone"}
     written = (folder / RESULT).stat().st_mtime_ns
     assert main(words) == 0 and (folder / RESULT).stat().st_mtime_ns == written
@@ -128,6 +136,7 @@ def test_a_task_that_is_not_checked_is_not_practised(tmp_path: Path, decided: tu
     folder = tmp_path / "seed-0" / "one-policy"
     rows = json.loads((folder / RESULT).read_text())
     assert [row["task"] for row in rows if row["practised"]] == list(decided)
+    assert [row["task"] for row in rows if "concordance" in row] == list(decided)
     assert GaussianPolicy.load(folder / "checkpoints" / "refined").config.tasks == TASKS
     assert (folder / "refine").is_dir() == bool(decided)
     if not decided:

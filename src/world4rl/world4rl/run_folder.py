@@ -29,6 +29,12 @@ class ResultFolder:
     def checkpoint(self, name: str) -> Path:
         return self.path / "checkpoints" / name
 
+    @property
+    def start_checkpoint(self) -> Path:
+        """The policy that refinement begins with; a run of before there was BC on dreams began with filtered BC."""
+        start = self.checkpoint("start")
+        return start if start.is_dir() else self.checkpoint("filtered_bc")
+
     def write(self, name: str, values: Any) -> None:
         """Write a JSON file of the folder, whole or not at all."""
         path = self.path / name
@@ -57,12 +63,6 @@ class Run(ResultFolder):
     @property
     def seeds(self) -> SeedRanges:
         return SeedRanges(self.seed)
-
-    @property
-    def start_checkpoint(self) -> Path:
-        """The policy that refinement begins with; a run of before there was BC on dreams began with filtered BC."""
-        start = self.checkpoint("start")
-        return start if start.is_dir() else self.checkpoint("filtered_bc")
 
     def store(self, name: str) -> EpisodeStore:
         """An existing store of the run, or a new empty one."""

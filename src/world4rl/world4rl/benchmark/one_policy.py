@@ -19,6 +19,8 @@ import numpy as np
 
 from world4rl.benchmark.row import not_refined, undecidable
 from world4rl.collect import evaluate
+from world4rl.concordance import RESULT as CONCORDANCE
+from world4rl.concordance import Trial, measure_concordance
 from world4rl.load_run import ROW
 from world4rl.origin import origin
 from world4rl.run_folder import ResultFolder, Run, joined_store, successes, training_store
@@ -61,6 +63,16 @@ class OnePolicy(ResultFolder):
         """All real episodes of all tasks, written once."""
         parts = [training_store(run, "demonstrations", "practice", "check") for run in self.runs]
         return joined_store(self.path / "stores" / "all", parts)
+
+    def practised(self) -> list[Run]:
+        """The rows whose tasks the replay check let it practise; known after that."""
+        checks = self.read("replay_checks.json")
+        return [run for run in self.runs if checks[run.task]["passed"]]
+
+    def trial(self, run: Run) -> Trial:
+        """Its refinement in the task of `run`, one of those that it practised."""
+        out = replace(run, path=self.path / "concordance" / run.task)
+        return Trial(self, run, out, self.config(len(self.practised())).imagination)
 
     def config(self, tasks: int = 1) -> RefineConfig:
         """The preset's, for a refinement in dreams of so many tasks."""
@@ -133,7 +145,7 @@ def refinement(one: OnePolicy) -> None:
     from world4rl_wm.measures.replay_check import ReplayCheck
 
     checks = one.read("replay_checks.json")
-    practised = [run for run in one.runs if checks[run.task]["passed"]]
+    practised = one.practised()
     if not practised:
         shutil.copytree(one.checkpoint("filtered_bc"), one.checkpoint("refined"), dirs_exist_ok=True)
         reasons = "; ".join(f"{task}: {check['reason']}" for task, check in checks.items())
@@ -211,12 +223,20 @@ def evaluation(one: OnePolicy) -> None:
                 one.write(files[name], found.to_dict())
 
 
+def imagined_and_real(one: OnePolicy) -> None:
+    """The policies that the judge has seen, in the dreams and in the simulator of every task that was practised."""
+    episodes = one.runs[0].preset.evaluation.concordance_episodes
+    for run in one.practised() if episodes else ():
+        print(f"{run.task}: {measure_concordance(one.trial(run), episodes)['sentence']}")
+
+
 STAGES: dict[str, tuple[Callable[[OnePolicy], None], float]] = {
     "filtered BC of all tasks": (filtered_bc, 30),
     "start policy": (start_policy, 60),
     "replay checks": (replay_checks, 30),
     "refinement": (refinement, 400),
     "evaluation": (evaluation, 100),
+    "imagined against real": (imagined_and_real, 120),
 }
 """Stage, what it does, and its usual seconds for each task with the preset `metaworld/tiny` on 2 cores."""
 
@@ -243,6 +263,7 @@ def _row(one: OnePolicy, run: Run, wall_s: Mapping[str, float]) -> dict[str, Any
     paired = {"refined_vs_filtered_bc": compare(found["filtered_bc"], found["refined"])}
     paired |= {f"{name}_vs_alone": compare(alone[name], found[name]) for name in POLICIES}
     pairs = {name: pair.to_dict() for name, pair in paired.items()}
+    tried = f"concordance/{run.task}/{CONCORDANCE}"
     intervals = {name: wilson_interval(sum(success), len(success)) for name, success in found.items()}
     return {
         "task": run.task,
@@ -256,6 +277,7 @@ def _row(one: OnePolicy, run: Run, wall_s: Mapping[str, float]) -> dict[str, Any
         "practised": bool(check["passed"]),
         "replay_check": check,
         "refinement": refined,
+        **({"concordance": one.read(tried)} if (one.path / tried).is_file() else {}),
         "tasks": list(one.tasks),
         **origin(run),
         "wall_s": {f"{name}, this task's share": seconds / len(one.runs) for name, seconds in wall_s.items()},

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from world4rl.benchmark.table import points
+from world4rl.benchmark.table import imagined_and_real, points
 from world4rl_policy.statistics import clustered_interval, seed_interval
 from world4rl_sim.metaworld.names import short_name
 
@@ -26,7 +26,8 @@ PAIRS = ("refined_vs_filtered_bc", "refined_vs_alone")
 
 
 def one_policy_table(rows: Sequence[Row]) -> str:
-    """Markdown: a row for each task and seed, then the mean. In brackets the policies that know the task alone."""
+    """Markdown: a row for each task and seed, then the mean, and what was imagined against what was real. In
+    brackets the policies that know the task alone."""
     lines = ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
     for row in sorted(rows, key=lambda row: (row["task"], row["seed"])):
         check, pairs = row["replay_check"], [row["paired"][name] for name in PAIRS]
@@ -37,7 +38,8 @@ def one_policy_table(rows: Sequence[Row]) -> str:
     kept = {row["seed"] for row in rows if row["refinement"]["kept_start_policy"]}
     end = f"filtered BC kept in seeds {', '.join(map(str, sorted(kept)))}" if kept else ""
     words = ["mean", "", *(f"**{share}**" for share in _shares(rows)), *(_mean(rows, name) for name in PAIRS), "", end]
-    return "\n".join([*lines, "| " + " | ".join(words) + " |"])
+    said = ["", *tried] if (tried := imagined_and_real(rows)) else []
+    return "\n".join([*lines, "| " + " | ".join(words) + " |", *said])
 
 
 def _shares(rows: Sequence[Row]) -> list[str]:

@@ -154,6 +154,22 @@ def table(found: Mapping[str, Any]) -> str:
     return "\n".join([*lines, "| " + " | ".join(last) + " |"])
 
 
+def imagined_and_real(rows: Sequence[Row]) -> list[str]:
+    """What was found of dreams and reality in the rows where both were tried, as a line; none where they were not."""
+    tried = [row["concordance"] for row in rows if "concordance" in row]
+    if not tried:
+        return []
+    bias = [100 * one["bias"]["mean"] for one in tried]
+    regret = [100 * one["regret"] for one in tried]
+    return [
+        f"- imagined against real, {len(tried)} rows: the judge's dreams promise {np.mean(bias):+.1f} points over "
+        f"what is real ({min(bias):+.1f} to {max(bias):+.1f}), {sum(one['ordered'] for one in tried):g} of "
+        f"{sum(one['pairs'] for one in tried)} pairs of policies in the right order, the chosen policy "
+        f"{np.mean(regret):.1f} points below the best one (at most {max(regret):.1f}), "
+        "too much on average, for the best one has had luck as well"
+    ]
+
+
 def notes(found: Mapping[str, Any]) -> str:
     """What must be said beside the table of a `result`."""
     rows, first, said = found["tasks"], found["tasks"][0], []
@@ -174,17 +190,7 @@ def notes(found: Mapping[str, Any]) -> str:
         f"- {len(rows)} rows, {first['episodes']} unseen start states each, {found['hours']:.1f} hours; refined in "
         + (f"{found['refined_rows']}, filtered BC was kept in {kept}" if kept else "all")
     )
-    tried = [row["concordance"] for row in rows if "concordance" in row]
-    if tried:
-        bias = [100 * one["bias"]["mean"] for one in tried]
-        regret = [100 * one["regret"] for one in tried]
-        said.append(
-            f"- imagined against real, {len(tried)} rows: the judge's dreams promise {np.mean(bias):+.1f} points over "
-            f"what is real ({min(bias):+.1f} to {max(bias):+.1f}), {sum(one['ordered'] for one in tried):g} of "
-            f"{sum(one['pairs'] for one in tried)} pairs of policies in the right order, the chosen policy "
-            f"{np.mean(regret):.1f} points below the best one (at most {max(regret):.1f}), "
-            "too much on average, for the best one has had luck as well"
-        )
+    said += imagined_and_real(rows)
     worse = ", ".join(found["worse_than_bc"]) or "none"
     said.append(
         "- tasks where the refined policy is worse than BC, in any seed beyond chance, or over seeds by the bootstrap "

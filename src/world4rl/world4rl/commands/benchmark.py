@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from world4rl.commands.common import CommandError, Overrides, PresetOption
+from world4rl_data.durable import replace_file
 
 TASKS = ("coffee-pull", "lever-pull", "soccer", "door-lock", "handle-press", "drawer-close")
 SHIPPED_CONTRACT = {"tiny": "metaworld_32"}  # of any other preset: metaworld_64, with the paper's 50 steps
@@ -72,7 +73,7 @@ def metaworld(
         text = json.dumps(found, indent=2)
         for path in (run / "results.json", *([] if out is None else [out])):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(text + "\n")
+            replace_file(path, text + "\n")
         said = [table(found), notes(found), *([one_policy_table(together)] if together else [])]
         print("\n" + "\n\n".join([*said, str(run / "results.json")]))
     return 1 if failed else 0

@@ -22,7 +22,7 @@ def concordance(run: Annotated[Path, tyro.conf.Positional], episodes: int = 50) 
         run: Folder of a finished `world4rl demo`, or of a row of `world4rl benchmark metaworld` (RUN/seed-0/TASK).
         episodes: Start states, each of them for every policy; more narrow the intervals.
     """
-    from world4rl.concordance import RESULT, measure_concordance
+    from world4rl.concordance import RESULT, Trial, measure_concordance
     from world4rl.load_run import load_run
     from world4rl.report import build_report
 
@@ -31,7 +31,7 @@ def concordance(run: Annotated[Path, tyro.conf.Positional], episodes: int = 50) 
     loaded = load_run(run)
     if not (run / "refinement.json").is_file():
         raise CommandError(f"{run} has not been refined: finish it with `world4rl demo --run {run}`")
-    found = measure_concordance(loaded, episodes)
+    found = measure_concordance(Trial.of(loaded), episodes)
     print("iteration  imagined  judged   real (95 %)")
     rows = [(row["iteration"], row, "  chosen" if row["chosen"] else "") for row in found["policies"]]
     rows += [("-", found["kept"], "  filtered BC, kept")] if "kept" in found else []
