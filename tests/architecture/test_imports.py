@@ -56,6 +56,13 @@ def test_arrows_between_packages_point_one_way(package: str) -> None:
         assert ours <= MAY_IMPORT[package], f"{path.relative_to(ROOT)} imports {sorted(ours - MAY_IMPORT[package])}"
 
 
+def test_the_core_knows_nothing_of_the_commands() -> None:
+    """Commands and their options come on top: what they call can be used without them."""
+    core = ROOT / "src/world4rl/world4rl"
+    below = [path for path in modules("world4rl") if path.parent != core / "commands" and path.stem != "cli"]
+    assert below and [path.name for path in below if "world4rl.commands" in path.read_text(encoding="utf-8")] == []
+
+
 @pytest.mark.parametrize("package", [name for name in PYTHON_PACKAGES if name != "world4rl_bringup"])
 def test_only_node_files_import_rclpy(package: str) -> None:
     offenders = [path.name for path in modules(package) if "rclpy" in imports(path) and not path.stem.endswith("_node")]

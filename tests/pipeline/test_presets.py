@@ -9,7 +9,7 @@ import pytest
 import torch
 import yaml
 
-from world4rl.commands.demo import require_config
+from world4rl.load_run import require_config
 from world4rl.presets import (
     METAWORLD,
     PRESETS_DIR,

@@ -1,20 +1,42 @@
-"""A run from its folder alone."""
+"""A run and its config.yaml: the settings are written when it begins, and later it is found from its folder alone."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
 
-from world4rl.commands.common import CommandError
-from world4rl.presets import metaworld_preset, preset_of
+from world4rl.errors import CommandError
+from world4rl.presets import given_settings, metaworld_preset, preset_of
+from world4rl.record import differences
 from world4rl.run_folder import Run
 from world4rl.summary import POLICIES
+from world4rl_data.durable import replace_file
 from world4rl_wm.checkpoint import CONTRACT
 
 CONFIG, ROW = "config.yaml", "row.json"
+
+
+def require_config(run: Path, config: dict[str, Any]) -> None:
+    """Write the run's config.yaml, or hold it against what is there.
+
+    Raises:
+        CommandError: the folder holds a run of other settings.
+    """
+    path = run / CONFIG
+    if path.is_file():
+        recorded = yaml.safe_load(path.read_text())
+        changed = differences(recorded | {"settings": given_settings(recorded.get("settings", {}))}, config)
+        if changed:
+            raise CommandError(
+                f"{run} holds a run of other settings ({'; '.join(changed[:4])}): give another --run, or remove it"
+            )
+        return
+    run.mkdir(parents=True, exist_ok=True)
+    replace_file(path, yaml.safe_dump(config, sort_keys=False))
 
 
 def load_run(path: Path, progress: bool = True, settings: Sequence[str] = ()) -> Run:

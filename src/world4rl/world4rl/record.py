@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from world4rl.commands.common import CommandError
+from world4rl.errors import CommandError
 from world4rl_data.durable import replace_file
 from world4rl_wm.training.metrics_log import MetricsLog
 from world4rl_wm.training.processes import main_process

@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 from typing import Literal
 
-from world4rl.commands.common import CommandError, Overrides, PresetOption
+from world4rl.commands.common import Overrides, PresetOption
+from world4rl.errors import CommandError
 from world4rl_data.durable import replace_file
 
 TASKS = ("coffee-pull", "lever-pull", "soccer", "door-lock", "handle-press", "drawer-close")
@@ -46,7 +47,7 @@ def metaworld(
     from world4rl.benchmark.one_policy import one_policy_rows
     from world4rl.benchmark.one_policy_table import one_policy_table
     from world4rl.benchmark.table import notes, result, table
-    from world4rl.commands.demo import require_config
+    from world4rl.load_run import require_config
     from world4rl.presets import METAWORLD, load_preset, metaworld_preset, preset_values
     from world4rl_sim.metaworld.names import environment_class, load_contract
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from world4rl.commands.common import CommandError, SeedOption, require_amounts
+from world4rl.commands.common import SeedOption, require_amounts
+from world4rl.errors import CommandError
 
 if TYPE_CHECKING:
     from world4rl_data.store import EpisodeStore

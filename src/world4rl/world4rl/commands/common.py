@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
+from world4rl.errors import CommandError
 from world4rl_wm.training.processes import main_process
-from world4rl_wm.unfinished import unfinished
 
 if TYPE_CHECKING:
     from world4rl_data.store import EpisodeStore
@@ -31,10 +30,6 @@ Overrides = Annotated[
 SeedOption = Annotated[int, tyro.conf.arg(name="seed", help="Seed of everything random.")]
 
 
-class CommandError(RuntimeError):
-    """A command that cannot do what was asked; the message says what to do instead."""
-
-
 def tell_other_preset(preset: str, store: EpisodeStore) -> None:
     """Say so where a shipped preset is made for other tasks than a store's: it would be accepted without a word."""
     from world4rl.presets import METAWORLD, preset_names
@@ -51,14 +46,3 @@ def require_amounts(episodes: int, workers: int, noise: float) -> None:
     """Raises CommandError for amounts that no episodes can be made with, such as noise that is not a number."""
     if episodes < 1 or workers < 1 or not 0 <= noise < math.inf:
         raise CommandError("--episodes and --workers must be at least 1, --noise a finite number of at least 0")
-
-
-def existing(path: Path, what: str) -> Path:
-    """`path` if it exists.
-
-    Raises:
-        CommandError: it does not.
-    """
-    if not path.exists():
-        raise CommandError(unfinished(path) or f"{what} {path} does not exist")
-    return path

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from world4rl.commands.common import CommandError
+from world4rl.errors import CommandError
 
 
 def concordance(run: Annotated[Path, tyro.conf.Positional], episodes: int = 50) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import tyro
 
-from world4rl.commands.common import CommandError, existing
+from world4rl.errors import CommandError, existing
 
 if TYPE_CHECKING:
     from world4rl_data.contract import TaskContract

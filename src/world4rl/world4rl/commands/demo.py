@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
-from world4rl.commands.common import CommandError, Overrides, PresetOption, SeedOption
-
-CONFIG = "config.yaml"
+from world4rl.commands.common import Overrides, PresetOption, SeedOption
 
 
 def demo(
@@ -25,6 +22,7 @@ def demo(
         run: Folder of the run; report.html and summary.json end up there.
         task: Scene of the simulated arm: press_button, push_cube or lift_cube.
     """
+    from world4rl.load_run import require_config
     from world4rl.pipeline import run_pipeline
     from world4rl.presets import load_preset, preset_values
     from world4rl.run_folder import Run
@@ -35,27 +33,3 @@ def demo(
     require_config(run, {"task": task, "seed": seed, "preset": preset, "settings": preset_values(values)})
     print(f"{task}, seed {seed}, preset {preset}: {values.description}")
     print(f"report: {run_pipeline(Run(run, task, seed, preset, values))}")
-
-
-def require_config(run: Path, config: dict[str, Any]) -> None:
-    """Write the run's config.yaml, or hold it against what is there.
-
-    Raises:
-        CommandError: the folder holds a run of other settings.
-    """
-    import yaml
-
-    from world4rl.presets import given_settings
-    from world4rl.record import differences
-
-    path = run / CONFIG
-    if path.is_file():
-        recorded = yaml.safe_load(path.read_text())
-        changed = differences(recorded | {"settings": given_settings(recorded.get("settings", {}))}, config)
-        if changed:
-            raise CommandError(
-                f"{run} holds a run of other settings ({'; '.join(changed[:4])}): give another --run, or remove it"
-            )
-        return
-    run.mkdir(parents=True, exist_ok=True)
-    path.write_text(yaml.safe_dump(config, sort_keys=False))

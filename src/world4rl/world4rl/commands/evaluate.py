@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from world4rl.commands.common import CommandError, SeedOption, existing, require_amounts
+from world4rl.commands.common import SeedOption, require_amounts
+from world4rl.errors import CommandError, existing
 from world4rl_data.durable import replace_file
 
 PART = 50  # episodes between two savings

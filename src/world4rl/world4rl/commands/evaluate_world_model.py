@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from world4rl.commands.common import CommandError
+from world4rl.errors import CommandError
 from world4rl_data.durable import replace_file
 
 

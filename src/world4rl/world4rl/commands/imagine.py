@@ -6,7 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from world4rl.commands.common import CommandError, SeedOption
+from world4rl.commands.common import SeedOption
 from world4rl.commands.dream_models import (
     DeviceOption,
     DreamFolders,
@@ -18,6 +18,7 @@ from world4rl.commands.dream_models import (
     WorldModelOption,
     reward_folder,
 )
+from world4rl.errors import CommandError
 
 if TYPE_CHECKING:
     import numpy as np

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import tyro
 
-from world4rl.commands.common import CommandError, existing
+from world4rl.errors import CommandError, existing
 
 Words = tuple[str, ...]
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from world4rl.commands.common import CommandError, Overrides
+from world4rl.commands.common import Overrides
+from world4rl.errors import CommandError
 
 
 def loop(
@@ -35,8 +36,7 @@ def loop(
         on_graph: The policy works on the ROS graph, over DDS, recorded to bags in RUN/loop/round-NN/bags: by its mean
             action, without noise. Not with Meta-World's tasks, which have no graph.
     """
-    from world4rl.commands.demo import require_config
-    from world4rl.load_run import load_run
+    from world4rl.load_run import load_run, require_config
     from world4rl.loop import FOLDER, NEWEST, RESULT, RIVAL, require_possible, run_loop
     from world4rl.presets import preset_values
     from world4rl.report import build_report

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from world4rl.commands.common import CommandError, SeedOption
+from world4rl.commands.common import SeedOption
 from world4rl.commands.dream_models import (
     DeviceOption,
     DreamFolders,
@@ -19,6 +19,7 @@ from world4rl.commands.dream_models import (
     WorldModelOption,
     reward_folder,
 )
+from world4rl.errors import CommandError
 
 if TYPE_CHECKING:
     from world4rl.play_hands import Hand

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from world4rl.commands.common import CommandError, existing
+from world4rl.errors import CommandError, existing
 
 
 def recover(paths: Annotated[tuple[Path, ...], tyro.conf.Positional], contract: str | None = None) -> int:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from world4rl.commands.common import CommandError, Overrides, PresetOption, SeedOption, tell_other_preset
+from world4rl.commands.common import Overrides, PresetOption, SeedOption, tell_other_preset
+from world4rl.errors import CommandError
 from world4rl_wm.training.processes import main_process
 
 if TYPE_CHECKING:

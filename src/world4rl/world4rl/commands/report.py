@@ -7,7 +7,7 @@ from typing import Annotated
 
 import tyro
 
-from world4rl.commands.common import CommandError
+from world4rl.errors import CommandError
 
 
 def report(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path | None = None) -> None:

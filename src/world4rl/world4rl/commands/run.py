@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from world4rl.commands.common import CommandError
+from world4rl.errors import CommandError
 
 
 def run_words(words: Sequence[str]) -> int:

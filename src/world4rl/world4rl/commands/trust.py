@@ -8,7 +8,8 @@ from typing import Annotated
 
 import tyro
 
-from world4rl.commands.common import CommandError, SeedOption, existing
+from world4rl.commands.common import SeedOption
+from world4rl.errors import CommandError, existing
 
 
 def calibrate_trust(

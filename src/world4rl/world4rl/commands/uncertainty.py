@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from world4rl.commands.common import CommandError, SeedOption
+from world4rl.commands.common import SeedOption
 from world4rl.commands.dream_models import (
     DeviceOption,
     DreamFolders,
@@ -13,6 +13,7 @@ from world4rl.commands.dream_models import (
     StoreOption,
     WorldModelOption,
 )
+from world4rl.errors import CommandError
 
 
 def calibrate_uncertainty(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from world4rl.commands.common import CommandError, existing
+from world4rl.errors import CommandError, existing
 from world4rl.load_run import CONFIG, ROW, load_run
 from world4rl.record import COMMAND
 from world4rl_data.store import EpisodeStore

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from world4rl.commands.common import CommandError
+from world4rl.errors import CommandError
 from world4rl.model_measures.films import write_films
 from world4rl.model_measures.fresh import fresh_pairs, simulated_task
 from world4rl.model_measures.inputs import Group, Inputs, groups_of
