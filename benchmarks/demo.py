@@ -19,6 +19,7 @@ import numpy as np
 
 from world4rl.benchmark.table import NOT_PROTOCOL
 from world4rl.concordance import RESULT as CONCORDANCE
+from world4rl.outcomes import NAMES, PAIRS, POLICIES, decode_outcomes
 from world4rl.report_comparison import differences_of, flat
 from world4rl_data.durable import replace_file
 from world4rl_policy.statistics import clustered_interval, seed_interval
@@ -27,34 +28,27 @@ from world4rl_wm.measures.replay_check import rate_text
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
-COLUMNS = {"bc": "BC", "filtered_bc": "filtered BC", "refined": "refined"}
-PAIRS = (("bc", "refined"), ("filtered_bc", "refined"), ("bc", "filtered_bc"))
-
-
-def outcomes(summary: dict, name: str) -> np.ndarray:
-    """0 or 1 per held-out episode."""
-    return np.array([int(c) for c in summary["outcomes"][name]], dtype=float)
 
 
 def table(summaries: list[dict]) -> str:
     """Markdown: a row per seed, then the mean, then the paired differences."""
-    head = ["seed", "demonstrations", *COLUMNS.values(), "on the graph", "replay check TPR / FPR", "minutes"]
+    head = ["seed", "demonstrations", *NAMES.values(), "on the graph", "replay check TPR / FPR", "minutes"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for s in summaries:
         check, graph = s["replay_check"], s["graph"]
-        rates = [f"{s[f'{name}_success']:.1%}" for name in COLUMNS]
+        rates = [f"{s[f'{name}_success']:.1%}" for name in POLICIES]
         minutes = sum(s["wall_s"].values()) / 60
         row = [s["seed"], s["demonstrations"], *rates, f"{graph['success']:.0%} of {graph['episodes']}"]
         row += [f"{rate_text(check['tpr'])} / {rate_text(check['fpr'])}", f"{minutes:.1f}"]
         lines.append("| " + " | ".join(map(str, row)) + " |")
-    means = [f"**{np.mean([s[f'{name}_success'] for s in summaries]):.1%}**" for name in COLUMNS]
+    means = [f"**{np.mean([s[f'{name}_success'] for s in summaries]):.1%}**" for name in POLICIES]
     lines.append("| " + " | ".join(["mean", "", *means, "", "", ""]) + " |")
     return "\n".join(lines)
 
 
 def difference(summaries: list[dict], a: str, b: str) -> str:
     """The mean paired difference and its 95 % intervals, in words."""
-    parts = [outcomes(s, b) - outcomes(s, a) for s in summaries]
+    parts = [decode_outcomes(s["outcomes"][b]) - decode_outcomes(s["outcomes"][a]) for s in summaries]
     mean, *bootstrap = clustered_interval(parts)
     by_t = seed_interval([[part.mean() for part in parts]])
     told = f"- {b} minus {a}: {100 * mean:+.1f} points".replace("_", " ")

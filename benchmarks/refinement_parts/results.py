@@ -13,6 +13,7 @@ from refinement_parts.runs import HeldOut, row_digest
 
 from world4rl.collect import Evaluation
 from world4rl.origin import machine
+from world4rl.outcomes import encode_outcomes
 from world4rl.run_folder import Run
 from world4rl_data.durable import replace_file
 from world4rl_policy.statistics import compare, wilson_interval
@@ -112,9 +113,5 @@ def scored(name: str, found: Evaluation, known: HeldOut) -> dict[str, Any]:
         "ci95": wilson_interval(sum(found.success), len(found.success)),
         "episodes": len(found.success),
         "paired": pairs,
-        "outcomes": {key: _text(value) for key, value in (known.success | {name: found.success}).items()},
+        "outcomes": {key: encode_outcomes(value) for key, value in (known.success | {name: found.success}).items()},
     }
-
-
-def _text(success: list[bool]) -> str:
-    return "".join(str(int(x)) for x in success)

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from world4rl.outcomes import NAMES, POLICIES, decode_outcomes
 from world4rl_policy.statistics import clustered_interval, crossed_interval, seed_interval, wilson_interval
 
-COLUMNS = {"bc": "BC", "filtered_bc": "filtered BC", "refined": "refined"}
 HEAD = (
     "run",
     "policy",
@@ -39,8 +39,8 @@ def table(rows: Sequence[Row]) -> str:
     rivals = list(dict.fromkeys(row["policy"] for row in rows))
     for run in runs:
         own = [row for row in rows if _run(row) == run]
-        known = {name: _outcomes(own[0], name) for name in COLUMNS if name in own[0]["outcomes"]}
-        lines += [_line([names[run], COLUMNS[name], "1", _rate(value), "", "", ""]) for name, value in known.items()]
+        known = {name: _outcomes(own[0], name) for name in POLICIES if name in own[0]["outcomes"]}
+        lines += [_line([names[run], NAMES[name], "1", _rate(value), "", "", ""]) for name, value in known.items()]
         lines += [_rival(names[run], name, [row for row in own if row["policy"] == name]) for name in rivals]
     if len({run[:2] for run in runs}) < len(runs):
         return "\n".join([*filter(None, lines), "", "No means: a task and seed has several runs."])
@@ -64,7 +64,7 @@ def _names(runs: Sequence[RunKey]) -> dict[RunKey, str]:
 
 
 def _outcomes(row: Row, name: str) -> NDArray[np.float64]:
-    return np.array([float(c) for c in row["outcomes"][name]])
+    return decode_outcomes(row["outcomes"][name])
 
 
 def _differences(row: Row, a: str, b: str) -> NDArray[np.float64]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from rivals_parts.rival import Rival
 
+from world4rl.outcomes import encode_outcomes
 from world4rl.settings import Preset
 from world4rl_data.episode import Outcome
 from world4rl_data.store import EpisodeStore
@@ -105,6 +106,6 @@ def outcomes(dreamed: Dreamed, learned: Dreamed, preset: Preset, seed: int) -> d
     real, success = replay.real_success, verdicts(replay, reward, preset.imagination.hits)[1]
     return {
         "replay_check": judge(real, success, preset.replay_check.limits).to_dict(),
-        "real": "".join(str(int(value)) for value in real),
-        "dreamed": "".join(str(int(value)) for value in success),
+        "real": encode_outcomes(real),
+        "dreamed": encode_outcomes(success),
     }

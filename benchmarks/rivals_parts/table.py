@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from world4rl.outcomes import decode_outcomes
 from world4rl_policy.statistics import crossed_interval
 
 HEAD = (
@@ -65,8 +66,8 @@ def _at(row: dict[str, Any], path: tuple[str, ...]) -> Any:
 
 
 def _outcomes(row: dict[str, Any]) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    real, dreamed = (np.array([int(c) for c in row["outcomes"][name]]) for name in ("real", "dreamed"))
-    return real.astype(bool), dreamed.astype(float)
+    real, dreamed = (decode_outcomes(row["outcomes"][name]) for name in ("real", "dreamed"))
+    return real.astype(bool), dreamed
 
 
 def _j(row: dict[str, Any]) -> NDArray[np.float64]:

@@ -18,9 +18,9 @@ from dream_rig import CONTRACT, press_store
 from lerobot_made import foreign
 
 from world4rl.checkpoint_choice import kept_checkpoint
+from world4rl.outcomes import POLICIES
 from world4rl.presets import PRESETS_DIR, load_preset, preset_values
 from world4rl.seed_ranges import SeedRanges
-from world4rl.summary import POLICIES
 from world4rl_data.contract import TaskContract
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_wm.model.world_model import WorldModel

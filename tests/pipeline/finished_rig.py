@@ -8,9 +8,9 @@ from pathlib import Path
 import yaml
 from dream_rig import policy, press_store
 
+from world4rl.outcomes import POLICIES
 from world4rl.presets import load_preset, preset_values
 from world4rl.seed_ranges import SeedRanges
-from world4rl.summary import POLICIES
 
 SMALL = [
     "imagination.num_envs=2",

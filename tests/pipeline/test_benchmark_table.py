@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from world4rl.benchmark.metaworld import _held, rows_of
-from world4rl.benchmark.table import COLUMNS, departures_from_paper, difference, notes, result, table
+from world4rl.benchmark.table import departures_from_paper, difference, notes, result, table
+from world4rl.outcomes import POLICIES, encode_outcomes
 from world4rl_policy.statistics import compare
 from world4rl_wm.measures.concordance import Tried, concordance
 
@@ -26,7 +27,7 @@ def row(task: str, seed: int, rates: dict[str, float], steps: int = 30, kept: bo
         "episode_steps": steps,
         "episodes": 200,
         **{f"{name}_success": float(np.mean(found)) for name, found in solved.items()},
-        "outcomes": {name: "".join(str(int(x)) for x in found) for name, found in solved.items()},
+        "outcomes": {name: encode_outcomes(found) for name, found in solved.items()},
         "paired": {"refined_vs_bc": compare(solved["bc"], solved["refined"]).to_dict()},
         "replay_check": {"j": None if kept else 0.84},
         "world_model": {"mode": "per-task", "tasks": [task]},
@@ -38,7 +39,7 @@ def row(task: str, seed: int, rates: dict[str, float], steps: int = 30, kept: bo
 
 
 GOOD = {"bc": 0.4, "filtered_bc": 0.5, "refined": 0.7}
-SAME = dict.fromkeys(COLUMNS, 0.3)
+SAME = dict.fromkeys(POLICIES, 0.3)
 ROWS = [row("lever-pull-v3", 0, GOOD), row("lever-pull-v3", 1, GOOD), row("door-lock-v3", 0, SAME, kept=True)]
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import yaml
 
 from world4rl.errors import CommandError
+from world4rl.outcomes import POLICIES
 from world4rl.presets import given_settings, metaworld_preset, preset_of
 from world4rl.record import differences
 from world4rl.run_folder import Run
-from world4rl.summary import POLICIES
 from world4rl_data.durable import replace_file
 from world4rl_wm.checkpoint import CONTRACT
 

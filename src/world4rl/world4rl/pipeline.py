@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 from world4rl.collect import Behaviour, evaluate
 from world4rl.concordance import imagined_and_real
 from world4rl.dreamers import DREAMERS, dreamer, train_dreamer
+from world4rl.outcomes import POLICIES
 from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, collect_into, successes, training_store
 from world4rl.stages import Stages
 from world4rl.start_states import practice_starts, start_states
-from world4rl.summary import POLICIES
 from world4rl_data.episode import Outcome
 from world4rl_data.store import EpisodeStore
 

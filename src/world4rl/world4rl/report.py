@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 
 from world4rl.charts import Series, line_chart
+from world4rl.outcomes import NAMES
 from world4rl.page import environment
 from world4rl.report_ablations import ablation_rows
 from world4rl.report_concordance import concordance_section
@@ -142,7 +143,7 @@ def paired(summary: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _short(key: str) -> str:
-    return {"bc": "BC", "filtered_bc": "filtered BC"}.get(key, _words(key))
+    return NAMES.get(key, _words(key))
 
 
 def _words(name: object) -> str:

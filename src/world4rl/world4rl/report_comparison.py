@@ -10,16 +10,12 @@ from typing import Any
 import numpy as np
 import yaml
 
+from world4rl.outcomes import NAMES, PAIRS, decode_outcomes
 from world4rl.page import duration, environment, figure, percent
 from world4rl.report_data import RunData, read_run
 from world4rl_data.durable import replace_file
 from world4rl_policy.statistics import clustered_interval, compare, mcnemar, seed_interval, seeds_verdict, verdict
 
-PAIRS = {
-    "refined − BC": ("bc", "refined"),
-    "refined − filtered BC": ("filtered_bc", "refined"),
-    "filtered BC − BC": ("bc", "filtered_bc"),
-}
 COLOURS = ("var(--c3)", "var(--c2)", "var(--c4)", "var(--c1)")
 
 
@@ -81,13 +77,13 @@ def over_seeds(runs: list[RunData]) -> list[dict[str, Any]]:
     if len(runs) < 2 or None in seeds or len(set(seeds)) < len(seeds):
         return []
     rows = []
-    for name, (a, b) in PAIRS.items():
+    for a, b in PAIRS:
         if all(a in found and b in found for found in outcomes):
-            parts = [_bits(found[b]) - _bits(found[a]) for found in outcomes]
+            parts = [decode_outcomes(found[b]) - decode_outcomes(found[a]) for found in outcomes]
             mean, low, high = clustered_interval(parts)
             by_t = seed_interval([[part.mean() for part in parts]])
             assert by_t is not None  # there are two seeds at least
-            row = {"name": name, "difference": mean, "ci95": (low, high), "seed_t95": by_t}
+            row = {"name": f"{NAMES[b]} − {NAMES[a]}", "difference": mean, "ci95": (low, high), "seed_t95": by_t}
             told = seeds_verdict(by_t, (low, high), mcnemar_p=mcnemar(np.concatenate(parts)))
             rows.append(row | {"verdict": told})
     return rows
@@ -101,14 +97,10 @@ def between(runs: list[RunData], names: list[str]) -> list[dict[str, Any]]:
         ranges = [(r.summary.get("seed_ranges") or {}).get("evaluate") for r in (run, other)]
         same = run.summary.get("task") == other.summary.get("task") and None not in ranges and ranges[0] == ranges[1]
         if same and a and len(a) == len(b):
-            found = compare(_bits(a).astype(bool).tolist(), _bits(b).astype(bool).tolist())
+            found = compare(decode_outcomes(a).astype(bool).tolist(), decode_outcomes(b).astype(bool).tolist())
             told = verdict(*found.ci95, mcnemar_p=found.mcnemar_p)
             rows.append({"name": f"{other_name} − {name}", **found.to_dict(), "verdict": told})
     return rows
-
-
-def _bits(outcomes: str) -> np.ndarray:
-    return np.array([int(one) for one in outcomes], dtype=float)
 
 
 def figures(runs: list[RunData]) -> list[tuple[str, list[str]]]:

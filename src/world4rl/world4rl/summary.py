@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from world4rl.origin import STORES, origin
+from world4rl.outcomes import PAIRS, POLICIES, encode_outcomes
 from world4rl_policy.statistics import compare, verdict, wilson_interval
 
 if TYPE_CHECKING:
     from world4rl.run_folder import Run
 
-POLICIES = ("bc", "filtered_bc", "refined")
-PAIRS = {"refined_vs_bc": ("bc", "refined"), "refined_vs_filtered_bc": ("filtered_bc", "refined")}
-PAIRS |= {"filtered_bc_vs_bc": ("bc", "filtered_bc")}
 _CHANCE = {
     "better": "the gain over filtered BC is beyond chance",
     "worse": "filtered BC is better beyond chance",
@@ -40,7 +38,7 @@ def summarise(run: Run) -> dict[str, Any]:
 def compared(run: Run) -> dict[str, Any]:
     """The run's policies on the same held-out start states, and what they were made of: whatever the simulator."""
     found = {name: run.read(f"evaluation/{name}.json")["success"] for name in POLICIES}
-    pairs = {name: compare(found[a], found[b]).to_dict() for name, (a, b) in PAIRS.items()}
+    pairs = {f"{b}_vs_{a}": compare(found[a], found[b]).to_dict() for a, b in PAIRS}
     refinement, check = run.read("refinement.json"), run.read("replay_check.json")
     stores = {name: len(run.store(name)) for name in STORES}
     rates = {f"{name}_success": float(np.mean(success)) for name, success in found.items()}
@@ -54,7 +52,7 @@ def compared(run: Run) -> dict[str, Any]:
         "episodes": len(found["bc"]),
         "ci95": intervals | differences,
         "paired": pairs,
-        "outcomes": {name: "".join(str(int(x)) for x in success) for name, success in found.items()},
+        "outcomes": {name: encode_outcomes(success) for name, success in found.items()},
         "imagined_success": {"start": refinement["imagined_start"], "refined": refinement["imagined_refined"]},
         "judged_success": {"start": refinement["judged_start"], "refined": refinement["judged_refined"]},
         "refinement": refinement,

@@ -23,6 +23,7 @@ from world4rl.concordance import RESULT as CONCORDANCE
 from world4rl.concordance import Trial, measure_concordance
 from world4rl.load_run import ROW
 from world4rl.origin import origin
+from world4rl.outcomes import encode_outcomes
 from world4rl.run_folder import ResultFolder, Run, joined_store, successes, training_store
 from world4rl.stages import Stages
 from world4rl.start_states import practice_starts, start_states
@@ -273,7 +274,7 @@ def _row(one: OnePolicy, run: Run, wall_s: Mapping[str, float]) -> dict[str, Any
         "episodes": len(found["refined"]),
         "ci95": intervals | {name.replace("_vs_", "_minus_"): pair["ci95"] for name, pair in pairs.items()},
         "paired": pairs,
-        "outcomes": {name: "".join(str(int(x)) for x in success) for name, success in found.items()},
+        "outcomes": {name: encode_outcomes(success) for name, success in found.items()},
         "practised": bool(check["passed"]),
         "replay_check": check,
         "refinement": refined,

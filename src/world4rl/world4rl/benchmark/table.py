@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from world4rl.outcomes import NAMES, PAIRS, POLICIES, decode_outcomes
 from world4rl_policy.statistics import clustered_interval, seed_interval, verdict
 from world4rl_sim.metaworld.names import short_name
 
-COLUMNS = {"bc": "BC", "filtered_bc": "filtered BC", "refined": "refined"}
-PAIRS = (("bc", "refined"), ("filtered_bc", "refined"), ("bc", "filtered_bc"))
 PAPER_GAIN = {"coffee-pull": 0.21, "lever-pull": 0.21, "soccer": 0.13}
 PAPER_MEAN = {"bc": 0.515, "refined": 0.675}
 """World4RL (arXiv 2509.19080) over six tasks and three seeds: what secondary summaries of the paper give."""
@@ -37,7 +36,7 @@ def result(rows: Sequence[Row]) -> dict[str, Any]:
         "contract": first["contract"],
         "paper_protocol": not departures,
         "departures_from_paper": departures,
-        "means": {name: float(np.mean([row[f"{name}_success"] for row in rows])) for name in COLUMNS},
+        "means": {name: float(np.mean([row[f"{name}_success"] for row in rows])) for name in POLICIES},
         "differences": {f"{b}_minus_{a}": difference(rows, a, b) for a, b in PAIRS},
         "worse_than_bc": [short_name(task) for task in _tasks(rows) if _lost(rows, task)],
         "refined_rows": sum(not row["refinement"]["kept_start_policy"] for row in rows),
@@ -125,18 +124,17 @@ def difference(rows: Sequence[Row], a: str, b: str) -> dict[str, Any]:
 
 def _gains(row: Row, a: str, b: str) -> np.ndarray:
     """-1, 0 or 1 for each start state."""
-    told = [np.array([int(c) for c in row["outcomes"][name]], dtype=float) for name in (a, b)]
-    return told[1] - told[0]
+    return decode_outcomes(row["outcomes"][b]) - decode_outcomes(row["outcomes"][a])
 
 
 def table(found: Mapping[str, Any]) -> str:
     """Markdown of a `result`: a row for each task and seed, then the mean, next to what the paper reports."""
-    head = ["task", "seed", *COLUMNS.values(), "refined - BC [95 %]", "replay check J", "kept", "paper: refined - BC"]
+    head = ["task", "seed", *NAMES.values(), "refined - BC [95 %]", "replay check J", "kept", "paper: refined - BC"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for row in sorted(found["tasks"], key=lambda row: (row["task"], row["seed"])):
         pair, check = row["paired"]["refined_vs_bc"], row["replay_check"]
         gain = PAPER_GAIN.get(short_name(row["task"]))
-        words = [short_name(row["task"]), row["seed"], *(f"{row[f'{name}_success']:.1%}" for name in COLUMNS)]
+        words = [short_name(row["task"]), row["seed"], *(f"{row[f'{name}_success']:.1%}" for name in POLICIES)]
         words += [
             points(pair["difference"], *pair["ci95"]),
             "undecided" if check["j"] is None else f"{check['j']:.2f}",
@@ -147,7 +145,7 @@ def table(found: Mapping[str, Any]) -> str:
         words += ["" if gain is None else f"{100 * gain:+.0f}"]
         lines.append("| " + " | ".join(map(str, words)) + " |")
     gain = found["differences"]["refined_minus_bc"]
-    means = [f"**{found['means'][name]:.1%}**" for name in COLUMNS]
+    means = [f"**{found['means'][name]:.1%}**" for name in POLICIES]
     paper = f"{100 * (PAPER_MEAN['refined'] - PAPER_MEAN['bc']):+.0f} (six tasks: {PAPER_MEAN['bc']:.1%} to "
     paper += f"{PAPER_MEAN['refined']:.1%})"
     last = ["mean", "", *means, points(gain["mean"], gain["low"], gain["high"]), "", "", paper]
@@ -182,9 +180,7 @@ def notes(found: Mapping[str, Any]) -> str:
         seeds = told["seed_t95"]
         by_t = no_seeds if seeds is None else f"[{_pair(*seeds)}] by Student's t"
         gain = points(told["mean"], told["low"], told["high"])
-        said.append(
-            f"- {COLUMNS[b]} minus {COLUMNS[a]}: {gain} points, 95 % bootstrap over seeds, then episodes; {by_t}"
-        )
+        said.append(f"- {NAMES[b]} minus {NAMES[a]}: {gain} points, 95 % bootstrap over seeds, then episodes; {by_t}")
     kept = len(rows) - found["refined_rows"]
     said.append(
         f"- {len(rows)} rows, {first['episodes']} unseen start states each, {found['hours']:.1f} hours; refined in "
