@@ -26,6 +26,7 @@ from typing import Any
 import torch
 from imagination_parts.cases import Case, make_cases, random_store
 
+from world4rl.machine import machine
 from world4rl.presets import load_preset
 from world4rl_data.contract import TaskContract
 from world4rl_wm.checkpoint import provenance
@@ -111,17 +112,11 @@ def main() -> None:
     parser.add_argument("--compile", action="store_true", help="torch.compile, too (minutes, and a C++ compiler)")
     parser.add_argument("--name", required=True, help="of the machine, for the file of results")
     options = parser.parse_args()
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    machine = {
-        "processor": next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), "unknown"),
-        "device": torch.cuda.get_device_name() if options.device == "cuda" else "cpu",
-        "cores": os.cpu_count(),
-        "threads": options.threads,
-        "load_average_1_min": round(os.getloadavg()[0], 2),
-    }
+    device = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
+    where = machine() | {"device": device, "threads": options.threads}
     setting = {name: getattr(options, name) for name in ("preset", "contract", "rounds")}
     origin = {key: value for key, value in provenance(None, {}).items() if key not in ("seed", "data")}
-    result = {"benchmark": "imagination", "setting": setting, **run(options), "machine": machine, **origin}
+    result = {"benchmark": "imagination", "setting": setting, **run(options), "machine": where, **origin}
     path = RESULTS / f"imagination-{options.name}.json"
     path.write_text(json.dumps(result, indent=2) + "\n")
     print(json.dumps(result, indent=2))

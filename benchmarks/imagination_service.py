@@ -32,6 +32,7 @@ import torch
 from imagination_graph import Client, connected_client, image_message, running_node
 from small_models import camera_image
 
+from world4rl.machine import machine
 from world4rl.presets import load_preset
 from world4rl_bringup.domain import own_domain
 from world4rl_data.contract import TaskContract
@@ -44,18 +45,11 @@ from world4rl_wm.reward.model import RewardModel
 CONTRACT = "franka_sim_press"
 
 
-def machine() -> dict[str, Any]:
+def measured_on() -> dict[str, Any]:
     """Where and with what this was measured."""
-    load = os.getloadavg()
     return {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-        "processor": next(
-            (line.split(":")[1].strip() for line in open("/proc/cpuinfo") if line.startswith("model name")), ""
-        ),
-        "cores": os.cpu_count(),
-        "load_average_1_min": round(load[0], 2),
-        "nice": os.nice(0),
-        "threads": torch.get_num_threads(),
+        **machine(),
         "system": platform.platform(),
         "python": platform.python_version(),
         "torch": torch.__version__,
@@ -181,7 +175,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of the wrong requests")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     options = parser.parse_args()
-    before = machine()
+    before = measured_on()
     result = {**(fuzz(options) if options.fuzz else overhead(options)), "machine": before}
     path = options.out or RESULTS / f"{result['benchmark']}.json"
     path.write_text(json.dumps(result, indent=2) + "\n")

@@ -40,6 +40,7 @@ from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import SetBool
 
+from world4rl.machine import processor
 from world4rl_bringup.domain import own_domain
 from world4rl_data.contract import TaskContract
 from world4rl_interfaces.msg import Action
@@ -274,11 +275,6 @@ def evaluate(actions: list[tuple[int, int, int]], log: Path, seconds: float, per
 
 def machine() -> dict[str, Any]:
     """What it ran on."""
-    names = [
-        line.split(":")[1].strip()
-        for line in Path("/proc/cpuinfo").read_text().splitlines()
-        if line.startswith("model name")
-    ]
     versions = {"python": platform.python_version()}
     for package in ("torch", "numpy", "rclpy"):
         try:
@@ -286,7 +282,7 @@ def machine() -> dict[str, Any]:
         except PackageNotFoundError:
             versions[package] = "unknown"
     rmw = rclpy.get_rmw_implementation_identifier()
-    return {"cpu": names[0] if names else "", "cores_used": CORES, "rmw": rmw, "versions": versions}
+    return {"cpu": processor(), "cores_used": CORES, "rmw": rmw, "versions": versions}
 
 
 def main() -> None:

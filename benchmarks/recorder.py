@@ -28,6 +28,7 @@ import psutil
 import rclpy
 from rclpy.node import Node
 
+from world4rl.machine import processor
 from world4rl_bringup.domain import own_domain
 from world4rl_data.bag_reader import EpisodeBag
 from world4rl_data.episode import Outcome
@@ -147,10 +148,9 @@ def kept(bag_path: Path, sent: list[dict[str, Any]]) -> dict[str, Any]:
 
 def machine() -> dict[str, Any]:
     """Where and with what this was measured."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
     return {
         "date": datetime.now(timezone.utc).strftime("%Y-%m-%d"),
-        "processor": next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), ""),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "load_average_1_min_before": round(os.getloadavg()[0], 2),
         "nice": os.nice(0),

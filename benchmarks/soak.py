@@ -24,6 +24,7 @@ from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Any
 
+from world4rl.machine import processor
 from world4rl_bringup.domain import own_domain
 from world4rl_bringup.graph import graph
 from world4rl_bringup.options import GraphOptions
@@ -157,16 +158,13 @@ def node_environment(folder: Path) -> dict[str, str]:
 
 def machine() -> dict[str, Any]:
     """Where and with what this was measured."""
-    model = [
-        line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
-    ]
     git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
     commit = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     return {
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "commit": commit,
         "machine": {
-            "processor": model[0] if model else platform.processor(),
+            "processor": processor(),
             "cores": len(os.sched_getaffinity(0)),
             "load_at_start": round(os.getloadavg()[0], 2),
             "system": platform.platform(),

@@ -29,6 +29,7 @@ import torch
 from store_parts.camera_bags import CameraBags
 from store_parts.window_readers import WINDOW, Reader, from_bags, from_store, from_videos
 
+from world4rl.machine import processor
 from world4rl_data.bag_reader import EpisodeBag
 from world4rl_data.build import build_store
 from world4rl_data.contract import TaskContract
@@ -123,10 +124,9 @@ def rates(seconds: dict[str, list[float]], megabytes: float, rival: str) -> dict
 
 
 def machine() -> dict[str, Any]:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
     packages = ("numpy", "torch", "mcap", "rosbags", "av", "opencv-python-headless")
     return {
-        "processor": next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), ""),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "load_average_1_min_before": round(os.getloadavg()[0], 2),
         "system": platform.platform(),

@@ -12,7 +12,7 @@ from typing import Any
 from refinement_parts.runs import HeldOut, row_digest
 
 from world4rl.collect import Evaluation
-from world4rl.origin import machine
+from world4rl.machine import machine
 from world4rl.outcomes import encode_outcomes
 from world4rl.run_folder import Run
 from world4rl_data.durable import replace_file
