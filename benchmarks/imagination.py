@@ -115,7 +115,7 @@ def main() -> None:
     device = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
     where = machine() | {"device": device, "threads": options.threads}
     setting = {name: getattr(options, name) for name in ("preset", "contract", "rounds")}
-    origin = {key: value for key, value in provenance(None, {}).items() if key not in ("seed", "data")}
+    origin = {key: value for key, value in provenance(None, {}).items() if key not in ("seed", "data", "machine")}
     result = {"benchmark": "imagination", "setting": setting, **run(options), "machine": where, **origin}
     path = RESULTS / f"imagination-{options.name}.json"
     path.write_text(json.dumps(result, indent=2) + "\n")

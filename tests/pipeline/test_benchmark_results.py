@@ -15,6 +15,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "benchmarks")]
 
+import imagination
 from dream_rig import policy, world_model
 from finished_rig import finished_folder
 from refinement_parts.results import Results, run_key, scored
@@ -107,3 +108,12 @@ def test_processes_write_in_turns(tmp_path: Path) -> None:
         names = [f"{number}-{turn}" for number in range(4) for turn in range(8)]
         list(pool.map(lambda name: Results("test", [run], {}, out).add(row | {"policy": name}), names))
     assert {row["policy"] for row in rows_in(out)} == set(names)
+
+
+def test_how_fast_a_machine_is_stands_beside_which_one_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(imagination, "run", lambda options: {"cases": {}})
+    monkeypatch.setattr(imagination, "RESULTS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["imagination.py", "--name", "here", "--threads", "3"])
+    imagination.main()
+    told = json.loads((tmp_path / "imagination-here.json").read_text())["machine"]
+    assert told["threads"] == 3 and {"processor", "cores", "device", "load_average_1_min"} <= set(told)
