@@ -52,7 +52,7 @@ def test_shorter_side_keeps_its_last_frame(tmp_path: Path) -> None:
 
 def test_probability_bar_grows_with_the_probability() -> None:
     def filled(probability: float) -> int:
-        picture = compose(frames(1)[0], frames(1)[0], probability, 4, ("real", "imagined"))
+        picture = compose(frames(1)[0], frames(1)[0], probability, 4)
         row = picture[LABEL_PX + 128 + BAR_PX - 3].astype(int)
         return int((np.abs(row - [48, 52, 60]).sum(1) > 10)[256 + GAP_PX :].sum())
 

@@ -155,7 +155,9 @@ def test_fresh_pairs_are_two_variants_of_each_start_and_go_on_where_they_were(
 ) -> None:
     calls: list[tuple[int, list[int]]] = []
 
-    def collect(task: str, contract: TaskContract, behaviour: Any, seeds: list[int], *_: Any) -> Iterator[Episode]:
+    def collect(
+        task: str, contract: TaskContract, behaviour: Any, seeds: list[int], *_: Any, **__: Any
+    ) -> Iterator[Episode]:
         calls.append((behaviour.variant, list(seeds)))
         for seed in seeds:
             if len(calls) == 2 and seed == 12:
@@ -166,7 +168,7 @@ def test_fresh_pairs_are_two_variants_of_each_start_and_go_on_where_they_were(
             yield episode
 
     monkeypatch.setattr("world4rl.model_measures.fresh.collect", collect)
-    arguments = ("made", CONTRACT, tmp_path / "fresh", range(10, 13), 1, False)
+    arguments = ("made", CONTRACT, tmp_path / "fresh", range(10, 13), 1)
     with pytest.raises(KeyboardInterrupt):
         fresh_pairs(*arguments)
     store = fresh_pairs(*arguments)

@@ -72,11 +72,9 @@ class Run(ResultFolder):
         return EpisodeStore.create(path, self.contract)
 
 
-def successes(store: EpisodeStore, source: str | None = None) -> list[int]:
+def successes(store: EpisodeStore) -> list[int]:
     """Rows of the successful episodes."""
-    if source is None:
-        return store.select(outcome=Outcome.SUCCESS)
-    return store.select(source=source, outcome=Outcome.SUCCESS)
+    return store.select(outcome=Outcome.SUCCESS)
 
 
 def collect_into(run: Run, store_name: str, behaviour: Behaviour, seeds: range, description: str) -> None:

@@ -23,7 +23,6 @@ def side_by_side(
     probability: Sequence[float] | None = None,
     fps: float = 10.0,
     scale: int | None = None,
-    labels: tuple[str, str] = ("real", "imagined"),
 ) -> Path:
     """Write ``real | imagined`` as an MP4 (H.264, yuv420p).
 
@@ -56,7 +55,6 @@ def side_by_side(
             imagined[min(t, len(imagined) - 1)],
             None if probability is None else float(probability[min(t, len(imagined) - 1)]),
             scale,
-            labels,
         )
         for t in range(length)
     ]
@@ -68,16 +66,14 @@ def _check(frames: np.ndarray, name: str) -> None:
         raise ValueError(f"{name} frames must be uint8 (T, 3 per stream, H, W), got {frames.dtype} {frames.shape}")
 
 
-def compose(
-    real: np.ndarray, imagined: np.ndarray, probability: float | None, scale: int, labels: tuple[str, str]
-) -> np.ndarray:
+def compose(real: np.ndarray, imagined: np.ndarray, probability: float | None, scale: int) -> np.ndarray:
     """One picture, uint8 RGB ``(H', W', 3)`` with even sides, of two frames ``(C, H, W)``."""
     panels = [streams(frame, scale) for frame in (real, imagined)]
     height, width = panels[0].shape[:2]
     canvas_height = LABEL_PX + height + (BAR_PX if probability is not None else 0)
     canvas_width = 2 * width + GAP_PX
     canvas = np.full((canvas_height + canvas_height % 2, canvas_width + canvas_width % 2, 3), BACKGROUND, np.uint8)
-    for panel, label, left in zip(panels, labels, (0, width + GAP_PX), strict=True):
+    for panel, label, left in zip(panels, ("real", "imagined"), (0, width + GAP_PX), strict=True):
         canvas[LABEL_PX : LABEL_PX + height, left : left + width] = panel
         write(canvas, label, left + 4, LABEL_PX - 8)
     if probability is not None:

@@ -49,13 +49,12 @@ class Benchmark:
     preset: Preset
     contract_name: str
     world_model: WorldModelMode = "shared"
-    progress: bool = True
     one_policy: bool = False
 
     def run_of(self, task: str, seed: int) -> Run:
         """The folder and settings of a row."""
         path = self.path / f"seed-{seed}" / task
-        return Run(path, task, seed, self.preset_name, self.preset, self.progress, self.contract_name)
+        return Run(path, task, seed, self.preset_name, self.preset, contract_name=self.contract_name)
 
 
 def run_benchmark(benchmark: Benchmark) -> int:

@@ -66,7 +66,7 @@ def metaworld(
     environment_class(names[0])  # a missing library is told before anything is written
     require_config(run, {**asked, "settings": preset_values(values)})
     print(f"{len(names) * len(seeds)} rows, preset {preset}: {values.description}")
-    asked_for = Benchmark(run, names, tuple(seeds), preset, values, contract, world_model, one_policy=one_policy)
+    asked_for = Benchmark(run, names, tuple(seeds), preset, values, contract, world_model, one_policy)
     failed = run_benchmark(asked_for)
     rows, together = rows_of(run), one_policy_rows(run)
     if rows:

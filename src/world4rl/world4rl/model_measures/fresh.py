@@ -20,9 +20,7 @@ def simulated_task(contract: TaskContract) -> str | None:
     return None
 
 
-def fresh_pairs(
-    task: str, contract: TaskContract, path: Path, seeds: range, workers: int, progress: bool
-) -> EpisodeStore:
+def fresh_pairs(task: str, contract: TaskContract, path: Path, seeds: range, workers: int) -> EpisodeStore:
     """Two episodes of random motion from each start state in `seeds`; those that the store holds are kept."""
     store = EpisodeStore.open(path) if (path / "index.json").is_file() else EpisodeStore.create(path, contract)
     contract.require_same(store.contract, f"store {path}")
@@ -30,8 +28,8 @@ def fresh_pairs(
         have = Counter(info.seed for info in store.infos)
         missing = [seed for seed in seeds if have[seed] <= variant]
         if missing:
-            behaviour = Behaviour("random", variant=variant)
-            episodes = collect(task, contract, behaviour, missing, workers, progress, f"random motion {variant + 1}/2")
+            behaviour, told = Behaviour("random", variant=variant), f"random motion {variant + 1}/2"
+            episodes = collect(task, contract, behaviour, missing, workers, description=told)
             with store, closing(episodes):
                 for episode in episodes:
                     store.append(episode)

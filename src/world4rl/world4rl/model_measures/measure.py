@@ -38,7 +38,6 @@ class Settings:
     batch: int = 64
     workers: int = 2
     device: str = "auto"
-    progress: bool = True
 
 
 @dataclass
@@ -104,7 +103,7 @@ def _fresh(model: WorldModel, inputs: Inputs, settings: Settings) -> list[Episod
         return []
     seeds = SeedRanges(inputs.seed).take("measure", settings.fresh)
     path = inputs.out / "fresh"
-    return [fresh_pairs(task, model.contract, path, seeds, settings.workers, settings.progress)]
+    return [fresh_pairs(task, model.contract, path, seeds, settings.workers)]
 
 
 def _group(
@@ -119,9 +118,8 @@ def _group(
     dreams = DreamSettings(max(settings.horizons), settings.every, settings.batch, inputs.seed)
     distances = {name: make() for name, make in perception.distances.items()}
     observers: list[Observer] = list(distances.values())
-    if settings.progress:
-        print(f"{group.name}: {len(group.episodes)} episodes")
-    found = measure_group(model, group.store, group.episodes, dreams, perception.lpips, observers, settings.progress)
+    print(f"{group.name}: {len(group.episodes)} episodes")
+    found = measure_group(model, group.store, group.episodes, dreams, perception.lpips, observers)
     films = write_films(model, judge, group, number, found.dream_error, inputs.out, inputs.seed)
     of_source = sum(i.task == group.task and i.source == group.source for i in group.store.infos)
     return {
