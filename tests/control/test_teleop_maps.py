@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from world4rl_control.teleop_axes import DIRECTIONS, with_dead_zone
-from world4rl_control.teleop_buttons import DeadMan, TeleopEvent
+from world4rl_control.teleop_buttons import DeadManButton, TeleopEvent
 from world4rl_control.teleop_joystick import JoystickConfig, JoystickMap
 from world4rl_control.teleop_keyboard import EVENT_KEYS, HOLD_KEY, MOTION_KEYS, KeyboardMap
 from world4rl_control.teleop_spacemouse import SpaceMouseConfig, SpaceMouseMap
@@ -54,7 +54,7 @@ def test_the_dead_zone_is_odd_monotonic_bounded_and_without_a_jump(a, b, zone):
 @settings(deadline=None)  # a busy machine is no failure
 @given(st.lists(st.tuples(st.booleans(), st.floats(0.0, 1.2)), max_size=40), st.floats(0.0, 0.4))
 def test_the_dead_man_is_held_only_after_a_release_followed_by_an_unbroken_press(states, wait_s):
-    dead_man, now_s, history = DeadMan(TIMEOUT_S), 0.0, []
+    dead_man, now_s, history = DeadManButton(TIMEOUT_S), 0.0, []
     for pressed, gap_s in states:
         now_s += gap_s
         dead_man.see(pressed, now_s)

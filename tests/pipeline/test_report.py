@@ -18,7 +18,7 @@ from world4rl.page import duration, percent, points
 from world4rl.report import build_report
 from world4rl.report_data import RunError, read_run
 from world4rl.report_loop import loop_steps
-from world4rl.video import side_by_side
+from world4rl.video import write_film
 
 SUMMARY = {
     "task": "push_cube",
@@ -122,7 +122,7 @@ def made_run(run: Path) -> Path:
     _rows(run / "refine/metrics.jsonl", [refine_row(i) for i in range(1, 61)])
     for name in ("evaluation_0_success", "evaluation_1_failure"):
         frames = rng.integers(0, 256, (6, 6, 32, 32), dtype=np.uint8)
-        side_by_side(frames, frames, run / "clips" / f"{name}.mp4", np.linspace(0, 1, 6))
+        write_film(frames, frames, run / "clips" / f"{name}.mp4", np.linspace(0, 1, 6))
     return run
 
 

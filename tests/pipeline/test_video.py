@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from world4rl.video import BAR_PX, GAP_PX, LABEL_PX, Mp4, compose, side_by_side
+from world4rl.video import BAR_PX, GAP_PX, LABEL_PX, Mp4, compose, write_film
 
 
 def frames(length: int, streams: int = 2, size: int = 32, value: int | None = None) -> np.ndarray:
@@ -24,7 +24,7 @@ def decode(path: Path) -> list[np.ndarray]:
 
 @pytest.mark.parametrize(("size", "scale"), [(32, None), (31, 3)])
 def test_film_is_what_browsers_play(tmp_path: Path, size: int, scale: int | None) -> None:
-    path = side_by_side(frames(6, size=size), frames(6, size=size), tmp_path / "a" / "clip.mp4", [0.1] * 6, scale=scale)
+    path = write_film(frames(6, size=size), frames(6, size=size), tmp_path / "a" / "clip.mp4", [0.1] * 6, scale=scale)
     with av.open(str(path)) as container:
         stream = container.streams.video[0]
         assert stream.codec_context.name == "h264"
@@ -37,7 +37,7 @@ def test_film_is_what_browsers_play(tmp_path: Path, size: int, scale: int | None
 
 
 def test_sides_are_not_swapped(tmp_path: Path) -> None:
-    path = side_by_side(frames(3, value=255), frames(3, value=0), tmp_path / "clip.mp4", scale=2)
+    path = write_film(frames(3, value=255), frames(3, value=0), tmp_path / "clip.mp4", scale=2)
     picture = decode(path)[0]
     middle = picture[LABEL_PX + 20]
     assert middle[:120].mean() > 230 and middle[128 + GAP_PX :].mean() < 25
@@ -45,7 +45,7 @@ def test_sides_are_not_swapped(tmp_path: Path) -> None:
 
 def test_shorter_side_keeps_its_last_frame(tmp_path: Path) -> None:
     real = np.concatenate([frames(1, value=255), frames(1, value=0)])
-    path = side_by_side(real, frames(5, value=128), tmp_path / "clip.mp4", scale=2)
+    path = write_film(real, frames(5, value=128), tmp_path / "clip.mp4", scale=2)
     pictures = decode(path)
     assert pictures[0][LABEL_PX + 20, :100].mean() > 230 and pictures[4][LABEL_PX + 20, :100].mean() < 25
 
@@ -72,7 +72,7 @@ def test_probability_bar_grows_with_the_probability() -> None:
 )
 def test_bad_input_is_named(tmp_path: Path, real, imagined, probability, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        side_by_side(real, imagined, tmp_path / "clip.mp4", probability)
+        write_film(real, imagined, tmp_path / "clip.mp4", probability)
     assert not list(tmp_path.iterdir())
 
 

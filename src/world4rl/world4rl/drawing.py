@@ -5,6 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from world4rl_wm.pictures import side_by_side
+
 Colour = tuple[int, int, int]
 BACKGROUND: Colour = (24, 26, 31)
 TEXT: Colour = (235, 235, 235)
@@ -15,10 +17,9 @@ ERROR_RANGE = 0.3
 """The error that gets the brightest colour [0..1 of the pixel range]; larger ones get it too."""
 
 
-def streams(frame: np.ndarray, scale: int) -> np.ndarray:
+def enlarged(frame: np.ndarray, scale: int) -> np.ndarray:
     """A frame ``(3n, H, W)`` as a picture ``(H s, n W s, 3)``, streams side by side, nearest-neighbour."""
-    row = np.concatenate([part.transpose(1, 2, 0) for part in np.split(frame, len(frame) // 3)], axis=1)
-    return row.repeat(scale, axis=0).repeat(scale, axis=1)
+    return side_by_side(frame).repeat(scale, axis=0).repeat(scale, axis=1)
 
 
 def error_map(one: np.ndarray, other: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from world4rl.drawing import BACKGROUND, FAINT, SAMPLES, TEXT, error_map, even, streams, text_width, write
+from world4rl.drawing import BACKGROUND, FAINT, SAMPLES, TEXT, enlarged, error_map, even, text_width, write
 from world4rl.plot import Curve, plot
 from world4rl.video import HOLD_S, write_mp4
 from world4rl_wm.uncertainty.kind import UncertaintyKind
@@ -122,7 +122,7 @@ class DreamFilm:
         if self.compared:
             frames.append(error_map(real, imagined))
         between = np.full((real.shape[1] * scale, gap, 3), BACKGROUND, np.uint8)
-        parts = [part for frame in frames for part in (streams(frame, scale), between)]
+        parts = [part for frame in frames for part in (enlarged(frame, scale), between)]
         return np.concatenate(parts[:-1], axis=1)
 
     def _plots(self, moment: int, width: int, unit: float) -> np.ndarray:

@@ -147,7 +147,7 @@ def _refine_config(run: Run) -> RefineConfig:
 
 def _clips(run: Run, store: EpisodeStore, checked: CheckedDream, each: int = 2) -> None:
     """Films of real and dreamed episodes: successes and failures, told truly and not."""
-    from world4rl.video import side_by_side
+    from world4rl.video import write_film
 
     replayed, dreamed, real = checked.replayed, checked.success, checked.replayed.real_success
     kinds = {
@@ -159,7 +159,7 @@ def _clips(run: Run, store: EpisodeStore, checked: CheckedDream, each: int = 2) 
     for kind, rows in kinds.items():
         for number, row in enumerate(rows.nonzero().squeeze(1).tolist()[:each]):
             length = int(replayed.lengths[row]) + 1
-            side_by_side(
+            write_film(
                 store.frames(row),
                 replayed.frames[row, :length].numpy(),
                 run.path / "clips" / f"{kind}-{number + 1}.mp4",

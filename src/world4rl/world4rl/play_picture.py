@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from world4rl.drawing import BACKGROUND, SAMPLES, even, streams, write
+from world4rl.drawing import BACKGROUND, SAMPLES, enlarged, even, write
 from world4rl.play_session import Moment
 from world4rl.plot import Curve, plot
 from world4rl_wm.uncertainty.kind import UncertaintyKind
@@ -26,7 +26,7 @@ def play_picture(moments: Sequence[Moment], kind: UncertaintyKind, note: str = "
     newest = moments[-1]
     channels, _, width = newest.frame.shape
     scale = max(1, math.ceil(WIDTH / (channels // 3 * width)))
-    frame = streams(newest.frame, scale)
+    frame = enlarged(newest.frame, scale)
     unit = frame.shape[1] / WIDTH
     line, half = round(LINE * unit), frame.shape[1] // 2
     steps = max(LATELY, newest.step)

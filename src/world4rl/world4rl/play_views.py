@@ -11,10 +11,10 @@ from typing import Protocol, TextIO
 import cv2
 import numpy as np
 
-from world4rl.drawing import streams
 from world4rl.play_picture import play_picture, status
 from world4rl.play_session import Moment
 from world4rl.video import Mp4
+from world4rl_wm.pictures import side_by_side
 from world4rl_wm.uncertainty.kind import UncertaintyKind
 
 _TITLE = "world4rl play"
@@ -67,7 +67,7 @@ class TerminalView:
 
     def show(self, moments: list[Moment], kind: UncertaintyKind, note: str) -> None:
         """See View."""
-        picture = streams(moments[-1].frame, 1)
+        picture = side_by_side(moments[-1].frame)
         share = min(1.0, (self._columns - 1) / picture.shape[1])
         size = max(1, int(picture.shape[1] * share)), 2 * max(1, int(picture.shape[0] * share / 2))
         lines = half_blocks(cv2.resize(picture, size, interpolation=cv2.INTER_AREA))

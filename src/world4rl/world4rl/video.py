@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from world4rl.drawing import BACKGROUND, streams, write
+from world4rl.drawing import BACKGROUND, enlarged, write
 
 LABEL_PX, BAR_PX, GAP_PX = 24, 22, 8
 BAR_LOW, BAR_HIGH = (92, 107, 128), (46, 160, 110)
 HOLD_S = 0.6  # the last frame stays, so that the end of a short clip can be seen before it loops
 
 
-def side_by_side(
+def write_film(
     real: np.ndarray,
     imagined: np.ndarray,
     path: Path | str,
@@ -68,7 +68,7 @@ def _check(frames: np.ndarray, name: str) -> None:
 
 def compose(real: np.ndarray, imagined: np.ndarray, probability: float | None, scale: int) -> np.ndarray:
     """One picture, uint8 RGB ``(H', W', 3)`` with even sides, of two frames ``(C, H, W)``."""
-    panels = [streams(frame, scale) for frame in (real, imagined)]
+    panels = [enlarged(frame, scale) for frame in (real, imagined)]
     height, width = panels[0].shape[:2]
     canvas_height = LABEL_PX + height + (BAR_PX if probability is not None else 0)
     canvas_width = 2 * width + GAP_PX

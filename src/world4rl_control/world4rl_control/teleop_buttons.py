@@ -37,7 +37,7 @@ MEANING = {
 }
 
 
-class DeadMan:
+class DeadManButton:
     """Held while it is pressed and its device keeps talking.
 
     At the start, and after a silence longer than a pause, it must be seen let go before it counts: a driver that comes
@@ -83,7 +83,7 @@ class ButtonPanel:
             used[index] = name
         if dead_man == NO_BUTTON:
             raise ValueError(f"{device}_deadman is {NO_BUTTON}: without a dead-man button nothing may move the arm")
-        self._dead_man = DeadMan(timeout_s)
+        self._dead_man = DeadManButton(timeout_s)
         self._before: list[bool] = []
         self.problem = ""  # what the device lacks; empty when nothing
 
@@ -103,7 +103,7 @@ class ButtonPanel:
         return tuple(event for event, index in self._events.items() if index in pressed)
 
     def drop(self) -> None:
-        """As `DeadMan.drop`."""
+        """As `DeadManButton.drop`."""
         self._dead_man.drop()
 
     def held(self, now_s: float) -> bool:

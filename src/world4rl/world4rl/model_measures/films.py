@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 
 from world4rl.model_measures.inputs import Group
-from world4rl.video import side_by_side
+from world4rl.video import write_film
 from world4rl_wm.measures.dreams import Starts, dream_batches
 from world4rl_wm.model.frames import to_float
 from world4rl_wm.model.world_model import WorldModel
-from world4rl_wm.pictures import side_by_side as streams_of
+from world4rl_wm.pictures import side_by_side
 from world4rl_wm.reward.model import RewardModel
 
 STRIP_FRAMES = 6
@@ -65,7 +65,7 @@ def write_films(
             device = next(judge.parameters()).device
             frames = to_float(torch.from_numpy(dreamed).to(device))
             probability = judge.probability(frames).tolist()
-        side_by_side(real, dreamed, out / "clips" / f"{name}.mp4", probability, group.store.contract.control_rate_hz)
+        write_film(real, dreamed, out / "clips" / f"{name}.mp4", probability, group.store.contract.control_rate_hz)
         write_strip(real, dreamed, out / "strips" / f"{name}.png")
         info = group.store.infos[row]
         found.append({"what": what, "episode": info.episode_id, "error": float(error[place]), "name": name})
@@ -75,7 +75,7 @@ def write_films(
 def write_strip(real: NDArray[np.uint8], dreamed: NDArray[np.uint8], path: Path) -> Path:
     """Some moments of two episodes ``(T, C, H, W)`` as one picture: what was real above, what was dreamed below."""
     moments = np.unique(np.linspace(0, len(real) - 1, min(STRIP_FRAMES, len(real))).round().astype(int))
-    rows = [np.concatenate([streams_of(frames[t]) for t in moments], axis=1) for frames in (real, dreamed)]
+    rows = [np.concatenate([side_by_side(frames[t]) for t in moments], axis=1) for frames in (real, dreamed)]
     picture = np.concatenate(rows, axis=0).repeat(SCALE, axis=0).repeat(SCALE, axis=1)
     path.parent.mkdir(parents=True, exist_ok=True)
     building = path.with_name(f".{path.stem}.building.png")
