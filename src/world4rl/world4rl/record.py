@@ -117,5 +117,7 @@ def checkpoint_digest(path: Path) -> str:
 
 
 def identified(path: Path | None) -> str:
-    """A checkpoint by its place and its weights, for a record: what is trained anew there is something else."""
-    return str(path) if path is None else f"{path} {checkpoint_digest(path)}"
+    """As `place_and_weights`; where there is no checkpoint, so it is told."""
+    from world4rl_wm.checkpoint_identity import place_and_weights
+
+    return str(path) if path is None else place_and_weights(path, checkpoint_digest(path))

@@ -17,6 +17,14 @@ def weights_digest(checkpoint: Path) -> str:
     return hashlib.sha256((checkpoint / WEIGHTS).read_bytes()).hexdigest()[:16]
 
 
+def place_and_weights(checkpoint: Path, digest: str = "") -> str:
+    """A checkpoint by its place and its weights, for a record: what is trained anew there is something else.
+
+    `digest`: of its weights, where that is known already.
+    """
+    return f"{checkpoint} {digest or weights_digest(checkpoint)}"
+
+
 def module_digest(module: nn.Module) -> str:
     """As `weights_digest`, of a model in memory, with its `config`."""
     digest = hashlib.sha256(json.dumps(asdict(module.config)).encode())

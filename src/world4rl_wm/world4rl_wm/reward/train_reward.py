@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from world4rl_data.contract import TaskContract
-from world4rl_wm.checkpoint_identity import weights_digest
+from world4rl_wm.checkpoint_identity import place_and_weights
 from world4rl_wm.reward.batches import RewardBatches, RewardTraining
 from world4rl_wm.reward.calibration import RewardCalibration, calibrate
 from world4rl_wm.reward.data import LabelledFrames, RewardData
@@ -136,7 +136,7 @@ def train_and_save(
         model.load_state_dict(RewardModel.load(start_from, contract=contract).state_dict())
     model.to(process_state().device)
     work = out.with_name(out.name + ".training")
-    begun = None if start_from is None else f"{start_from} {weights_digest(start_from)}"
+    begun = None if start_from is None else place_and_weights(start_from)
     train_reward(data.learned, model, config, seed, progress, work, begun)
     calibrate(model, data.calibration, calibration)
     held_out = {name: measure(model, frames) for name, frames in data.held_out.items()}

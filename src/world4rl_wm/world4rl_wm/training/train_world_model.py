@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.checkpoint import CheckpointError
-from world4rl_wm.checkpoint_identity import weights_digest
+from world4rl_wm.checkpoint_identity import place_and_weights
 from world4rl_wm.model.frames import FrameWindows
 from world4rl_wm.model.world_model import WorldModel, WorldModelConfig
 from world4rl_wm.training.film import TrainingFilm
@@ -63,7 +63,7 @@ def train_world_model(
     state = TrainingState(model, training.optimizer)
     work = out.with_name(out.name + ".training")
     work.mkdir(parents=True, exist_ok=True)
-    begun = str(start_from) if start_from is None else f"{start_from} {weights_digest(start_from)}"
+    begun = str(start_from) if start_from is None else place_and_weights(start_from)
     identity = [asdict(config), model_config.to_dict(), seed, list(episodes), store.content_hash, begun]
     fingerprint = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
     resumed = state.restore(work / STATE, fingerprint)
