@@ -11,6 +11,8 @@ from dream_rig import press_run, press_store, reward_model
 
 from world4rl.cli import main
 from world4rl.commands.refine import require_independent
+from world4rl.errors import CommandError
+from world4rl.record import checkpoint_digest
 from world4rl_data.store import EpisodeStore
 
 ROLES = {"policy": "filtered_bc", "world-model": "world_model_a", "judge-world-model": "world_model_b"}
@@ -73,4 +75,21 @@ def test_unknown_start_states_and_those_of_another_task_are_not_shared(run: Path
     rewritten(run / "stores" / "practice", (7, None))
     rewritten(run / "stores" / "check", (7, None), task="push_cube")
     names = {role.replace("-", "_"): run / "checkpoints" / folder for role, folder in ROLES.items()}
-    require_independent(names, *(EpisodeStore.open(run / "stores" / name) for name in ("practice", "check")))
+    digests = {name: checkpoint_digest(path) for name, path in names.items()}
+    require_independent(names, digests, *(EpisodeStore.open(run / "stores" / name) for name in ("practice", "check")))
+
+
+def test_weights_are_read_once(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    read: list[str] = []
+
+    def digest(path: Path) -> str:
+        read.append(path.name)
+        return checkpoint_digest(path)
+
+    def stop(*_: object) -> None:
+        raise CommandError("far enough")
+
+    monkeypatch.setattr("world4rl.record.checkpoint_digest", digest)
+    monkeypatch.setattr("world4rl.record.Record", stop)
+    assert "far enough" in refused(run, capsys)
+    assert sorted(read) == sorted(ROLES.values())

@@ -55,9 +55,10 @@ def refine(
     from dataclasses import asdict
 
     from world4rl.presets import load_preset
-    from world4rl.record import Record, identified
+    from world4rl.record import Record, checkpoint_digest
     from world4rl.refine import save_refinement, with_horizon
     from world4rl_data.store import EpisodeStore
+    from world4rl_wm.checkpoint_identity import place_and_weights
 
     values = load_preset(preset, settings)
     real, fresh = EpisodeStore.open(store), EpisodeStore.open(check)
@@ -68,8 +69,9 @@ def refine(
     config = with_horizon(values.refine_config(), real)
     names = {"policy": policy, "world_model": world_model, "reward": reward}
     names |= {"judge_world_model": judge_world_model, "judge_reward": judge_reward}
-    require_independent(names, real, fresh)
-    asked: dict[str, Any] = {name: identified(path) for name, path in names.items()}
+    digests = {name: checkpoint_digest(path) for name, path in names.items()}
+    require_independent(names, digests, real, fresh)
+    asked: dict[str, Any] = {name: place_and_weights(path, digests[name]) for name, path in names.items()}
     asked |= {"store": real.content_hash, "check": fresh.content_hash, "config": asdict(config)}
     work = out.with_name(out.name + ".training")
     record = Record(work, "refine", asked | {"limits": asdict(values.replay_check.limits)}, seed)
@@ -89,18 +91,19 @@ def refine(
         print(f"success in the judge's dreams: {result.judged_start:.2f} before, {result.judged_refined:.2f} now")
 
 
-def require_independent(names: Mapping[str, Path], real: EpisodeStore, fresh: EpisodeStore) -> None:
+def require_independent(
+    names: Mapping[str, Path], weights: Mapping[str, str], real: EpisodeStore, fresh: EpisodeStore
+) -> None:
     """The judge must not be who dreams, nor the check what the policy learned from: they would confirm anything.
+
+    `weights`: digests of those of the checkpoints `names`.
 
     Raises:
         CommandError: the judge's models are those of the dream, or the stores share episodes or start states.
     """
-    from world4rl.record import checkpoint_digest
-
     for name in ("world_model", "reward"):
-        own, judge = names[name], names[f"judge_{name}"]
-        if checkpoint_digest(own) == checkpoint_digest(judge):
-            option = name.replace("_", "-")
+        if weights[name] == weights[f"judge_{name}"]:
+            own, judge, option = names[name], names[f"judge_{name}"], name.replace("_", "-")
             raise CommandError(
                 f"--judge-{option} {judge} has the weights of --{option} {own} and would confirm whatever that dreams: "
                 "give one trained with another --seed"
