@@ -16,9 +16,10 @@ from world4rl_data.bag_writer import BagTopic, BagWriter
 from world4rl_data.contract import TaskContract
 from world4rl_data.convert import bag_to_episode
 from world4rl_data.episode import Outcome
-from world4rl_data.episode_record import BagError
+from world4rl_data.episode_record import BagError, EpisodeRecord
 from world4rl_data.offered_qos import Offer, subscription_qos
-from world4rl_data.recorder import EpisodeRecorder, RecorderConfig, RecorderError
+from world4rl_data.recorder import EpisodeRecorder, RecorderConfig, RecorderError, result_of
+from world4rl_data.recover import recover_bag
 from world4rl_data.tap import Tap
 
 PRESS = TaskContract.load("franka_sim_push")
@@ -158,17 +159,61 @@ def test_slow_disk_drops_and_counts_instead_of_growing(tmp_path, monkeypatch):
 
 
 def test_write_error_is_told_and_the_recorder_goes_on(tmp_path, monkeypatch):
+    """Such a bag must not be closed as a whole one: mcap's writer counts and indexes what it could not write."""
     recorder = make_recorder(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(BagWriter, "write", lambda *_: (_ for _ in ()).throw(OSError("No space left on device")))
         recorder.start("a", 0)
         recorder.push(TOPIC, 0, b"x")
-        recorder.stop(Outcome.FAILURE, 1)
-    assert "No space left" in recorder.status().message
+        with pytest.raises(RecorderError, match=r"No space left.*world4rl dataset recover"):
+            recorder.stop(Outcome.SUCCESS, 1)
+    assert "No space left" in recorder.status().message and recorder.status().dropped == 1
     recorder.start("b", 2)
     recorder.push(TOPIC, 2, b"x")
     with EpisodeBag(recorder.stop(Outcome.SUCCESS, 3)) as bag:
         assert bag.topics["/text"][1] == 1
+
+
+@pytest.mark.parametrize("flush_s", [0.0, 10.0])
+def test_messages_that_could_not_be_written_are_counted_to_the_last_one(tmp_path, monkeypatch, flush_s):
+    """Also those that waited in the queue when the end was asked for, and after there is room again."""
+    recorder = make_recorder(tmp_path, flush_s=flush_s)
+    gate = threading.Event()
+    write = BagWriter.write
+
+    def limited(bag, topic, log_ns, data, publish_ns=0):
+        gate.wait(5)
+        if 40 <= log_ns < 45:
+            raise OSError("No space left on device")
+        write(bag, topic, log_ns, data, publish_ns)
+
+    monkeypatch.setattr(BagWriter, "write", limited)
+    recorder.start("a", 0)
+    partial = recorder.uri.with_name(recorder.uri.name + ".partial")
+    for i in range(100):
+        recorder.push(TOPIC, i, bytes(200))
+    closed = recorder.begin_stop(Outcome.SUCCESS, 100)
+    gate.set()
+    with pytest.raises(RecorderError, match="could not close"):
+        result_of(closed)
+    assert recorder.dropped == {"/text": 60} and recorder.status().dropped == 60
+    saved = recover_bag(partial)
+    assert saved.messages + saved.lost_messages == 40
+    with EpisodeBag(saved.path) as bag:
+        assert bag.record.dropped == {"/text": 60} and bag.record.outcome == Outcome.INTERRUPTED
+        assert sum(count for _, count in bag.topics.values()) == saved.messages
+
+
+def test_what_was_lost_before_the_recorder_was_killed_stays_known(tmp_path):
+    recorder = make_recorder(tmp_path, flush_s=0.01)
+    recorder.start("a", 0)
+    recorder.lost("/image", 3)
+    partial = recorder.uri.with_name(recorder.uri.name + ".partial")
+    deadline = time.monotonic() + 5
+    while not EpisodeRecord.load(partial).dropped and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert EpisodeRecord.load(partial).dropped == {"/image": 3}
+    recorder.stop(Outcome.INTERRUPTED, 1)
 
 
 def test_killed_recorder_leaves_a_partial_that_is_named_and_readable_to_the_last_flush(tmp_path):
@@ -176,6 +221,7 @@ def test_killed_recorder_leaves_a_partial_that_is_named_and_readable_to_the_last
     writer.add_topic(TOPIC)
     for i in range(3):
         writer.write("/text", i, b"hello")
+        writer.flush_if_due()
     assert not (tmp_path / "e").exists()
     with pytest.raises(BagError, match="never closed"):
         EpisodeBag(tmp_path / "e.partial")

@@ -46,6 +46,7 @@ def killed_bag(path: Path, steps: int = 8) -> list[tuple[str, int, bytes]]:
         )
         written.append((topic, stamp, bytes(TYPES.serialize_cdr(message, kind))))
         writer.write(*written[-1])
+        writer.flush_if_due()
     writer._file.close()  # what SIGKILL does to an open file: nothing more is written, the lock is free
     return written
 

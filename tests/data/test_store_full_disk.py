@@ -11,11 +11,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 from data_fakes import TYPES, messages, write_bag
 from store_made import SIM, made_episode, made_store
 
 from world4rl.cli import main
+from world4rl_data.bag_reader import EpisodeBag
 from world4rl_data.bag_writer import BagTopic
 from world4rl_data.build import build_store
 from world4rl_data.contract import TaskContract
@@ -116,3 +118,26 @@ def test_a_bag_that_could_not_be_closed_can_be_recovered_while_the_recorder_live
         recorder.stop(Outcome.SUCCESS, stamp)
     assert told.value.__cause__ is not None and not being_recorded(partial)
     assert recover_bag(partial).messages > 0
+
+
+def test_a_full_disk_costs_messages_but_none_is_lost_without_a_word(tmp_path: Path) -> None:
+    """mcap's writer throws the chunk away that it could not write, and would go on counting and indexing it."""
+    recorder = EpisodeRecorder(PUSH, RecorderConfig(tmp_path, min_free_mb=0.0, flush_s=0.01))
+    recorder.start("push", 0)
+    partial = recorder.uri.with_name(recorder.uri.name + ".partial")
+    topic, rng = BagTopic("/text", "std_msgs/msg/String", "string data\n"), np.random.default_rng(0)
+    with room_for(300_000):
+        for stamp in range(1, 11):
+            recorder.push(topic, stamp, rng.bytes(50_000))
+        deadline = time.monotonic() + 5
+        while not recorder.trouble and time.monotonic() < deadline:
+            time.sleep(0.01)
+    for stamp in range(11, 21):  # there is room again
+        recorder.push(topic, stamp, rng.bytes(50_000))
+    with pytest.raises(RecorderError, match="could not close"):
+        recorder.stop(Outcome.SUCCESS, 20)
+    saved = recover_bag(partial)
+    assert saved.lost_messages is not None and saved.lost_messages > 0 and recorder.dropped["/text"] >= 10
+    assert saved.messages + saved.lost_messages + recorder.dropped["/text"] == 20
+    with EpisodeBag(saved.path) as bag:
+        assert sum(1 for _ in bag.raw_messages()) == saved.messages and bag.record.dropped == recorder.dropped

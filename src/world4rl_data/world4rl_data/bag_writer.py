@@ -9,6 +9,7 @@ import fcntl
 import json
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ class BagWriter:
     """Not thread-safe: one thread writes and closes."""
 
     def __init__(self, path: Path, flush_s: float = 1.0, record: EpisodeRecord | None = None) -> None:
-        """`path`: the final directory, which must not exist. `flush_s`: at most this much is lost in a crash [s].
+        """`path`: the final directory, which must not exist. `flush_s`: how often `flush_if_due` flushes [s].
 
         `record` is kept in the unfinished bag as well, so that what a crash leaves says what it is. The file is locked
         as long as it is written: a lock that can be had is that of a recorder that died.
@@ -129,7 +130,6 @@ class BagWriter:
         counts.first_ns = min(counts.first_ns, log_ns) if counts.last_ns else log_ns
         counts.last_ns = max(counts.last_ns, log_ns)
         counts.messages[topic] += 1
-        self.flush_if_due()
 
     def flush_if_due(self) -> None:
         """Bring what is buffered to the disk when `flush_s` has passed."""
@@ -139,10 +139,24 @@ class BagWriter:
     def _flush(self) -> None:
         self._writer.flush()
         os.fdatasync(self._file.fileno())
-        if self._record is not None:  # with what is safe now, so that a later loss can be told
-            self._record.messages = dict(self._counts.messages)
-            replace(self._record, outcome=Outcome.INTERRUPTED, stop_ns=self._counts.last_ns).save(self.partial)
+        if self._record is not None:
+            self._save_unfinished(self._record)
         self._flushed_at = time.monotonic()
+
+    def _save_unfinished(self, record: EpisodeRecord) -> None:
+        """With what was written so far, so that a later loss can be told."""
+        record.messages = dict(self._counts.messages)
+        replace(record, outcome=Outcome.INTERRUPTED, stop_ns=self._counts.last_ns).save(self.partial)
+
+    def abandon(self, record: EpisodeRecord) -> None:
+        """Leave the bag as a killed recorder leaves it: to be recovered.
+
+        For one whose write failed: mcap's writer has then lost a chunk whose messages it goes on to count and index.
+        """
+        with suppress(OSError):  # where not even this fits, the record of the last flush stays
+            self._save_unfinished(record)
+        with suppress(OSError):
+            self._file.close()
 
     def close(self, record: EpisodeRecord) -> Path:
         """Finish the file, write metadata.yaml and episode.json, rename: each on the disk before the next.
@@ -151,6 +165,7 @@ class BagWriter:
         Where that fails, such as on a full disk, the bag is left as a killed recorder leaves it: to be recovered.
         """
         try:
+            self._save_unfinished(record)
             information = self._metadata(record)
             self._writer.add_metadata("rosbag2", {"serialized_metadata": yaml.safe_dump(information, sort_keys=False)})
             self._writer.finish()

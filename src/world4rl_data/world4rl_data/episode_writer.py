@@ -31,7 +31,9 @@ class EpisodeWriter:
         self.trouble = ""  # why the episode should be ended (disk full, write error)
         self.closed: Future[Path] = Future()  # the bag's folder, or the OSError that kept it from being closed
         self.started_at = time.monotonic()
+        self._broken = False  # a write failed: nothing more may follow in the bag
         self._lost: Counter[str] = Counter()
+        self._lock = threading.Lock()  # of `_lost`
         self._min_free_mb = min_free_mb
         self._flush_s = flush_s
         self._thread = threading.Thread(target=self._run, name="bag writer", daemon=True)
@@ -39,23 +41,23 @@ class EpisodeWriter:
 
     @property
     def dropped(self) -> dict[str, int]:
-        """Topic -> messages lost in the queue and on the way to it."""
+        """Topic -> messages lost in the queue, on the way to it and on the way from it to the bag."""
         return dict(Counter(dict(self.queue.dropped)) + Counter(dict(self._lost)))  # copies: other threads count on
 
     def push(self, item: Received) -> None:
         """Hand over one message; never waits. After a write error messages are only counted."""
         if self.trouble:
-            self._lost[item.topic.name] += 1
+            self.lost(item.topic.name, 1)
         else:
             self.queue.put(item)
 
     def lost(self, topic: str, count: int) -> None:
-        """Count messages that the middleware lost before they came here."""
-        self._lost[topic] += count
+        """Count messages that do not come into the bag, such as those that the middleware lost."""
+        with self._lock:
+            self._lost[topic] += count
 
     def finish(self) -> Future[Path]:
         """Write what is queued and close the bag under `record`; discarded ones go to the trash."""
-        self.record.dropped = self.dropped
         self.queue.close()
         return self.closed
 
@@ -65,27 +67,45 @@ class EpisodeWriter:
         while not done:
             try:
                 done = self._write_next()
+                if self._broken:
+                    continue
+                self.record.dropped = self.dropped  # stays in the unfinished bag, should this process be killed
                 self.bag.flush_if_due()
                 if time.monotonic() - checked_at > DISK_CHECK_S:
                     checked_at = time.monotonic()
                     self.trouble = self.trouble or low_space(self.bag.path.parent, self._min_free_mb)
             except Exception as error:  # whatever it is, the thread must live until the end, which tells of it
                 self.trouble = f"writing {self.bag.partial} failed: {error!r}"
+                self._broken = True
         self._set(self._close)
 
     def _write_next(self) -> bool:
-        """Write the next message, if one comes before the next flush. True at the end of the episode."""
+        """Write the next message, if one comes before the next flush; count it as lost where that is not possible.
+
+        True at the end of the episode.
+        """
         try:
             item = self.queue.get(self._flush_s)
         except queue.Empty:
             return False
         if item is None:
             return True
-        self.bag.add_topic(item.topic)
-        self.bag.write(item.topic.name, item.log_ns, item.data, item.publish_ns)
+        if self._broken:
+            self.lost(item.topic.name, 1)
+            return False
+        try:
+            self.bag.add_topic(item.topic)
+            self.bag.write(item.topic.name, item.log_ns, item.data, item.publish_ns)
+        except Exception:
+            self.lost(item.topic.name, 1)
+            raise
         return False
 
     def _close(self) -> Path:
+        self.record.dropped = self.dropped  # only now: also what was lost while the queue was written
+        if self._broken:
+            self.bag.abandon(self.record)
+            raise OSError(self.trouble)
         path = self.bag.close(self.record)
         return move_to_trash(path) if self.record.outcome == Outcome.DISCARDED else path
 

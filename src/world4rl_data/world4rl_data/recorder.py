@@ -166,7 +166,8 @@ class EpisodeRecorder:
         def note(closed: Future[Path]) -> None:
             trouble = str(closed.exception() or "") or running.trouble
             if trouble and self._last.episode_id == running.record.episode_id:
-                self._last = replace(self._last, message=trouble)
+                self._last_dropped = running.dropped
+                self._last = replace(self._last, message=trouble, dropped=sum(self._last_dropped.values()))
 
         return note
 
