@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from functools import partial
 
 import numpy as np
@@ -22,7 +24,7 @@ from world4rl_data.build import build_store
 from world4rl_data.contract import TaskContract
 from world4rl_data.episode import Outcome
 from world4rl_data.store import EpisodeStore
-from world4rl_data.store_index import write_index
+from world4rl_data.store_index import FORMAT, write_index
 from world4rl_data.store_rows import EpisodeInfo
 from world4rl_data.store_verify import verify_store
 from world4rl_data.workers import AHEAD, WorkerError, ordered
@@ -145,12 +147,53 @@ def test_100_gb_open_by_their_index_alone_and_a_batch_touches_its_own_pages(tmp_
     assert _resident_kb(str(tmp_path / "s/actions.bin")) is None
 
 
+def _edit_index(path, **changes):
+    """Replace keys of a store's index; a key that becomes None goes."""
+    index = json.loads((path / "index.json").read_text()) | changes
+    (path / "index.json").write_text(json.dumps({k: v for k, v in index.items() if v is not None}))
+
+
+def _make_older(path):
+    """The store as a version before tasks were hashed wrote it; returns its content hash."""
+    store = EpisodeStore.open(path)
+    lines = [f"{e.digest} {e.source} {int(e.outcome)} {e.success_index}" for e in store.infos]
+    content = hashlib.sha256("\n".join([store.contract.hash, *lines]).encode()).hexdigest()[:16]
+    _edit_index(path, format="world4rl-store-1", content_hash=content)
+    return content
+
+
 def test_index_of_an_older_store_has_no_checksum_of_its_own_and_is_read(tmp_path):
     made_store(tmp_path / "s", 2)
-    index = json.loads((tmp_path / "s/index.json").read_text())
-    del index["content_hash"]
-    (tmp_path / "s/index.json").write_text(json.dumps(index))
+    _make_older(tmp_path / "s")
+    _edit_index(tmp_path / "s", content_hash=None)
     assert not verify_store(tmp_path / "s", workers=1, progress=False).damaged
+
+
+@pytest.mark.parametrize("edited", [{"task": "lift the cube"}, {"source": "expert"}, {"success_index": 5}])
+def test_every_label_counts_in_the_content_hash(tmp_path, edited):
+    """A world model that is told the task learns otherwise from the same episodes under other tasks."""
+    before = made_store(tmp_path / "s")
+    _edit_index(tmp_path / "s", episodes=[asdict(before.infos[0]) | edited, *map(asdict, before.infos[1:])])
+    assert EpisodeStore.open(tmp_path / "s").content_hash != before.content_hash
+    assert "index.json: its labels" in str(verify_store(tmp_path / "s", progress=False))
+
+
+def test_an_older_store_keeps_the_hash_that_its_checkpoints_know_until_it_grows(tmp_path):
+    made_store(tmp_path / "s", 2)
+    known = _make_older(tmp_path / "s")
+    store = EpisodeStore.open(tmp_path / "s")
+    assert store.content_hash == known and not verify_store(tmp_path / "s", progress=False).damaged
+    text = (tmp_path / "s/index.json").read_text()
+    (tmp_path / "s/index.json").write_text(text.replace('"outcome": 2', '"outcome": 1', 1))
+    assert "index.json: its labels" in str(verify_store(tmp_path / "s", progress=False))
+    (tmp_path / "s/index.json").write_text(text)
+    with EpisodeStore.open(tmp_path / "s") as store:
+        store.append(made_episode(2, 8, Outcome.UNLABELLED))
+        assert store.content_hash != known
+    grown = EpisodeStore.open(tmp_path / "s")
+    assert grown.content_hash == store.content_hash == made_store(tmp_path / "new", 3).content_hash
+    assert json.loads((tmp_path / "s/index.json").read_text())["format"] == FORMAT
+    assert not verify_store(tmp_path / "s", progress=False).damaged
 
 
 def _slow(seconds, item):

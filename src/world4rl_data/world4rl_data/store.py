@@ -18,7 +18,7 @@ import numpy as np
 
 from .contract import TaskContract
 from .episode import Episode, Outcome
-from .store_index import INDEX, StoreError, content_hash, read_index, write_index
+from .store_index import FORMAT, INDEX, StoreError, content_hash, read_index, write_index
 from .store_rows import EpisodeInfo, arrays_of, info_of, layout, row_bytes, write_all
 
 __all__ = ["EpisodeInfo", "EpisodeStore", "StoreError"]
@@ -30,11 +30,12 @@ _FLUSH_SHARE = 20  # and at most for a twentieth of the time: that of 100 000 ep
 class EpisodeStore:
     """Append-only folder of episodes that share one task contract. One writer at a time, any number of readers."""
 
-    def __init__(self, path: Path, contract: TaskContract, infos: list[EpisodeInfo]) -> None:
+    def __init__(self, path: Path, contract: TaskContract, infos: list[EpisodeInfo], format: str = FORMAT) -> None:
         """Use `create` or `open`."""
         self.path = path
         self.contract = contract
         self.infos = infos
+        self._format = format
         self._ids = {i.episode_id for i in infos}
         self._rows = sum(i.length + 1 for i in infos)
         self._layout = layout(contract)
@@ -94,6 +95,7 @@ class EpisodeStore:
         self.infos.append(info_of(episode, self._rows, uri, digest.hexdigest()))
         self._ids.add(episode.episode_id)
         self._rows += len(episode) + 1
+        self._format = FORMAT  # of the index that will tell of it
         self._dirty = True
         if time.monotonic() >= self._flush_at:
             self.flush()
@@ -228,7 +230,7 @@ class EpisodeStore:
     @property
     def content_hash(self) -> str:
         """16 hex digits over contract and every episode's data and labels, in order."""
-        return content_hash(self.contract, self.infos)
+        return content_hash(self.contract, self.infos, self._format)
 
     # -- inner ---------------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from io import FileIO
 from pathlib import Path
@@ -16,7 +16,8 @@ from .durable import replace_file, sync_folder
 from .episode import Outcome
 from .store_rows import EpisodeInfo
 
-FORMAT = "world4rl-store-1"
+FORMAT = "world4rl-store-2"
+TASKS_NOT_HASHED = "world4rl-store-1"  # the content hash leaves the tasks out; read as it is, not written any more
 INDEX = "index.json"
 
 
@@ -24,8 +25,8 @@ class StoreError(RuntimeError):
     """A store that cannot be opened or written; the message says what to do."""
 
 
-def read_index(path: Path) -> tuple[TaskContract, list[EpisodeInfo]]:
-    """Contract and episodes of the store in the folder `path`. Raises StoreError."""
+def read_index(path: Path) -> tuple[TaskContract, list[EpisodeInfo], str]:
+    """Contract, episodes and format of the store in the folder `path`. Raises StoreError."""
     return _parsed(_load(path))
 
 
@@ -45,14 +46,14 @@ def _load(path: Path) -> dict[str, Any]:
         ) from None
     except ValueError as error:
         raise StoreError(f"{path / INDEX} is damaged ({error}); build the store again from its bags") from error
-    if index.get("format") != FORMAT:
+    if index.get("format") not in (FORMAT, TASKS_NOT_HASHED):
         raise StoreError(f"{path} has format {index.get('format')!r}, this version reads {FORMAT!r}; build it again")
     return index
 
 
-def _parsed(index: dict[str, Any]) -> tuple[TaskContract, list[EpisodeInfo]]:
+def _parsed(index: dict[str, Any]) -> tuple[TaskContract, list[EpisodeInfo], str]:
     infos = [EpisodeInfo(**{**e, "outcome": Outcome(e["outcome"])}) for e in index["episodes"]]
-    return TaskContract.from_dict(index["contract"]), infos
+    return TaskContract.from_dict(index["contract"]), infos, index["format"]
 
 
 def write_index(path: Path, contract: TaskContract, infos: list[EpisodeInfo], arrays: Iterable[FileIO] = ()) -> None:
@@ -77,7 +78,12 @@ def write_index(path: Path, contract: TaskContract, infos: list[EpisodeInfo], ar
         ) from error
 
 
-def content_hash(contract: TaskContract, infos: Iterable[EpisodeInfo]) -> str:
-    """16 hex digits over contract and every episode's data and labels, in order."""
+def content_hash(contract: TaskContract, infos: Sequence[EpisodeInfo], format: str = FORMAT) -> str:
+    """16 hex digits over contract and every episode's data and labels, in order.
+
+    A store of an older `format` keeps the hash that the checkpoints trained on it know it by.
+    """
     lines = [f"{e.digest} {e.source} {int(e.outcome)} {e.success_index}" for e in infos]
+    if format != TASKS_NOT_HASHED:
+        lines = [f"{line} {json.dumps(e.task)}" for line, e in zip(lines, infos, strict=True)]
     return hashlib.sha256("\n".join([contract.hash, *lines]).encode()).hexdigest()[:16]
