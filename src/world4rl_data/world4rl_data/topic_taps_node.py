@@ -111,8 +111,8 @@ class TopicTaps:
             package, kind, name = tap.type.split("/")
             message_class = getattr(importlib.import_module(f"{package}.{kind}"), name)
             topic = _bag_topic(tap, wanted, type_hash)
-        except (ImportError, AttributeError, DefinitionError) as error:
-            tap.trouble = f"has type {tap.type}, which is not installed here ({error})"
+        except (ValueError, ImportError, AttributeError, DefinitionError) as error:  # ValueError: no package/msg/Name
+            tap.trouble = f"has type {tap.type}, which is not known here ({error})"
             self._node.get_logger().warning(f"{tap.name} {tap.trouble}", throttle_duration_sec=30.0)
             return
         self._unsubscribe(tap)
