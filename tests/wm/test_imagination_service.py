@@ -204,6 +204,19 @@ def test_store_start_stays_within_its_episode(service: ImaginationService, tmp_p
     assert service.imagine(request).complete
 
 
+def test_a_store_is_named_as_a_checkpoint_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`~/...` loaded models, and was no path of a store."""
+    store = small_models.small_store(tmp_path / "a store", CONTRACT, (5,))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for uri in ("~/a store", store.path.as_uri()):
+        np.testing.assert_array_equal(store_context(uri, 4, CONTRACT, 4).frames, store.frames(0)[1:5])
+        np.testing.assert_array_equal(store_context(uri, 4, CONTRACT, 4, tmp_path).frames, store.frames(0)[1:5])
+    with pytest.raises(Refusal, match="outside"):
+        store_context("~/a store", 4, CONTRACT, 4, tmp_path / "stores")
+    with pytest.raises(Refusal, match="http://a/b is neither"):
+        store_context("http://a/b", 4, CONTRACT, 4)
+
+
 def test_store_of_another_contract_is_refused(service: ImaginationService, tmp_path: Path) -> None:
     store = small_models.small_store(tmp_path / "store", small_contract("other"))
     with pytest.raises(Refusal, match=r"another task contract.*name: small here, other there"):

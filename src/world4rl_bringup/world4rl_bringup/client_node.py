@@ -28,6 +28,7 @@ from world4rl_bringup.client_types import (
     StartedEpisode,
 )
 from world4rl_data.episode import Outcome
+from world4rl_data.file_address import path_of
 from world4rl_interfaces.action import ImagineRollouts
 from world4rl_interfaces.msg import ArmStatus, EpisodeStatus, PolicyStatus
 from world4rl_interfaces.srv import ImagineRollout, LoadCheckpoint, ResetArm, StartEpisode, StopEpisode
@@ -252,5 +253,5 @@ class World4RLClient:
 
     def _load(self, name: str, uri: str | Path, timeout_s: float | None) -> str:
         # The node may have another working folder.
-        path = Path(str(uri).removeprefix("file://")).expanduser().resolve()
+        path = path_of(str(uri)).resolve()
         return self._ask(LoadCheckpoint, name, LoadCheckpoint.Request(uri=str(path)), timeout_s).contract_hash

@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 from importlib.metadata import entry_points
-from pathlib import Path
 
 from world4rl_data.contract import TaskContract
+from world4rl_data.file_address import path_of
 from world4rl_policy.deploy import load_policy
 from world4rl_policy.policy_runner import PolicyRunner, RunnerConfig
 from world4rl_wm.protocols import Policy, for_task
 
 _OURS = "world4rl_policy.deploy:load_policy"
-
-
-def path_of(uri: str) -> Path:
-    """The folder that a `file://` address or a path names."""
-    return Path(uri.removeprefix("file://")).expanduser().resolve()
 
 
 def policy_of(path: str, device: str) -> Policy:
@@ -48,8 +43,9 @@ def load_runner(uri: str, device: str, required: TaskContract | None, config: Ru
         ContractMismatch: it was made with another contract than `required`; the message names what differs.
         TaskError: it has learned several tasks, but not the configuration's.
         CheckpointError, PolicyFailure: the folder cannot be read, or what it holds cannot act.
+        ValueError: `uri` is no path and no file:// address.
     """
-    path = path_of(uri)
+    path = path_of(uri).resolve()  # also of `.` the name is the folder's
     policy = policy_of(str(path), device)
     if required is not None:
         required.require_same(policy.contract, f"checkpoint {path}")

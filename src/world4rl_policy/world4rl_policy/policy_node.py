@@ -16,6 +16,7 @@ from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from std_srvs.srv import SetBool
 
 from world4rl_data.contract import TaskContract
+from world4rl_data.file_address import path_of
 from world4rl_data.spin_node import spin_until_shutdown
 from world4rl_policy.load_service_node import LoadService
 from world4rl_policy.policy_report_node import PolicyReporter, PolicyState
@@ -128,10 +129,9 @@ class PolicyNode(LifecycleNode):
     def _load_trust(self) -> TrustWatch | None:
         if not self._parameter("world_model_checkpoint"):
             return None
-        from world4rl_policy.policy_loading import path_of
         from world4rl_policy.trust_watch import TrustWatch  # its libraries take seconds to import
 
-        path = path_of(self._parameter("world_model_checkpoint"))
+        path = path_of(self._parameter("world_model_checkpoint")).resolve()
         device, threshold, steps = (self._parameter(name) for name in ("world_model_device", *NUMBERS))
         trust = TrustWatch.load(path, device, threshold, steps, self._stop)
         if self._contract is not None:
@@ -155,8 +155,6 @@ class PolicyNode(LifecycleNode):
         Raises:
             RuntimeError: a policy acts that has another contract, or the node was cleaned up meanwhile.
         """
-        from world4rl_policy.policy_loading import path_of
-
         contract = runner.policy.contract
         if not self._configured:
             raise RuntimeError("the node was cleaned up meanwhile: configure it again")
@@ -164,7 +162,7 @@ class PolicyNode(LifecycleNode):
             self._loop.swap(runner)
         else:
             self._connect(runner)
-        self._checkpoint = str(path_of(uri))
+        self._checkpoint = str(path_of(uri).resolve())
         self.get_logger().info(f"loaded {self._checkpoint} for contract {contract.name} {contract.hash}")
         self._reporter.publish_status()
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from world4rl_data.contract import TaskContract
 from world4rl_data.contract_parts import ContractError
+from world4rl_data.file_address import path_of
 from world4rl_data.image import decode_image, prepare
 from world4rl_data.store import EpisodeStore, StoreError
 from world4rl_wm.imagination.request import RawImage, Refusal
@@ -131,7 +132,7 @@ def episode_context(store: EpisodeStore, episode: int, step: int, history: int) 
 
 def _store_path(uri: str, stores_dir: Path | None) -> Path:
     try:
-        path = Path(uri.removeprefix("file://"))
+        path = path_of(uri)
         if stores_dir is None:
             return path
         root = stores_dir.expanduser().resolve()

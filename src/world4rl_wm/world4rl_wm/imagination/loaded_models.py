@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from world4rl_data.contract import TaskContract
+from world4rl_data.file_address import path_of
 from world4rl_wm import protocols
 from world4rl_wm.checkpoint import CONFIG, CheckpointError
 from world4rl_wm.model import world_model
@@ -58,8 +59,9 @@ class LoadedModels:
 
         Raises:
             CheckpointError, ContractError, ContractMismatch, LookupError, RuntimeError: what is wrong with the folder.
+            ValueError: `uri` is no path and no file:// address.
         """
-        path = checkpoint_path(uri)
+        path = path_of(uri)
         kind, not_ours = None, None
         try:
             kind = checkpoint_kind(path)
@@ -89,8 +91,9 @@ class LoadedModels:
 
         Raises:
             CheckpointError, ContractError, ContractMismatch: what is wrong with the folder, or that it does not fit.
+            ValueError: `uri` is no path and no file:// address.
         """
-        path = checkpoint_path(uri)
+        path = path_of(uri)
         first = self.world_model
         second = WorldModel.load(path, self.device, first.contract if first else self.contract)
         why = misfit(first, second) if first else ""
@@ -126,11 +129,6 @@ class LoadedModels:
         ensemble, told = ensemble_of(self._folder, [(self.second_world_model, self._second_folder)])
         self.calibration = ensemble.calibration
         return f"uncertainty: {told}"
-
-
-def checkpoint_path(uri: str) -> Path:
-    """The folder that a path or a file:// address names."""
-    return Path(uri.removeprefix("file://")).expanduser()
 
 
 def checkpoint_kind(path: Path) -> Any:
