@@ -73,6 +73,8 @@ def test_files_and_tables_are_those_of_the_format(tmp_path):
     table = pq.read_table(tmp_path / "set/data/chunk-000/file-000.parquet")
     assert table.num_rows == 45 and str(table.schema.field("action").type) == "fixed_size_list<element: float>[7]"
     assert table.column("index").to_pylist() == list(range(45))
+    last = np.array(table.column("action")[6].as_py())  # beside the last picture of the first episode: nobody moves
+    np.testing.assert_array_equal(last, [0, 0, 0, 0, 0, 0, store.actions(0)[-1][-1]])
     episode = pq.read_table(tmp_path / "set/meta/episodes/chunk-000/file-000.parquet").to_pylist()[2]
     span = [episode[f"videos/observation.images.front/{edge}_timestamp"] for edge in ("from", "to")]
     assert span == pytest.approx([1.5, 2.4]) and episode["dataset_from_index"] == 15 and episode["length"] == 9

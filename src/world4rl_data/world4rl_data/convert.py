@@ -11,7 +11,7 @@ import numpy as np
 
 from .bag_reader import EpisodeBag
 from .contract import TaskContract
-from .episode import ActionSource, Episode, EpisodeError, Outcome, episode_source
+from .episode import ActionSource, Episode, EpisodeError, Outcome, episode_source, hold_action
 from .episode_record import EpisodeRecord
 from .observation import Missing, Observation, ObservationAssembler, message_stamp
 
@@ -107,9 +107,7 @@ def _fill_holds(
                 f"bag {where}: no action for {gap / 1e9:.1f} s after action {i} (limit {config.max_hold_s} s); "
                 "record without such a pause"
             )
-        hold = np.zeros_like(row[1])
-        if "gripper" in contract.action_names:
-            hold[-1] = row[1][-1]  # the hand's command is absolute
+        hold = hold_action(row[1], contract)
         missing = round(gap / period) - 1
         for k in range(1, missing + 1):
             yield row[0] + k * gap // (missing + 1), hold, row[2]

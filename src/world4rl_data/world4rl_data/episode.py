@@ -139,3 +139,11 @@ def episode_source(action_sources: np.ndarray) -> str:
     if experts:
         return "expert" if known == experts else "intervention"
     return "random" if known == {ActionSource.RANDOM} else "policy"
+
+
+def hold_action(last: np.ndarray, contract: TaskContract) -> np.ndarray:
+    """The action (A,) that changes nothing after `last`: no motion, the hand as it was told."""
+    hold = np.zeros_like(last)
+    if "gripper" in contract.action_names:
+        hold[-1] = last[-1]  # its command is absolute
+    return hold

@@ -16,6 +16,7 @@ from uuid import uuid4
 import numpy as np
 
 from ..contract import TaskContract
+from ..episode import hold_action
 from ..partial_folder import partial_folder
 from ..store import EpisodeStore
 from ..store_rows import EpisodeInfo
@@ -146,11 +147,3 @@ def frame_columns(store: EpisodeStore, row: int, fps: int) -> dict[str, np.ndarr
         "timestamp": (steps / fps).astype(np.float32),
         "frame_index": steps.astype(np.int64),
     }
-
-
-def hold_action(last: np.ndarray, contract: TaskContract) -> np.ndarray:
-    """The action (A,) that changes nothing after `last`: no motion, the hand as it was told."""
-    hold = np.zeros_like(last)
-    if "gripper" in contract.action_names:
-        hold[-1] = last[-1]
-    return hold
