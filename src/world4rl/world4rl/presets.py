@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from world4rl.settings import CONTRACT_DECIDES, MAY_BE_ZERO, NETWORKS, RUN_DECIDES, Preset
+from world4rl_data.dotted import dotted
 
 PRESETS_DIR = Path(__file__).parent / "presets"
 METAWORLD = "metaworld/"
@@ -68,7 +69,7 @@ def changed_settings(preset: Preset, name: str) -> dict[str, Any]:
     """How a preset differs from the shipped one `name`, which it was made of, and from `tiny` if it was made of a file:
     ``{"preset": "tiny", "changed": {"ppo.clip": 0.1}}``. What a network's own default decides is None."""
     base = name if _shipped(name).is_file() else "tiny"
-    own, shipped = (_dotted(preset_values(one)) for one in (preset, load_preset(_shipped(base))))
+    own, shipped = (dotted(preset_values(one)) for one in (preset, load_preset(_shipped(base))))
     changed = {key: own.get(key) for key in shipped | own if own.get(key) != shipped.get(key)}
     return {"preset": base, "changed": changed}
 
@@ -95,13 +96,6 @@ def given_settings(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def _shipped(name: str) -> Path:
     return PRESETS_DIR / f"{name}.yaml"
-
-
-def _dotted(values: Mapping[str, Any], section: str = "") -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in values.items():
-        found |= _dotted(value, f"{section}{key}.") if isinstance(value, Mapping) else {f"{section}{key}": value}
-    return found
 
 
 def _read(name_or_path: str | Path, seen: tuple[str, ...]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import yaml
 from world4rl.outcomes import NAMES, PAIRS, decode_outcomes
 from world4rl.page import duration, environment, figure, percent
 from world4rl.report_data import RunData, read_run
+from world4rl_data.dotted import dotted
 from world4rl_data.durable import replace_file
 from world4rl_policy.statistics import clustered_interval, compare, mcnemar, seed_interval, seeds_verdict, verdict
 
@@ -153,16 +154,9 @@ def _settings(run: RunData) -> dict[str, Any]:
     return known | flat(loaded if isinstance(loaded, dict) else {})
 
 
-def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat(settings: dict[str, Any]) -> dict[str, Any]:
     """Nested settings with dotted names; parts that are None are left out."""
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, dict):
-            found |= flat(value, f"{name}.")
-        elif value is not None or prefix:
-            found[name] = value
-    return found
+    return dotted({key: value for key, value in settings.items() if value is not None})
 
 
 def differences_of(settings: list[dict[str, Any]]) -> list[str]:

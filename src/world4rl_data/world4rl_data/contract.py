@@ -28,6 +28,7 @@ from .contract_parts import (
     Workspace,
     build,
 )
+from .dotted import dotted
 
 __all__ = [
     "ACTION_NAMES",
@@ -151,7 +152,7 @@ class TaskContract:
 
     def _differing(self, other: TaskContract) -> dict[str, str]:
         """Field to line."""
-        mine, theirs = _flatten(self.to_dict()), _flatten(other.to_dict())
+        mine, theirs = dotted(self.to_dict()), dotted(other.to_dict())
         keys = list(mine) + [k for k in theirs if k not in mine]
         values = [(k, mine.get(k, "absent"), theirs.get(k, "absent")) for k in keys]
         return {key: f"{key}: {here} here, {there} there" for key, here, there in values if here != there}
@@ -221,17 +222,3 @@ class TaskContract:
     def observation_topics(self) -> dict[str, str]:
         """topic -> ROS type of everything an observation needs."""
         return {s.topic: s.type for s in self.streams}
-
-
-def _flatten(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested dicts and lists to dotted keys; list items that have a name are called by it."""
-    if isinstance(value, dict):
-        items = list(value.items())
-    elif isinstance(value, list) and any(isinstance(v, dict | list) for v in value):
-        items = [(v.get("name", str(i)) if isinstance(v, dict) else str(i), v) for i, v in enumerate(value)]
-    else:
-        return {prefix: value}
-    flat: dict[str, Any] = {}
-    for key, item in items:
-        flat.update(_flatten(item, f"{prefix}.{key}" if prefix else str(key)))
-    return flat
