@@ -66,21 +66,27 @@ class RecorderStandIn:
 
 
 class PolicyStandIn:
-    """Does nothing, at every new picture, while enabled."""
+    """Does nothing, at every new picture, while enabled; `hung` sends not even that until it is enabled afresh."""
 
     def __init__(self, node: SimRig) -> None:
-        self._node, self.enabled, self._last = node, False, None
+        self._node, self.enabled, self.hung, self._last = node, False, False, None
         self._actions = node.create_publisher(Action, "/world4rl/action", 1)
-        node.create_service(SetBool, "/world4rl/policy/enable", self._on_enable)
-        node.create_timer(0.02, self._act)
+        self._service = node.create_service(SetBool, "/world4rl/policy/enable", self._on_enable)
+        self._timer = node.create_timer(0.02, self._act)
+
+    def close(self) -> None:
+        """Leaves the names to the next test's stand-in."""
+        self._node.destroy_service(self._service)
+        self._node.destroy_timer(self._timer)
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self.hung = self.hung and request.data
         self.enabled, response.success = request.data, True
         return response
 
     def _act(self) -> None:
         stamp = self._node.newest[self._node.cameras[0]].header.stamp
-        if self.enabled and stamp != self._last:
+        if self.enabled and not self.hung and stamp != self._last:
             self._last = stamp
             action = Action(values=[0.0, 0.0, 0.0], source=int(ActionSource.POLICY))
             action.header.stamp = stamp
@@ -97,6 +103,13 @@ def graph(ros_domain: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     ):
         node.wait_for(node.all_heard)
         yield node
+
+
+@pytest.fixture
+def policy(graph: SimRig) -> Iterator[PolicyStandIn]:
+    policy = PolicyStandIn(graph)
+    yield policy
+    policy.close()
 
 
 @pytest.fixture
@@ -155,12 +168,22 @@ def test_an_episode_is_begun_again_when_the_answer_to_its_start_is_lost(
 
 
 def test_deployment_counts_a_policy_that_does_nothing_as_failed(
-    graph: SimRig, recorder: RecorderStandIn, tmp_path: Path
+    graph: SimRig, recorder: RecorderStandIn, policy: PolicyStandIn, tmp_path: Path
 ) -> None:
     """The policy is enabled for the episode only, acts for the task's horizon, and the failure is labelled as one."""
-    policy = PolicyStandIn(graph)
     summary = _run(graph, "world4rl_sim.deployment_node", tmp_path, episodes=1, first_seed=7)
     (result,) = summary["results"]
     assert (result["seed"], result["success"], result["steps"], result["outcome"]) == (7, False, 15, "failure")
     assert [stop.outcome for stop in recorder.stops] == [Outcome.FAILURE]
     assert not policy.enabled
+
+
+def test_an_episode_in_which_the_arm_stops_moving_is_begun_again(
+    graph: SimRig, recorder: RecorderStandIn, policy: PolicyStandIn, tmp_path: Path
+) -> None:
+    """After `timeout_s`, which is for the arm too; one policy that hangs once does not end the whole run."""
+    policy.hung = True
+    summary = _run(graph, "world4rl_sim.deployment_node", tmp_path, episodes=1, first_seed=7, timeout_s=8.0)
+    assert (summary["state"], summary["results"][0]["outcome"]) == ("done", "failure")
+    assert [stop.outcome for stop in recorder.stops] == [Outcome.INTERRUPTED, Outcome.FAILURE]
+    assert "no action was executed for 8.0 s" in (tmp_path / "node.log").read_text()

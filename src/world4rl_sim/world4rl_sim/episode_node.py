@@ -35,7 +35,6 @@ from .scene_reader_node import SceneReader
 from .tasks import make_task
 
 _ATTEMPTS = 3
-_STALL_S = 10.0  # wall time without an executed action after which an episode has broken off
 _SLICE_S = 0.5
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
@@ -150,10 +149,9 @@ class EpisodeNode(Node):
                     self.on_scene(scene)
                 if self._monitor.steps != steps:
                     steps, moved_at = self._monitor.steps, time.monotonic()
-                elif time.monotonic() - moved_at > _STALL_S:
-                    raise EpisodeError(
-                        f"no action was executed for {_STALL_S} s: see arm_gate/status and policy/status"
-                    )
+                elif time.monotonic() - moved_at > self._timeout_s:
+                    waited = f"for {self._timeout_s} s"
+                    raise EpisodeBroken(f"no action was executed {waited}: see arm_gate/status and policy/status")
                 scene = self._fresh_scene(scene.stamp_ns)
         finally:
             self.end()
