@@ -71,6 +71,8 @@ class Stub(Node):
 
     def _on_request(self, goal: ImagineRollouts.Goal) -> GoalResponse:
         if goal.seed == 7:
+            self._dream_ends = Future()
+            self.cancelled.clear()
             time.sleep(1.0)
         return GoalResponse.ACCEPT
 
@@ -142,6 +144,28 @@ def test_a_goal_that_is_taken_too_late_is_cancelled(nodes: tuple[Stub, Policy], 
     with pytest.raises(NoAnswer):
         client.imagine_many(40, seed=7, timeout_s=0.5)
     assert nodes[0].cancelled.wait(20)
+
+
+def test_a_dream_outlives_a_flicker_of_discovery(
+    nodes: tuple[Stub, Policy], client: World4RLClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hours of dreaming are not given up because the node was unseen for a moment, only where it stays away."""
+    client.imagine_many(2)  # finds the node, which may take a while
+    begun, cancel = time.monotonic(), threading.Event()
+    unseen_s = [1.5, 2.0]  # the node takes the goal after one second
+
+    def seen() -> bool:
+        since_s = time.monotonic() - begun
+        if since_s > 2.5:
+            cancel.set()
+        return not unseen_s[0] <= since_s < unseen_s[1]
+
+    monkeypatch.setattr(client._link._endpoints["imagine_rollouts"], "server_is_ready", seen)
+    assert client.imagine_many(40, seed=7, cancel=cancel).message == "stopped after 2 steps"
+    assert time.monotonic() - begun > 2.5
+    begun, unseen_s[1] = time.monotonic(), 60.0
+    with pytest.raises(NotThere, match="went away"):
+        client.imagine_many(40, seed=7)
 
 
 def test_the_policy_falls_silent_although_the_gate_does_not_answer(nodes: tuple[Stub, Policy]) -> None:

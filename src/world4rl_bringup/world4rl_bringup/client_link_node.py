@@ -26,7 +26,7 @@ from world4rl_bringup.missing_nodes import what_is_missing
 from world4rl_data.spin_node import until_shutdown
 
 _SLICE_S = 0.05  # how often a waiting thread looks whether the other side is still there
-_GONE_S = 3.0  # a service that has not been seen for this long while its answer is awaited has ended
+_GONE_S = 3.0  # a service or action that has not been seen for this long while its answer is awaited has ended
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -87,18 +87,32 @@ class ClientLink:
     def _await_answer(
         self, answer: concurrent.futures.Future[Any], ready: Callable[[], bool], what: str, end: float
     ) -> Any:
-        seen = time.monotonic()
+        late = "did not answer in time: see its node's log, or allow a longer timeout_s"
+        look = self._lookout(ready, what, end, late)
         while True:
             with contextlib.suppress(concurrent.futures.TimeoutError):
                 return answer.result(_SLICE_S)
+            look()
+
+    def _lookout(self, ready: Callable[[], bool], what: str, end: float, late: str) -> Callable[[], None]:
+        """What to call again and again while waiting: it raises NotThere once the other side has been gone for a while
+        (a discovery that flickers is not its end), and NoAnswer, which says `late`, after the time `end`."""
+        gone: float | None = None  # since when; not when it was last seen, as the caller may have been away in between
+
+        def look() -> None:
+            nonlocal gone
             now = time.monotonic()
             self._require_open()
             if ready():
-                seen = now
-            if now - seen > _GONE_S:
+                gone = None
+            elif gone is None:
+                gone = now
+            elif now - gone > _GONE_S:
                 raise NotThere(f"{what} went away before it answered: its node has ended, see its log and start it")
             if now > end:
-                raise NoAnswer(f"{what} did not answer in time: see its node's log, or allow a longer timeout_s")
+                raise NoAnswer(f"{what} {late}")
+
+        return look
 
     # -- actions -------------------------------------------------------------------------------------------------
 
@@ -123,7 +137,8 @@ class ClientLink:
         self._on_executor(lambda: _chained(client.send_goal_async(goal, lambda m: news.put(m.feedback)), accepted))
         what = f"action {self.absolute(name)}"
         result: concurrent.futures.Future[Any] = concurrent.futures.Future()
-        asked_to_stop = False
+        late = "did not end in time, and was cancelled: allow a longer timeout_s"
+        look, asked_to_stop = self._lookout(client.server_is_ready, what, end, late), False
         try:
             handle = self._await_answer(accepted, client.server_is_ready, what, end)
             if not handle.accepted:
@@ -138,7 +153,7 @@ class ClientLink:
                     asked_to_stop = True
                     self._on_executor(handle.cancel_goal_async)
                 if not result.done():
-                    self._check_goal(client.server_is_ready, what, end)
+                    look()
         finally:
             if not result.done() and not asked_to_stop:
                 accepted.add_done_callback(self._cancel_accepted)  # at once, or when the node takes it later
@@ -153,13 +168,6 @@ class ClientLink:
         if not accepted.cancelled() and accepted.exception() is None and accepted.result().accepted:
             with contextlib.suppress(ClientError):  # the client was closed
                 self._on_executor(accepted.result().cancel_goal_async)
-
-    def _check_goal(self, ready: Callable[[], bool], what: str, end: float) -> None:
-        self._require_open()
-        if not ready():
-            raise NotThere(f"{what} went away before it answered: its node has ended, see its log and start it")
-        if time.monotonic() > end:
-            raise NoAnswer(f"{what} did not end in time, and was cancelled: allow a longer timeout_s")
 
     # -- latched topics ------------------------------------------------------------------------------------------
 
