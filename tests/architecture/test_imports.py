@@ -76,6 +76,15 @@ def test_all_but_the_ros_side_imports_without_ros(package: str) -> None:
     assert json.loads(_run(IMPORT_WITHOUT_ROS, json.dumps(names))) == {}
 
 
+def test_the_safety_gate_lives_in_one_thread() -> None:
+    """ArmControl and what is around it hold no locks: the package starts no threads, nobody else serves the node."""
+    for path in modules("world4rl_control"):
+        assert not imports(path) & {"threading", "_thread", "concurrent", "multiprocessing"}, path.name
+        assert "MultiThreadedExecutor" not in path.read_text(encoding="utf-8"), path.name
+    every = [path for package in PYTHON_PACKAGES for path in modules(package)]
+    assert [path.name for path in every if "ArmGateNode" in path.read_text(encoding="utf-8")] == ["arm_gate_node.py"]
+
+
 def test_the_command_starts_without_the_heavy_libraries() -> None:
     heavy = ("torch", "mujoco", "diffusers", "matplotlib")
     assert _run(f"import sys, world4rl.cli; print([m for m in {heavy} if m in sys.modules])") == "[]"

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 import rclpy
+from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException
+from rclpy.node import Node
 
-from world4rl_data.spin_node import until_shutdown
+from world4rl_data.spin_node import spin_until_shutdown, until_shutdown
 
 pytestmark = pytest.mark.ros
 
@@ -37,3 +42,23 @@ def test_a_callback_that_uses_ros_after_its_end_is_quiet(context):
 def test_a_fault_while_ros_is_there_is_raised(context):
     with pytest.raises(RuntimeError, match="real fault"), until_shutdown(context):
         raise RuntimeError("real fault")
+
+
+def test_a_node_is_served_by_the_calling_thread_alone(ros_domain):
+    """What the gate rests on, which holds no locks, though some of its callbacks may overlap as far as ROS goes."""
+    served_by = []
+
+    class Busy(Node):
+        def __init__(self):
+            super().__init__("busy")
+            for _ in range(3):
+                self.create_timer(0.01, self._work, callback_group=ReentrantCallbackGroup())
+
+        def _work(self):
+            served_by.append(threading.get_ident())
+            time.sleep(0.02)
+            if len(served_by) > 20:
+                raise KeyboardInterrupt
+
+    spin_until_shutdown("busy", Busy, [])
+    assert set(served_by) == {threading.get_ident()}

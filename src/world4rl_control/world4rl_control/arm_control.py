@@ -36,7 +36,10 @@ class ControlConfig:
 
 
 class ArmControl:
-    """Not thread-safe: the caller holds one lock. `send` gets every command for the motion controller.
+    """`send` gets every command for the motion controller.
+
+    Not thread-safe, and neither are `gate`, `arm`, `frame` and `streams`: everything that touches them comes from one
+    thread. In the `arm_gate` node that is the one that spins it: its callbacks must not be served by several.
 
     `faults` stop the arm, and keep it from being enabled, as robot modes do; `silences` do so when they last (see
     Confirmed); `requirements` only keep it from being enabled. `on_stop` is told the reason of every stop.

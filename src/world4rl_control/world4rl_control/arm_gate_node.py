@@ -7,7 +7,6 @@ publisher, and a clock that stands still.
 
 from __future__ import annotations
 
-import threading
 import time
 from typing import Any
 
@@ -56,7 +55,6 @@ class ArmGateNode(Node):
         for name, (value, text, *span) in _PARAMETERS.items():
             self.declare_parameter(name, value, describe(text, *span))
         self._contract = contract = TaskContract.load(self._value("contract"))
-        self._lock = threading.RLock()
         self._ahead_s = 0.0
         self._control = self._make_control()
         self._report = GateReport(self, self._control)
@@ -71,7 +69,7 @@ class ArmGateNode(Node):
         self._executed = self.create_publisher(Action, contract.executed_action_topic, 10)
         # Deeper than the publishers' 1: two sources that speak at the same moment must not push each other out.
         self.create_subscription(Action, contract.action_topic, self._on_action, 10)
-        self._requests = GateServices(self, self._control, self._lock, self._instant, self._changed)
+        self._requests = GateServices(self, self._control, self._instant, self._changed)
         ArmServices(self, self._hand, self._hold_for_recovery, lambda: self._control.gate.enabled)
         self.create_timer(_WATCH_PERIOD_S, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._changed()
@@ -101,21 +99,20 @@ class ArmGateNode(Node):
             self._report.notes["backend"] = lambda: model.problem
 
     def _on_action(self, message: Action) -> None:
-        with self._lock:
-            stamp_s = message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec
-            out = self._control.act(message.values, message.source, stamp_s, self._instant_of(stamp_s))
-            if out.accepted:
-                executed = Action(values=out.executed, source=message.source, policy_id=message.policy_id)
-                executed_s = self._control.stamps.executed_s
-                own = executed_s == stamp_s  # then exactly, not rounded to what a float holds
-                executed.header.stamp = message.header.stamp if own else Time(seconds=executed_s).to_msg()
-                executed.header.frame_id = self._contract.base_frame
-                self._executed.publish(executed)
-                if out.gripper is not None:
-                    self._hand.command(out.gripper, time.monotonic())
-            elif not out.reason.startswith("early"):
-                self.get_logger().warning(f"action dropped: {out.reason}", throttle_duration_sec=2.0)
-            self._changed()
+        stamp_s = message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec
+        out = self._control.act(message.values, message.source, stamp_s, self._instant_of(stamp_s))
+        if out.accepted:
+            executed = Action(values=out.executed, source=message.source, policy_id=message.policy_id)
+            executed_s = self._control.stamps.executed_s
+            own = executed_s == stamp_s  # then exactly, not rounded to what a float holds
+            executed.header.stamp = message.header.stamp if own else Time(seconds=executed_s).to_msg()
+            executed.header.frame_id = self._contract.base_frame
+            self._executed.publish(executed)
+            if out.gripper is not None:
+                self._hand.command(out.gripper, time.monotonic())
+        elif not out.reason.startswith("early"):
+            self.get_logger().warning(f"action dropped: {out.reason}", throttle_duration_sec=2.0)
+        self._changed()
 
     def _instant_of(self, stamp_s: float) -> Instant:
         """Now. Under /clock the source may know the new time a moment before this node does: then the action's.
@@ -130,28 +127,24 @@ class ArmGateNode(Node):
         return Instant(self._ahead_s, now.steady_s)
 
     def _hold_for_recovery(self) -> str:
-        with self._lock:
-            refusal = self._control.prepare_recovery(self._instant())
-            self._changed()
+        refusal = self._control.prepare_recovery(self._instant())
+        self._changed()
         return refusal
 
     def _command(self) -> None:
-        with self._lock:
-            self._control.command(self._instant())
+        self._control.command(self._instant())
 
     def _tick(self) -> None:
-        with self._lock:
-            if fault := self._control.tick(self._instant()):
-                self.get_logger().error(f"stopped: {fault}")
-                self._changed()
+        if fault := self._control.tick(self._instant()):
+            self.get_logger().error(f"stopped: {fault}")
+            self._changed()
 
     def _watch(self) -> None:
-        with self._lock:
-            self._links.tick()
-            self._tick()
-            self._requests.tick()
-            self._hand.tick(time.monotonic())
-            self._report.tick(self._instant())
+        self._links.tick()
+        self._tick()
+        self._requests.tick()
+        self._hand.tick(time.monotonic())
+        self._report.tick(self._instant())
 
     def _rivals(self, _now: Instant) -> str:
         others = self._commands.rivals

@@ -27,7 +27,7 @@ class SafetyGate:
 
     `executed` of an accepted action is the action that, applied exactly to the last target, gives the new one. One
     exception: when the arm was pushed further away than one action reaches, the target follows it (the lag stays
-    bounded) and `executed` is cut to [-1, 1]. Not thread-safe: the caller holds one lock.
+    bounded) and `executed` is cut to [-1, 1]. Not thread-safe.
     """
 
     def __init__(self, contract: TaskContract, config: GateConfig = GateConfig()) -> None:  # noqa: B008 (frozen)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 
@@ -17,17 +16,16 @@ from world4rl_interfaces.srv import ResetArm
 
 
 class GateServices:
-    """Translates requests into calls of ArmControl, under the node's lock; `changed` publishes the new status."""
+    """Translates requests into calls of ArmControl; `changed` publishes the new status."""
 
     def __init__(
         self,
         node: Node,
         control: ArmControl,
-        lock: threading.RLock,
         instant: Callable[[], Instant],
         changed: Callable[[], None],
     ) -> None:
-        self._control, self._lock, self._instant, self._changed = control, lock, instant, changed
+        self._control, self._instant, self._changed = control, instant, changed
         self._reset_timeout_s = float(node.get_parameter("reset_timeout_s").value)
         self._arrival: Future | None = None  # of a reset
         self._reset_started_s = 0.0
@@ -39,47 +37,43 @@ class GateServices:
         self._reset_timer.cancel()
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
-        with self._lock:
-            if request.data:
-                refusal = self._control.enable(self._instant())
-                response.success, response.message = not refusal, refusal or "enabled at the measured pose"
-            else:
-                self._control.stop("disabled on request", self._instant())
-                response.success, response.message = True, "disabled"
-            self._changed()
+        if request.data:
+            refusal = self._control.enable(self._instant())
+            response.success, response.message = not refusal, refusal or "enabled at the measured pose"
+        else:
+            self._control.stop("disabled on request", self._instant())
+            response.success, response.message = True, "disabled"
+        self._changed()
         return response
 
     def _on_release(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
-        with self._lock:
-            self._control.gate.release()
-            self._changed()
+        self._control.gate.release()
+        self._changed()
         response.success, response.message = True, "the next source that speaks has the arm"
         return response
 
     async def _on_reset(self, request: ResetArm.Request, response: ResetArm.Response) -> ResetArm.Response:
-        with self._lock:
-            try:
-                if self._arrival is not None:
-                    raise ValueError("a reset is going on already")
-                self._control.gate.start_reset(request.pose or "home")
-            except ValueError as error:
-                response.success, response.message = False, str(error)
-                return response
-            self._arrival, self._reset_started_s = Future(), time.monotonic()
-            arrival = self._arrival
-            self._reset_timer.reset()
+        try:
+            if self._arrival is not None:
+                raise ValueError("a reset is going on already")
+            self._control.gate.start_reset(request.pose or "home")
+        except ValueError as error:
+            response.success, response.message = False, str(error)
+            return response
+        self._arrival, self._reset_started_s = Future(), time.monotonic()
+        arrival = self._arrival
+        self._reset_timer.reset()
         response.message = await arrival
         response.success = not response.message
         return response
 
     def _reset_step(self) -> None:
-        with self._lock:
-            if not self._control.gate.resetting:
-                self._end_reset("a human took over")
-                return
-            self._control.reset_step(self._instant())
-            if not self._control.gate.resetting:
-                self._end_reset("")
+        if not self._control.gate.resetting:
+            self._end_reset("a human took over")
+            return
+        self._control.reset_step(self._instant())
+        if not self._control.gate.resetting:
+            self._end_reset("")
 
     def tick(self) -> None:
         """Call regularly: gives up a reset that takes too long."""

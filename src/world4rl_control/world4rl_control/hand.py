@@ -6,7 +6,6 @@ one is sent. What differs between drivers is a GripperDriver; the rest is one cl
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
@@ -79,13 +78,12 @@ class _Sent:
 
 
 class DrivenHand:
-    """Sends the newest command; one that has not gone out yet is forgotten. A Hand; safe from several threads."""
+    """Sends the newest command; one that has not gone out yet is forgotten. A Hand, for one thread."""
 
     refusal = ""
 
     def __init__(self, driver: GripperDriver) -> None:
         self._driver = driver
-        self._lock = threading.RLock()
         self._now_s = 0.0
         self._wanted: GripperCommand | None = None  # not sent yet
         self._wanted_s = 0.0
@@ -95,34 +93,31 @@ class DrivenHand:
 
     def command(self, wanted: GripperCommand, now_s: float) -> None:
         """See Hand."""
-        with self._lock:
-            self._wanted, self._wanted_s = wanted, now_s
-            self.tick(now_s)
+        self._wanted, self._wanted_s = wanted, now_s
+        self.tick(now_s)
 
     def home(self, now_s: float, done: Callable[[str], None]) -> None:
         """See Hand."""
-        with self._lock:
-            client = self._driver.client("home")
-            if client is None:
-                refusal = "this gripper's driver has no homing"
-            elif self._homed is not None:
-                refusal = "homing is going on already"
-            elif not client.server_is_ready():
-                refusal = _absent(client)
-            else:
-                refusal, self._homed = "", done
-                self.tick(now_s)
+        client = self._driver.client("home")
+        if client is None:
+            refusal = "this gripper's driver has no homing"
+        elif self._homed is not None:
+            refusal = "homing is going on already"
+        elif not client.server_is_ready():
+            refusal = _absent(client)
+        else:
+            refusal, self._homed = "", done
+            self.tick(now_s)
         if refusal:
             done(refusal)
 
     def tick(self, now_s: float) -> None:
         """See Hand."""
-        with self._lock:
-            self._now_s = now_s
-            if self._sent is not None:
-                self._watch(self._sent)
-            if self._sent is None:
-                self._send_next()
+        self._now_s = now_s
+        if self._sent is not None:
+            self._watch(self._sent)
+        if self._sent is None:
+            self._send_next()
 
     def _watch(self, sent: _Sent) -> None:
         """Gives up on a driver that does not answer, and ends a goal that a newer command replaces."""
@@ -163,24 +158,21 @@ class DrivenHand:
         client.send_goal_async(self._driver.goal(deed)).add_done_callback(lambda answer: self._on_answer(sent, answer))
 
     def _on_answer(self, sent: _Sent, answer: Any) -> None:
-        with self._lock:
-            handle = answer.result()
-            if handle is None or not handle.accepted:
-                self._end(sent, f"the gripper refused to {sent.deed}")
-                return
-            sent.handle = handle
-            handle.get_result_async().add_done_callback(lambda outcome: self._on_outcome(sent, outcome))
-            self.tick(self._now_s)  # a newer command may be waiting for this
+        handle = answer.result()
+        if handle is None or not handle.accepted:
+            self._end(sent, f"the gripper refused to {sent.deed}")
+            return
+        sent.handle = handle
+        handle.get_result_async().add_done_callback(lambda outcome: self._on_outcome(sent, outcome))
+        self.tick(self._now_s)  # a newer command may be waiting for this
 
     def _on_halted(self, sent: _Sent) -> None:
-        with self._lock:
-            self._end(sent, "")
+        self._end(sent, "")
 
     def _on_outcome(self, sent: _Sent, outcome: Any) -> None:
-        with self._lock:
-            # A goal that was stopped for the next one complains, as it should.
-            complaint = "" if sent.halted_s is not None else self._driver.complaint(sent.deed, outcome.result())
-            self._end(sent, complaint)
+        # A goal that was stopped for the next one complains, as it should.
+        complaint = "" if sent.halted_s is not None else self._driver.complaint(sent.deed, outcome.result())
+        self._end(sent, complaint)
 
     def _end(self, sent: _Sent, complaint: str) -> None:
         if self._sent is not sent:

@@ -26,8 +26,8 @@ def until_shutdown(context: Context | None = None) -> Iterator[None]:
 
 
 def spin_until_shutdown(name: str, make: Callable[[], Node], args: list[str] | None = None) -> None:
-    """Make a node and serve it until SIGINT or SIGTERM. A ValueError of `make` (an unusable contract or parameter) ends
-    the process with its message."""
+    """Make a node and serve it, all callbacks in this thread, until SIGINT or SIGTERM. A ValueError of `make` (an
+    unusable contract or parameter) ends the process with its message."""
     rclpy.init(args=args)
     try:
         with until_shutdown():
