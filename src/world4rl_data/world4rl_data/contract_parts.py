@@ -106,7 +106,7 @@ class Workspace:
 class Gripper:
     """The hand. `fixed` holds it in one state when the contract has no gripper action."""
 
-    kind: str = "franka_hand"
+    kind: str = "franka_hand"  # which hand, as `robot` says which arm; what drives it is the gate's to choose
     namespace: str = "/franka_gripper"
     open_width_m: float = 0.08
     hysteresis: float = 0.2  # commands within +-hysteresis keep the last state

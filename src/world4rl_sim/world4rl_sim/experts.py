@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 
@@ -28,16 +27,6 @@ class ExpertConfig:
     gain: float = 0.8  # below 1: the arm lags behind its target, the full way would overshoot
 
 
-class Expert(Protocol):
-    """Acts once per control period."""
-
-    def reset(self) -> None:
-        """Forgets the last episode."""
-
-    def act(self, tool: ToolState, objects: dict[str, Pose], rng: np.random.Generator) -> np.ndarray:
-        """Action float32 (A,) in [-1, 1]."""
-
-
 @dataclass
 class WaypointExpert:
     """Heads for the way point that the subclass names, with noise and pauses."""
@@ -46,6 +35,7 @@ class WaypointExpert:
     _pause: int = field(default=0, init=False)
 
     def reset(self) -> None:
+        """Forgets the last episode."""
         self._pause = 0
 
     def act(self, tool: ToolState, objects: dict[str, Pose], rng: np.random.Generator) -> np.ndarray:
@@ -109,7 +99,7 @@ class PushExpert(WaypointExpert):
 class LiftExpert(WaypointExpert):
     """Hovers over the cube with the hand open, descends, closes, raises."""
 
-    hover_m, near_m, grasp_offset_m, closed_on_cube_m = 0.06, 0.016, 0.0, 0.052
+    hover_m, near_m, closed_on_cube_m = 0.06, 0.016, 0.052
 
     def plan(self, tool: ToolState, objects: dict[str, np.ndarray]) -> tuple[np.ndarray, float | None]:
         cube = objects["cube"]
@@ -121,7 +111,7 @@ class LiftExpert(WaypointExpert):
         if at_cube:
             return cube, -1.0
         if sideways < self.near_m:
-            return cube + (0.0, 0.0, self.grasp_offset_m), 1.0
+            return cube, 1.0
         return cube + (0.0, 0.0, self.hover_m), 1.0
 
 

@@ -97,7 +97,6 @@ class EpisodeResult:
     steps: int
     outcome: str
     uri: str
-    message: str = ""
 
 
 def results_summary(results: list[EpisodeResult], **about: object) -> dict[str, object]:

@@ -9,13 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from .pictures import plain_quality
+
 ARM_JOINTS = tuple(f"joint{i}" for i in range(1, 8))
 TOOL_SITE = "pinch"  # between the finger pads: the frame of current_pose and of every target
 HOME_JOINTS = (0.0, -0.3072, 0.0, -2.3559, 0.0, 2.0487, 0.7854)  # rad; tool at (.45, 0, .30) m, pointing down
 TIMESTEP_S = 0.002
 
 _HULL_GROUP = 3  # gym-hil's group of collision geoms
-_VISUAL_GROUP = 2
 _ARM_RGBA = (0.88, 0.88, 0.90, 1.0)
 _HAND_RGBA = (0.20, 0.20, 0.23, 1.0)
 _PAD_RGBA = (0.95, 0.55, 0.10, 1.0)
@@ -48,8 +49,6 @@ def build_model(add_objects: Callable[[Any], None]) -> Any:
     _colour_arm(spec)
     spec.option.timestep = TIMESTEP_S
     spec.option.integrator = mujoco.mjtIntegrator.mjINT_IMPLICITFAST
-    spec.visual.quality.offsamples = 0
-    spec.visual.quality.shadowsize = 0
     spec.visual.headlight.ambient = (0.45, 0.45, 0.45)
     spec.visual.headlight.diffuse = (0.25, 0.25, 0.25)
     spec.visual.headlight.specular = (0.0, 0.0, 0.0)
@@ -57,7 +56,9 @@ def build_model(add_objects: Callable[[Any], None]) -> Any:
     _add_surroundings(spec)
     _add_cameras(spec)
     add_objects(spec)
-    return spec.compile()
+    model = spec.compile()
+    plain_quality(model)
+    return model
 
 
 def _drop_visual_meshes(spec: Any) -> None:
