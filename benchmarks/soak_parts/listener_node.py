@@ -16,8 +16,8 @@ from rosgraph_msgs.msg import Clock
 from soak_parts.distribution import Arrivals, Distribution
 
 from world4rl_data.contract import TaskContract
+from world4rl_data.message_types import message_class
 from world4rl_interfaces.msg import Action, ArmStatus, EpisodeStatus, PolicyStatus
-from world4rl_wm.ros.message_types import message_class
 
 _DEEP = QoSProfile(depth=100, reliability=ReliabilityPolicy.BEST_EFFORT)
 _LATCHED = QoSProfile(depth=10, durability=DurabilityPolicy.TRANSIENT_LOCAL)

@@ -43,4 +43,4 @@ def module_name(package: str, path: Path) -> str:
 
 def on_the_ros_side(path: Path) -> bool:
     """True for nodes and for what only nodes use: helpers that fill in or read ROS messages."""
-    return path.stem.endswith(("_node", "_messages", "node_support"))
+    return path.stem.endswith(("_node", "_messages"))

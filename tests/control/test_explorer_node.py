@@ -18,8 +18,8 @@ from std_srvs.srv import SetBool  # noqa: E402
 from world4rl_control.explorer import RandomExplorer  # noqa: E402
 from world4rl_control.explorer_episodes import Phase  # noqa: E402
 from world4rl_control.explorer_node import ExplorerNode  # noqa: E402
-from world4rl_control.node_support import message_type  # noqa: E402
 from world4rl_data.contract import TaskContract  # noqa: E402
+from world4rl_data.message_types import message_class  # noqa: E402
 from world4rl_interfaces.msg import Action  # noqa: E402
 from world4rl_interfaces.srv import ResetArm  # noqa: E402
 
@@ -41,7 +41,7 @@ def test_it_acts_when_enabled_and_only_on_complete_observations():
     executor.add_node(rig)
     heard: list[Action] = []
     rig.create_subscription(Action, PRESS.action_topic, heard.append, 10)
-    streams = [rig.create_publisher(message_type(kind), topic, 1) for topic, kind in PRESS.observation_topics.items()]
+    streams = [rig.create_publisher(message_class(kind), topic, 1) for topic, kind in PRESS.observation_topics.items()]
     enabler = rig.create_client(SetBool, "/explorer/enable")
 
     def spin(seconds: float, until=lambda: False) -> None:

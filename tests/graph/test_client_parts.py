@@ -16,6 +16,7 @@ from world4rl_bringup import client_messages as messages  # noqa: E402
 from world4rl_bringup.client_types import Given, Live, Stored, Uncertainty  # noqa: E402
 from world4rl_bringup.missing_nodes import what_is_missing  # noqa: E402
 from world4rl_bringup.policies import NodeUses, policy_folder, read_policy, relative, uses, write_policy  # noqa: E402
+from world4rl_data.image_messages import rgb8_message  # noqa: E402
 from world4rl_interfaces.srv import ImagineRollout  # noqa: E402
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
@@ -52,7 +53,7 @@ def test_an_answer_becomes_arrays_of_samples_and_steps() -> None:
     frames = np.arange(2 * 3 * 2 * 4 * 3, dtype=np.uint8).reshape(2, 3, 2, 4, 3)
     answer = ImagineRollout.Response(
         success=True,
-        frames=[messages._image(frame) for sample in frames for frame in sample],
+        frames=[rgb8_message(frame) for sample in frames for frame in sample],
         uncertainty=list(range(6)),
         actions=[float(v) for v in range(12)],
         compute_time=Duration(sec=1, nanosec=500_000_000),

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sensor_msgs.msg import Image
 
 from world4rl_bringup.client_types import (
     ArmState,
@@ -21,6 +20,7 @@ from world4rl_bringup.client_types import (
 )
 from world4rl_data.episode import ActionSource, Outcome
 from world4rl_data.image import decode_image
+from world4rl_data.image_messages import rgb8_message
 
 
 def fill_request(
@@ -54,7 +54,7 @@ def fill_request(
                 f"frames are {pictures.dtype} {pictures.shape}, expected uint8 (moments, streams, H, W, 3)"
             )
         request.context_source = request.GIVEN
-        request.context = [_image(picture) for moment in pictures for picture in moment]
+        request.context = [rgb8_message(picture) for moment in pictures for picture in moment]
         if start.actions is not None:
             request.context_actions = _floats(np.asarray(start.actions, np.float32))
     return request
@@ -110,13 +110,6 @@ def recorder_state(message: Any) -> RecorderState:
         seconds=message.seconds,
         message=message.message,
     )
-
-
-def _image(rgb: np.ndarray) -> Image:
-    height, width, _ = rgb.shape
-    # an array of the field's own type is taken over as it is; anything else is checked number by number
-    data = array.array("B", np.ascontiguousarray(rgb).tobytes())
-    return Image(height=height, width=width, encoding="rgb8", step=3 * width, data=data)
 
 
 def _floats(values: np.ndarray) -> array.array[float]:

@@ -27,9 +27,9 @@ from world4rl_control.gate_services_node import GateServices
 from world4rl_control.hand_node import connect_hand
 from world4rl_control.instant import Instant
 from world4rl_control.joint_trajectory import JointTrajectory
-from world4rl_control.node_support import describe
 from world4rl_control.servo_twist import ServoTwist
 from world4rl_data.contract import TaskContract
+from world4rl_data.parameter_messages import describe
 from world4rl_data.spin_node import spin_until_shutdown
 from world4rl_interfaces.msg import Action
 

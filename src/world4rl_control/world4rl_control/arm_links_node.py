@@ -15,8 +15,8 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 
 from world4rl_control.arm_control import ArmControl
-from world4rl_control.node_support import message_type
 from world4rl_data.contract import TaskContract
+from world4rl_data.message_types import message_class
 
 _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)  # franka_ros2's broadcasters are best effort
 _DEFAULT_POSE = "/franka_robot_state_broadcaster/current_pose"
@@ -48,7 +48,7 @@ class ArmLinks:
         for topic, kind in self._control.contract.observation_topics.items():
             if topic not in (self._pose_topic, self._finger_topic):
                 heard = functools.partial(self._heard, topic)
-                self._node.create_subscription(message_type(kind), topic, heard, _NEWEST, raw=True)
+                self._node.create_subscription(message_class(kind), topic, heard, _NEWEST, raw=True)
 
     def _watch_state(self) -> None:
         try:

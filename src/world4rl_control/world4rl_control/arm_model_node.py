@@ -14,9 +14,9 @@ from std_msgs.msg import String
 from world4rl_control.arm_control import ArmControl
 from world4rl_control.instant import Instant
 from world4rl_control.joint_trajectory import JointTrajectory
-from world4rl_control.node_support import describe
 from world4rl_control.pin_kinematics import PinKinematics
 from world4rl_control.silence import Confirmed
+from world4rl_data.parameter_messages import describe
 
 _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)

@@ -15,7 +15,7 @@ from std_srvs.srv import Trigger
 
 from world4rl_control.error_recovery import ErrorRecovery
 from world4rl_control.hand import NO_SERVER, Hand
-from world4rl_control.node_support import describe
+from world4rl_data.parameter_messages import describe
 
 _TICK_S = 0.1
 _PARAMETERS: dict[str, tuple[Any, str]] = {

@@ -13,10 +13,11 @@ from world4rl_control.backend import Backend, Command, JointCommand, PoseCommand
 from world4rl_control.cartesian_pose import CartesianPose
 from world4rl_control.joint_trajectory import JointTrajectory
 from world4rl_control.limits import MotionLimits
-from world4rl_control.node_support import describe, message_type
 from world4rl_control.pin_kinematics import MISSING, pinocchio_is_there
 from world4rl_control.servo_twist import ServoTwist, ServoTwistConfig
 from world4rl_data.contract import TaskContract
+from world4rl_data.message_types import message_class
+from world4rl_data.parameter_messages import describe
 
 _TOPICS = {
     "cartesian_pose": ("/target_pose", "geometry_msgs/msg/PoseStamped"),
@@ -59,10 +60,10 @@ class CommandPublisher:
 
     def __init__(self, node: Node, topic: str, frame: str) -> None:
         self._node, self._frame = node, frame
-        kind = message_type(_TOPICS[node.get_parameter("backend").value][1])
+        kind = message_class(_TOPICS[node.get_parameter("backend").value][1])
         self._publisher = node.create_publisher(kind, topic, 1)
         self._point_type = (
-            message_type("trajectory_msgs/msg/JointTrajectoryPoint") if "Joint" in kind.__name__ else None
+            message_class("trajectory_msgs/msg/JointTrajectoryPoint") if "Joint" in kind.__name__ else None
         )
 
     @property
@@ -116,7 +117,7 @@ class ServoSwitch:
         self.problem = ""
         self._client = None
         try:
-            kind = message_type("moveit_msgs/srv/ServoCommandType")
+            kind = message_class("moveit_msgs/srv/ServoCommandType")
         except ValueError:
             self.problem = "moveit_msgs is not installed: switch Servo's command type to TWIST by hand"
             return

@@ -11,8 +11,8 @@ from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import Joy
 
 from world4rl_control.arm_control import ArmControl
-from world4rl_control.node_support import describe
 from world4rl_control.silence import Confirmed, DeadMan
+from world4rl_data.parameter_messages import describe
 
 _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 _PARAMETERS: dict[str, tuple[Any, ...]] = {

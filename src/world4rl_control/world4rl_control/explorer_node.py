@@ -14,10 +14,11 @@ from std_srvs.srv import SetBool
 
 from world4rl_control.explorer import ExplorerConfig, RandomExplorer
 from world4rl_control.explorer_episodes import EpisodePlan, ExplorerEpisodes, Phase
-from world4rl_control.node_support import describe, message_type
 from world4rl_control.pacing import ObservationPacer
 from world4rl_data.contract import TaskContract
 from world4rl_data.episode import ActionSource
+from world4rl_data.message_types import message_class
+from world4rl_data.parameter_messages import describe
 from world4rl_data.spin_node import spin_until_shutdown
 from world4rl_interfaces.msg import Action, ArmStatus
 from world4rl_interfaces.srv import ResetArm, StartEpisode, StopEpisode
@@ -70,7 +71,7 @@ class ExplorerNode(Node):
         for topic, kind in contract.observation_topics.items():
             # Raw: only that something new came is of interest here, and images are dear to decode.
             heard = functools.partial(self._on_message, topic)
-            self.create_subscription(message_type(kind), topic, heard, _NEWEST, raw=True)
+            self.create_subscription(message_class(kind), topic, heard, _NEWEST, raw=True)
         self.create_subscription(ArmStatus, "arm_gate/status", self._on_gate, _LATCHED)
         self.create_service(SetBool, "~/enable", self._on_enable)
         # The clock's own message may come after the observation of the same instant: look again soon.

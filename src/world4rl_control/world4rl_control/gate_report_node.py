@@ -11,7 +11,7 @@ from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from world4rl_control.arm_control import ArmControl
 from world4rl_control.instant import Instant
-from world4rl_control.node_support import diagnostics
+from world4rl_data.diagnostic_messages import diagnostic_array
 from world4rl_data.episode import ActionSource
 from world4rl_interfaces.msg import ArmStatus
 
@@ -56,4 +56,4 @@ class GateReport:
         values |= {name: note or "ok" for name, note in notes.items()}
         problem = reason or next((note for note in notes.values() if note), "")
         stamp = self._node.get_clock().now().to_msg()
-        self._diagnostics.publish(diagnostics(self._node.get_fully_qualified_name(), stamp, problem, values))
+        self._diagnostics.publish(diagnostic_array(self._node.get_fully_qualified_name(), stamp, problem, values))

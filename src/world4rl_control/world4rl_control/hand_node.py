@@ -11,8 +11,8 @@ from std_srvs.srv import Trigger
 from world4rl_control.command_gripper import CommandGripper
 from world4rl_control.franka_gripper import FrankaClients, FrankaGripper
 from world4rl_control.hand import DrivenHand, Hand, NoHand
-from world4rl_control.node_support import describe
 from world4rl_data.contract import Gripper
+from world4rl_data.parameter_messages import describe
 
 _KINDS = ("auto", "franka", "control_msgs", "none")
 _ANY_WIDTH_M = 0.08  # a grasp with this epsilon counts whatever it holds

@@ -14,7 +14,6 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Joy
 
-from world4rl_control.node_support import describe
 from world4rl_control.teleop_action import TeleopAction, TeleopSpeed
 from world4rl_control.teleop_axes import TeleopMap
 from world4rl_control.teleop_buttons import TeleopEvent
@@ -26,6 +25,7 @@ from world4rl_control.teleop_table import key_help
 from world4rl_control.teleop_terminal import Terminal
 from world4rl_data.contract import TaskContract
 from world4rl_data.episode import ActionSource
+from world4rl_data.parameter_messages import describe
 from world4rl_data.spin_node import spin_until_shutdown
 from world4rl_interfaces.msg import Action
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 
 from world4rl_interfaces.msg import EpisodeStatus
 
+from .diagnostic_messages import diagnostic_array
 from .recorder import RecorderStatus
 
 
@@ -46,12 +47,4 @@ def diagnostics(
         "seconds": f"{status.seconds:.1f}",
         **{f"dropped {topic}": count for topic, count in sorted(dropped.items())},
     }
-    entry = DiagnosticStatus(
-        level=DiagnosticStatus.WARN if problem else DiagnosticStatus.OK,
-        name=name,
-        message=problem or ("recording" if status.recording else "idle"),
-        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
-    )
-    array = DiagnosticArray(status=[entry])
-    array.header.stamp = stamp
-    return array
+    return diagnostic_array(name, stamp, problem, values, "recording" if status.recording else "idle")

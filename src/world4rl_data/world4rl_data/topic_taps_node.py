@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -13,6 +12,7 @@ from rclpy.qos import DurabilityPolicy, QoSCompatibility, QoSProfile, Reliabilit
 
 from .bag_writer import BagTopic
 from .message_definition import DefinitionError, message_definition
+from .message_types import message_class
 from .offered_qos import Offer, Request, subscription_qos
 from .subscription_drain_node import SubscriptionDrain
 from .tap import Tap
@@ -108,17 +108,16 @@ class TopicTaps:
     def _subscribe(self, tap: Tap, wanted: Request, type_hash: str) -> None:
         """(Re)subscribe to raw bytes; on failure `tap.trouble` says why."""
         try:
-            package, kind, name = tap.type.split("/")
-            message_class = getattr(importlib.import_module(f"{package}.{kind}"), name)
+            kind = message_class(tap.type)
             topic = _bag_topic(tap, wanted, type_hash)
-        except (ValueError, ImportError, AttributeError, DefinitionError) as error:  # ValueError: no package/msg/Name
-            tap.trouble = f"has type {tap.type}, which is not known here ({error})"
+        except (ValueError, DefinitionError) as error:
+            tap.trouble = f"has type {tap.type}, which is not known here ({error.__cause__ or error})"
             self._node.get_logger().warning(f"{tap.name} {tap.trouble}", throttle_duration_sec=30.0)
             return
         self._unsubscribe(tap)
         tap.topic = topic
         tap.subscription = self._node.create_subscription(
-            message_class,
+            kind,
             tap.name,
             print,  # never called: the drain takes the messages
             _profile(wanted),

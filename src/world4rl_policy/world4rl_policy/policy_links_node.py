@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from rclpy.lifecycle import LifecycleNode
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
+from world4rl_data.message_types import message_class
 from world4rl_data.observation import message_stamp
 from world4rl_interfaces.msg import Action
 from world4rl_policy.policy_loop import Decision, PolicyLoop
 from world4rl_policy.policy_messages import action_message
 from world4rl_policy.woken_thread import WokenThread
-from world4rl_wm.ros.message_types import message_class
 
 if TYPE_CHECKING:  # the world model's libraries take seconds to import
     from world4rl_policy.trust_watch import TrustWatch

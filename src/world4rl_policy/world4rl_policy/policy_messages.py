@@ -8,8 +8,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
+from diagnostic_msgs.msg import DiagnosticArray
 
+from world4rl_data.diagnostic_messages import diagnostic_array
 from world4rl_interfaces.msg import Action, PolicyStatus
 from world4rl_policy.action_statistics import ActionReport
 from world4rl_policy.policy_loop import Decision
@@ -52,11 +53,5 @@ def diagnostics_message(
             for which in ("p50", "p99", "max"):
                 values[f"{name} to action, {which} [ms]"] = f"{getattr(spread, which):.2f}"
     values |= more
-    level = DiagnosticStatus.WARN if status.message else DiagnosticStatus.OK
-    told = status.message or ("acting" if status.enabled else "ready, not enabled")
-    pairs = [KeyValue(key=key, value=str(value)) for key, value in values.items()]
-    array_ = DiagnosticArray(
-        status=[DiagnosticStatus(level=level, name="world4rl: policy", message=told, values=pairs)]
-    )
-    array_.header.stamp = status.header.stamp
-    return array_
+    well = "acting" if status.enabled else "ready, not enabled"
+    return diagnostic_array("world4rl: policy", status.header.stamp, status.message, values, well)

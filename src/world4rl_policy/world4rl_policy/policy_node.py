@@ -11,12 +11,12 @@ import sys
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.lifecycle import LifecycleNode, State, TransitionCallbackReturn
 from std_srvs.srv import SetBool
 
 from world4rl_data.contract import TaskContract
 from world4rl_data.file_address import path_of
+from world4rl_data.parameter_messages import describe
 from world4rl_data.spin_node import spin_until_shutdown
 from world4rl_policy.load_service_node import LoadService
 from world4rl_policy.policy_report_node import PolicyReporter, PolicyState
@@ -40,13 +40,10 @@ NUMBERS = {
     "trust_threshold": (
         0.0,
         "surprise from which the policy is stopped, in the units of trust.json; 0: the limit there",
-        {"floating_point_range": [FloatingPointRange(from_value=0.0, to_value=1e6)]},
+        0.0,
+        1e6,
     ),
-    "trust_steps": (
-        0,
-        "for how many actions in a row; 0: as trust.json says",
-        {"integer_range": [IntegerRange(from_value=0, to_value=1000, step=1)]},
-    ),
+    "trust_steps": (0, "for how many actions in a row; 0: as trust.json says", 0, 1000),
 }
 THREAD_SWITCH_S = 0.0001  # for how long a thread may keep the interpreter from the one that acts; Python's own is 5 ms
 
@@ -56,10 +53,8 @@ class PolicyNode(LifecycleNode):
 
     def __init__(self) -> None:
         super().__init__("policy")
-        for name, (default, text) in PARAMETERS.items():
-            self.declare_parameter(name, default, ParameterDescriptor(description=text, read_only=True))
-        for name, (number, text, span) in NUMBERS.items():
-            self.declare_parameter(name, number, ParameterDescriptor(description=text, read_only=True, **span))
+        for name, (default, text, *span) in (PARAMETERS | NUMBERS).items():
+            self.declare_parameter(name, default, describe(text, *span))
         self._loop: PolicyLoop | None = None
         self._links: PolicyLinks | None = None
         self._trust: TrustWatch | None = None

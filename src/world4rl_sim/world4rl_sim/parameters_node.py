@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
+
+from world4rl_data.parameter_messages import describe
 
 _LARGEST = 2**31 - 1
 # Name: what it is, and both ends of its range where it is a number.
@@ -32,10 +33,4 @@ _DESCRIPTIONS: dict[str, tuple[str, float, float] | str] = {
 def declare(node: Node, name: str, default: Any) -> Any:
     """Declare a parameter, which is read at the start only; returns its value."""
     told = _DESCRIPTIONS[name]
-    text, low, high = told if isinstance(told, tuple) else (told, None, None)
-    descriptor = ParameterDescriptor(description=text, read_only=True)
-    if isinstance(default, float) and low is not None and high is not None:
-        descriptor.floating_point_range = [FloatingPointRange(from_value=float(low), to_value=float(high))]
-    elif low is not None and high is not None:
-        descriptor.integer_range = [IntegerRange(from_value=int(low), to_value=int(high), step=1)]
-    return node.declare_parameter(name, default, descriptor).value
+    return node.declare_parameter(name, default, describe(*told) if isinstance(told, tuple) else describe(told)).value

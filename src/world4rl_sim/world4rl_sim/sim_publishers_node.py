@@ -15,6 +15,7 @@ from std_msgs.msg import Bool, Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from world4rl_data.contract import ContractError, TaskContract
+from world4rl_data.image_messages import rgb8_message
 
 from .arm import SimArm
 from .sensors import (
@@ -93,8 +94,9 @@ class SimPublishers:
         markers.append(_success_marker(header, self._arm.success))
         self._objects.publish(MarkerArray(markers=markers))
         for name, publisher in self._images.items():
-            frame = f"{name}_camera_color_optical_frame"
-            publisher.publish(image_message(Header(stamp=stamp, frame_id=frame), self._arm.render(name)))
+            image = rgb8_message(self._arm.render(name))
+            image.header = Header(stamp=stamp, frame_id=f"{name}_camera_color_optical_frame")
+            publisher.publish(image)
 
 
 def pose_message(pose: ObjectPose) -> Pose:
@@ -104,14 +106,6 @@ def pose_message(pose: ObjectPose) -> Pose:
         setattr(message.position, axis, float(value))
     for axis, value in zip("xyzw", pose[1], strict=True):
         setattr(message.orientation, axis, float(value))
-    return message
-
-
-def image_message(header: Header, rgb: np.ndarray) -> Image:
-    """sensor_msgs Image (rgb8) of uint8 (H, W, 3)."""
-    height, width, _ = rgb.shape
-    message = Image(header=header, height=height, width=width, encoding="rgb8", step=3 * width)
-    message.data.frombytes(np.ascontiguousarray(rgb).tobytes())  # assignment would check every byte in Python
     return message
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rcl_interfaces.msg import FloatingPointRange, IntegerRange, ParameterDescriptor
 from rclpy.node import Node
 
+from world4rl_data.parameter_messages import describe
 from world4rl_wm.imagination.request import ImaginationLimits
 
 ASK_THE_ACTION = "ask for fewer, or send it as a goal to the action imagine_rollouts"
@@ -57,19 +57,14 @@ class ImaginationParameters:
 def read_parameters(node: Node) -> ImaginationParameters:
     """Declare all of them on `node` and read them. Raises ValueError where a text is none of those allowed."""
 
-    def declare(name: str, default: Any, text: str, **ranges: Any) -> Any:
-        return node.declare_parameter(
-            name, default, ParameterDescriptor(description=text, read_only=True, **ranges)
-        ).value
+    def declare(name: str, default: Any, text: str, *span: float) -> Any:
+        return node.declare_parameter(name, default, describe(text, *span)).value
 
     texts = {name: declare(name, default, text) for name, (default, text) in TEXTS.items()}
-    span = IntegerRange(from_value=1, to_value=100_000, step=1)
     values: dict[str, Any] = {
-        name: declare(name, default, text, integer_range=[span]) for name, (default, text) in WHOLE_NUMBERS.items()
+        name: declare(name, default, text, 1, 100_000) for name, (default, text) in WHOLE_NUMBERS.items()
     }
-    for name, (default, low, high, text) in NUMBERS.items():
-        limits = FloatingPointRange(from_value=low, to_value=high)
-        values[name] = declare(name, default, text, floating_point_range=[limits])
+    values |= {name: declare(name, default, text, low, high) for name, (default, low, high, text) in NUMBERS.items()}
     if texts["path_colour"] not in ("success_probability", "uncertainty"):
         raise ValueError(f"path_colour is {texts['path_colour']}: use success_probability or uncertainty")
     service, action = (

@@ -9,12 +9,12 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.subscription import Subscription
 
+from world4rl_data.message_types import message_class
 from world4rl_data.observation import message_stamp
 from world4rl_interfaces.msg import Action
 from world4rl_wm.imagination.dream_context import DreamContext
 from world4rl_wm.imagination.live_context import LiveContext
 from world4rl_wm.model.world_model import WorldModel
-from world4rl_wm.ros.message_types import message_class
 
 
 class LiveObservations:

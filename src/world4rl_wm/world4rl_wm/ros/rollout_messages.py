@@ -9,6 +9,7 @@ import numpy as np
 from builtin_interfaces.msg import Duration, Time
 from sensor_msgs.msg import CompressedImage, Image
 
+from world4rl_data.image_messages import rgb8_message
 from world4rl_wm.pictures import jpeg, side_by_side
 
 FRAME_ID = "imagination"
@@ -16,10 +17,7 @@ FRAME_ID = "imagination"
 
 def image_message(frame: np.ndarray, stamp: Time) -> Image:
     """A model frame uint8 ``(C, H, W)`` as rgb8, streams side by side."""
-    picture = side_by_side(frame)
-    height, width, _ = picture.shape
-    # arrays of the field's own type are taken over as they are; anything else is checked number by number
-    image = Image(height=height, width=width, encoding="rgb8", step=3 * width, data=array.array("B", picture.tobytes()))
+    image = rgb8_message(side_by_side(frame))
     image.header.stamp, image.header.frame_id = stamp, FRAME_ID
     return image
 
