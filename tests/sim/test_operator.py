@@ -5,6 +5,8 @@ import pytest
 
 from world4rl_data.contract import TaskContract
 from world4rl_data.episode import Outcome
+from world4rl_sim.env import SimEnvConfig
+from world4rl_sim.episode_clock import EpisodeClock
 from world4rl_sim.experts import ExpertConfig
 from world4rl_sim.gripper_goal import GripperGoal
 from world4rl_sim.operator import EpisodeMonitor, Scene, ScriptedOperator
@@ -33,7 +35,7 @@ def play(monitor: EpisodeMonitor, success_from: int) -> list[Outcome | None]:
 def test_episode_goes_on_three_actions_after_success() -> None:
     monitor = EpisodeMonitor(horizon=15)
     assert play(monitor, success_from=5) == [None] * 8 + [Outcome.SUCCESS]
-    assert (monitor.success_step, monitor.success_stamp_ns) == (5, scene(5).stamp_ns)
+    assert monitor.success_stamp_ns == scene(5).stamp_ns
 
 
 def test_last_action_counts_when_its_effect_is_the_success() -> None:
@@ -43,6 +45,33 @@ def test_last_action_counts_when_its_effect_is_the_success() -> None:
     monitor = EpisodeMonitor(horizon=1)
     monitor.executed(scene(3).stamp_ns)
     assert monitor.saw(scene(3)) is None
+
+
+@pytest.mark.parametrize("success_from", range(1, 12))
+def test_an_episode_on_the_graph_is_as_long_as_one_in_the_process(success_from: int) -> None:
+    """Else the outcomes of the two could not be compared, nor would a demonstration show as much of its success."""
+    clock = EpisodeClock(8, SimEnvConfig().periods_after_success)
+    verdict = None
+    while verdict is None:
+        terminated, truncated = clock.tick(clock.steps + 1 >= success_from)
+        verdict = Outcome.SUCCESS if terminated else Outcome.FAILURE if truncated else None
+    monitor = EpisodeMonitor(horizon=8)
+    assert (play(monitor, success_from)[-1], monitor.steps) == (verdict, clock.steps)
+
+
+def test_a_scene_that_was_missed_ends_an_episode_late_but_not_otherwise() -> None:
+    """One look after several actions: the success is dated to it, and a horizon that was passed still counts."""
+    monitor = EpisodeMonitor(horizon=4)
+    for index in range(3):
+        monitor.executed(scene(index).stamp_ns)
+    assert monitor.saw(scene(3, success=True)) is None
+    for index in range(3, 8):
+        monitor.executed(scene(index).stamp_ns)
+    assert (monitor.saw(scene(8)), monitor.steps) == (Outcome.SUCCESS, 8)
+    late = EpisodeMonitor(horizon=4)
+    for index in range(6):
+        late.executed(scene(index).stamp_ns)
+    assert late.saw(scene(6, success=True)) is Outcome.FAILURE
 
 
 def test_success_that_goes_away_still_counts() -> None:
@@ -67,6 +96,7 @@ def test_operator_acts_once_per_period_in_the_contracts_order() -> None:
     assert action[0] > 0 > action[1]
     assert operator.act(scene(0)) is None
     assert operator.act(scene(1)) is not None
+    assert operator.act(scene(-8)) is not None, "a clock that starts again does not hold it up"
 
 
 def test_operator_repeats_itself_with_the_same_seed_only() -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-_PART_OF_A_PERIOD = 0.9  # a full period would turn jitter into skipped periods
+from world4rl_data.control_period import too_soon
 
 
 class ObservationPacer:
@@ -27,7 +27,7 @@ class ObservationPacer:
         """Whether to act at this moment; a yes begins the next wait. Clocks that start again do not block."""
         if self._seen != self._topics:
             return False
-        if self._last_s is not None and 0.0 <= now_s - self._last_s < _PART_OF_A_PERIOD * self._period_s:
+        if self._last_s is not None and too_soon(now_s - self._last_s, self._period_s):
             return False
         self._seen.clear()
         self._last_s = now_s

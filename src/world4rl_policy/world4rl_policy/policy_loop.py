@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from world4rl_data.contract import TaskContract
+from world4rl_data.control_period import too_soon
 from world4rl_data.observation import Missing, Observation, ObservationAssembler
 from world4rl_policy.action_statistics import ActionStatistics
 from world4rl_policy.policy_runner import PolicyFailure, PolicyRunner
 
-EARLIEST = 0.9  # of a control period after the last action
 FURTHEST_AHEAD = 2.0  # control periods that a message's stamp may lie ahead of this node's clock
 
 
@@ -134,10 +134,9 @@ class PolicyLoop:
         return max(now_ns, *self._picture_stamps(), 0)
 
     def _in_time(self, now_ns: int) -> bool:
-        period_ns = self.contract.period_s * 1e9
-        moment = self._moment(now_ns)
-        early = self._acted_ns is not None and 0 <= moment - self._acted_ns < EARLIEST * period_ns
-        return not early and moment - now_ns <= FURTHEST_AHEAD * period_ns
+        moment, period_s = self._moment(now_ns), self.contract.period_s
+        early = self._acted_ns is not None and too_soon((moment - self._acted_ns) * 1e-9, period_s)
+        return not early and moment - now_ns <= FURTHEST_AHEAD * period_s * 1e9
 
     def act(self, clock: Callable[[], int], send: Callable[[Decision], None]) -> Decision | None:
         """Decide on the newest complete observation where it is time to, and `send` the decision.

@@ -14,7 +14,7 @@ from world4rl_data.episode import ActionSource
 from world4rl_data.image import prepare
 
 from .arm import SimArm
-from .episode_clock import EpisodeClock
+from .episode_clock import PERIODS_AFTER_SUCCESS, EpisodeClock
 from .experts import ExpertConfig, ToolState, make_expert
 from .pictures import picture_size
 from .sensors import read_proprio
@@ -67,7 +67,7 @@ class SimEnvConfig:
     """
 
     image_size: int = 64
-    periods_after_success: int = 3  # kept so that success is seen on more than one frame
+    periods_after_success: int = PERIODS_AFTER_SUCCESS
 
 
 class SimEnv(gymnasium.Env[dict[str, Any], np.ndarray]):

@@ -1,8 +1,10 @@
-"""When an episode ends, and whether it succeeded: the same rule in every simulated environment."""
+"""When an episode ends, and whether it succeeded: the same rule in every simulated environment and on the graph."""
 
 from __future__ import annotations
 
 from typing import Any
+
+PERIODS_AFTER_SUCCESS = 3  # control periods, kept so that success is seen on more than one frame
 
 
 class EpisodeClock:
@@ -20,11 +22,16 @@ class EpisodeClock:
 
     def tick(self, success: bool) -> tuple[bool, bool]:
         """One control period has passed and ended with `success` or not; returns terminated, truncated."""
-        self.steps += 1
-        if success and self.success_index is None:
-            self.success_index = self.steps
-        since = -1 if self.success_index is None else self.steps - self.success_index
-        return since >= self.periods_after_success, self.success_index is None and self.steps >= self.horizon
+        return self.at(self.steps + 1, success)
+
+    def at(self, steps: int, success: bool) -> tuple[bool, bool]:
+        """As `tick`, where `steps` control periods have passed in all: none, one or several since the last look."""
+        self.steps = steps
+        if success and self.success_index is None and steps <= self.horizon:
+            self.success_index = steps
+        if self.success_index is not None:
+            return steps >= self.success_index + self.periods_after_success, False
+        return False, steps >= self.horizon
 
     @property
     def info(self) -> dict[str, Any]:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 
 import numpy as np
 
 from world4rl_data.contract import TaskContract
+from world4rl_data.control_period import too_soon
 from world4rl_data.episode import Outcome
 
+from .episode_clock import PERIODS_AFTER_SUCCESS, EpisodeClock
 from .experts import ExpertConfig, ToolState, make_expert
 from .tasks import Pose
-
-_PACE = 0.9  # of a control period that must have passed since the last action
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class ScriptedOperator:
 
     def act(self, scene: Scene) -> np.ndarray | None:
         """Action float32 (A,) of the contract for a new scene, or None when the next action is not yet due."""
-        if self._last_ns is not None and scene.stamp_ns - self._last_ns < _PACE * self._contract.period_s * 1e9:
+        if self._last_ns is not None and too_soon((scene.stamp_ns - self._last_ns) * 1e-9, self._contract.period_s):
             return None
         self._last_ns = scene.stamp_ns
         tool = ToolState(scene.position, scene.gripper_width)
@@ -57,19 +57,18 @@ class ScriptedOperator:
         return np.array([values.get(name, 0.0) for name in self._contract.action_names], dtype=np.float32)
 
 
-@dataclass
 class EpisodeMonitor:
-    """Decides when an episode is over: some actions after the first success, which has to come by the horizon.
+    """Decides when an episode on the graph is over, by SimEnv's clock: its periods are the executed actions."""
 
-    The same rule as SimEnv's, so that episodes on the graph and in-process have the same shape.
-    """
+    def __init__(self, horizon: int) -> None:
+        self._clock = EpisodeClock(horizon, PERIODS_AFTER_SUCCESS)
+        self._stamps: list[int] = []
+        self.success_stamp_ns: int | None = None  # of the first successful scene
 
-    horizon: int  # executed actions
-    after_success: int = 3
-    steps: int = field(default=0, init=False)  # actions whose effect the newest scene shows
-    success_step: int | None = field(default=None, init=False)
-    success_stamp_ns: int | None = field(default=None, init=False)  # of the first successful scene
-    _stamps: list[int] = field(default_factory=list, init=False)
+    @property
+    def steps(self) -> int:
+        """Actions whose effect the newest scene shows."""
+        return self._clock.steps
 
     def executed(self, stamp_ns: int) -> None:
         """The gate executed an action that was decided at `stamp_ns`."""
@@ -80,12 +79,13 @@ class EpisodeMonitor:
 
         By stamps, not by arrival: a policy may already have acted on the scene that ends the episode.
         """
-        self.steps = sum(stamp_ns < scene.stamp_ns for stamp_ns in self._stamps)
-        if scene.success and self.success_step is None and self.steps <= self.horizon:
-            self.success_step, self.success_stamp_ns = self.steps, scene.stamp_ns
-        if self.success_step is not None:
-            return Outcome.SUCCESS if self.steps >= self.success_step + self.after_success else None
-        return Outcome.FAILURE if self.steps >= self.horizon else None
+        steps = sum(stamp_ns < scene.stamp_ns for stamp_ns in self._stamps)
+        succeeded, out_of_time = self._clock.at(steps, scene.success)
+        if self._clock.success_index is not None and self.success_stamp_ns is None:
+            self.success_stamp_ns = scene.stamp_ns
+        if succeeded:
+            return Outcome.SUCCESS
+        return Outcome.FAILURE if out_of_time else None
 
 
 @dataclass(frozen=True)
