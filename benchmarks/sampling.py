@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -45,8 +46,8 @@ class Sampled:
         self.model.config = replace(own, edm=replace(own.edm, steps=steps, noise_scale=noise_scale))
 
     @torch.no_grad()
-    def dream(self, seen: Window, actions: Tensor, seed: int) -> Tensor:
-        dream = Dream(self.model, seen.context, seen.actions[:, :-1], seed, seen.proprio)
+    def dream(self, seen: Window, actions: Tensor, seed: int, tasks: Sequence[str]) -> Tensor:
+        dream = Dream(self.model, seen.context, seen.actions[:, :-1], seed, seen.proprio, tasks)
         return torch.stack([to_uint8(dream.step(action)) for action in actions.unbind(1)], 1)
 
 

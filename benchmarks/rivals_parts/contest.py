@@ -34,9 +34,10 @@ class Contest:
     windows: FrameWindows = field(init=False)
 
     def __post_init__(self) -> None:
-        self._config = self.preset.world_model_config(self.learned.contract)
+        named = [info.task for info in self.learned.infos]
+        self._config = config = self.preset.world_model_config(self.learned.contract).told(named)
         self._state_models: dict[int, tuple[dict[str, Tensor], float]] = {}
-        self.windows = FrameWindows(self.learned, range(len(self.learned)), self._config.denoiser.history)
+        self.windows = FrameWindows(self.learned, range(len(named)), config.denoiser.history, config.tasks)
 
     def world_model(
         self,

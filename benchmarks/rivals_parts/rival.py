@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -26,11 +27,11 @@ class Rival(Protocol):
 
     trained: Trained
 
-    def dream(self, seen: Window, actions: Tensor, seed: int) -> Tensor:
+    def dream(self, seen: Window, actions: Tensor, seed: int, tasks: Sequence[str]) -> Tensor:
         """Frames uint8 ``(B, H, C, Y, X)`` that follow `actions` ``(B, H, A)`` after the past that `seen` holds.
 
         Of `seen` the context ``(B, T, C, Y, X)``, its actions but the last ``(B, T - 1, A)`` and its proprioception may
-        be used.
+        be used. `tasks` names the task of each of the B, for those that are told.
         """
         ...
 
@@ -40,7 +41,7 @@ class CopyLastFrame:
 
     trained = Trained(0, 0, 0.0, 0.0)
 
-    def dream(self, seen: Window, actions: Tensor, seed: int) -> Tensor:
+    def dream(self, seen: Window, actions: Tensor, seed: int, tasks: Sequence[str]) -> Tensor:
         return to_uint8(seen.context[:, -1:]).repeat(1, actions.shape[1], 1, 1, 1)
 
 

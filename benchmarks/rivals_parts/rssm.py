@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 
@@ -109,7 +110,7 @@ class TrainedRssm:
         model.eval().requires_grad_(False)
 
     @torch.no_grad()
-    def dream(self, seen: Window, actions: Tensor, seed: int) -> Tensor:
+    def dream(self, seen: Window, actions: Tensor, seed: int, tasks: Sequence[str]) -> Tensor:
         """By the most likely states; the first frames' proprioception is that of the two that are known."""
         model, past = self.model, seen.context.shape[1]
         known = torch.cat([seen.proprio[:, :1].expand(-1, past - 1, -1), seen.proprio[:, -1:]], 1)

@@ -37,7 +37,8 @@ def dreams(rival: Rival, starts: Starts, horizon: int, seed: int) -> Iterator[Dr
         rows, left = starts.rows[part], starts.left[part]
         ahead = torch.arange(min(horizon, int(left.max())))
         following = (rows.unsqueeze(1) + ahead).clamp(max=end - 1)
-        dreamed = rival.dream(windows.window(rows), windows.actions[following], seed + number)
+        tasks = [starts.tasks[e] for e in starts.episode[part].tolist()]
+        dreamed = rival.dream(windows.window(rows), windows.actions[following], seed + number, tasks)
         inside = ahead < left.unsqueeze(1)
         yield DreamBatch(part, dreamed, windows.frames[following + 1], windows.frames[rows], inside)
 

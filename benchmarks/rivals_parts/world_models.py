@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -75,6 +76,6 @@ class TrainedWorldModel:
         model.eval().requires_grad_(False)
 
     @torch.no_grad()
-    def dream(self, seen: Window, actions: Tensor, seed: int) -> Tensor:
-        dream = Dream(self.model, seen.context, seen.actions[:, :-1], seed, seen.proprio)
+    def dream(self, seen: Window, actions: Tensor, seed: int, tasks: Sequence[str]) -> Tensor:
+        dream = Dream(self.model, seen.context, seen.actions[:, :-1], seed, seen.proprio, tasks)
         return torch.stack([to_uint8(dream.step(action)) for action in actions.unbind(1)], 1)

@@ -106,10 +106,34 @@ def test_the_regressor_is_trained_on_what_it_is_asked(contest: Contest) -> None:
     contest.seconds = 4.0
     rival = contest.world_model(0, Regressor)
     window = contest.windows.window(contest.windows.current[:8])
-    dreamed = rival.dream(window, torch.zeros(8, 1, window.actions.shape[2]), seed=0)
+    dreamed = rival.dream(window, torch.zeros(8, 1, window.actions.shape[2]), 0, ["press"] * 8)
     error = (dreamed[:, 0].float() / 127.5 - 1 - window.target).abs().mean()
     copied = (window.context[:, -1] - window.target).abs().mean()
     assert float(error) < 0.5 * float(copied)
+
+
+def test_a_world_model_of_several_tasks_is_told_which(
+    store: EpisodeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sampling import Sampled
+
+    named = [brightening(store.contract, number, None) for number in range(2)]
+    for episode, task in zip(named, ("lift", "push"), strict=True):
+        episode.task = task
+    both = made_store(tmp_path / "store", store.contract, named)
+    contest = Contest(load_preset("tiny", [*SMALL, "world_model.denoiser.task_dim=4"]), both, both, 0.5)
+    rival = contest.world_model(0)
+    assert rival.model.config.tasks == ("lift", "push") and contest.windows.task is not None
+    torch.nn.init.normal_(rival.model.task_table.vectors.weight, std=100.0)
+    window = contest.windows.window(contest.windows.current[:2])
+    actions = torch.zeros(2, 1, window.actions.shape[2])
+    for one in (rival, Sampled(rival.model.save(tmp_path / "model"), 1, 1.0)):
+        lift, push = (one.dream(window, actions, 0, [task] * 2) for task in ("lift", "push"))
+        assert not torch.equal(lift, push)
+    told, dream = [], rival.dream
+    monkeypatch.setattr(rival, "dream", lambda *asked: told.append(asked[3]) or dream(*asked))
+    Dreamed.of(rival, both, 4, seed=0)
+    assert told == [["lift", "push"]]
 
 
 def test_rates_of_the_table_follow_from_the_outcomes() -> None:
@@ -132,7 +156,7 @@ def test_a_recurrent_state_space_model_dreams_in_its_latent_state(contest: Conte
     rival = TrainedRssm(RssmConfig(batch_size=4), windows, 0.5, seed=0)
     window = windows.window(first)
     actions = torch.rand(2, 3, window.actions.shape[2]) * 2 - 1
-    dreamed = rival.dream(window, actions, seed=0)
+    dreamed = rival.dream(window, actions, 0, ["press"] * 2)
     assert dreamed.shape == (2, 3, 6, 32, 32) and rival.trained.steps > 0
-    others = rival.dream(window, torch.cat([actions[:, :1], -actions[:, 1:]], 1), seed=0)
+    others = rival.dream(window, torch.cat([actions[:, :1], -actions[:, 1:]], 1), 0, ["press"] * 2)
     assert torch.equal(others[:, 0], dreamed[:, 0])  # what is done later changes nothing before

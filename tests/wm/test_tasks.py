@@ -16,6 +16,7 @@ from world4rl_wm.imagination.dream import Dream
 from world4rl_wm.measures.replay import replay
 from world4rl_wm.model.frames import FrameWindows, StartStates
 from world4rl_wm.model.world_model import WorldModel, WorldModelConfig
+from world4rl_wm.training.monitor import TrainingMonitor
 from world4rl_wm.training.step import WorldModelTraining
 from world4rl_wm.training.train_world_model import train_world_model
 
@@ -58,6 +59,20 @@ def test_the_told_task_decides_what_is_dreamt(store: EpisodeStore, tmp_path: Pat
     silent = Dream(model, context, seed=0).step(still)
     assert torch.isfinite(silent).all()  # a graph that does not say the task still dreams
     assert replay(model, store, range(3)).frames.shape == (3, 9, 6, 16, 16)
+
+
+def test_a_trainings_pictures_are_predicted_with_the_task_told(
+    store: EpisodeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = WorldModel(replace(told(), tasks=("press", "push")), small_contract())
+    windows = FrameWindows(store, range(3), tasks=model.config.tasks)
+    heard, step = [], model.step
+    monkeypatch.setattr(model, "step", lambda *asked, **named: heard.append(named["task"]) or step(*asked, **named))
+    monitor = TrainingMonitor(tmp_path, 0)
+    monitor.pictures(0, model, windows)
+    monitor.close()
+    named = [windows.infos[e].task for e in windows.episode[torch.linspace(0, 23, 6).long()]]
+    assert set(named) == {"press", "push"} and torch.equal(heard[0], model.task_vectors(named))
 
 
 def test_task_vectors_and_unknown_tasks(store: EpisodeStore) -> None:

@@ -30,7 +30,10 @@ if TYPE_CHECKING:  # torch takes seconds to import: when the node is configured
 PARAMETERS = {
     "checkpoint": ("", "folder of a policy; empty: load one later with ~/load_checkpoint"),
     "contract": ("", "name or path of the task contract that checkpoints must have; empty: any"),
-    "task": ("", "of a policy that has learned several: which; empty: the one that has the contract's name"),
+    "task": (
+        "",
+        "of a policy or world model that has learned several: which; empty: the one that has the contract's name",
+    ),
     "device": ("cpu", "where the policy runs: cpu, cuda ...; small policies are quicker on the cpu"),
     "deterministic": (True, "act with the mean action; false: sample, as for exploration"),
     "world_model_checkpoint": ("", "folder of a world model with trust.json, to watch the policy; empty: nobody does"),
@@ -128,7 +131,7 @@ class PolicyNode(LifecycleNode):
 
         path = path_of(self._parameter("world_model_checkpoint")).resolve()
         device, threshold, steps = (self._parameter(name) for name in ("world_model_device", *NUMBERS))
-        trust = TrustWatch.load(path, device, threshold, steps, self._stop)
+        trust = TrustWatch.load(path, device, threshold, steps, self._stop, self._parameter("task"))
         if self._contract is not None:
             self._contract.require_same(trust.contract, f"world model {path}")
         return trust

@@ -24,8 +24,10 @@ def parts_of(contract: TaskContract) -> tuple[str, ...]:
 
 
 @torch.no_grad()
-def surprise(model: WorldModel, window: Window) -> tuple[np.ndarray, Tensor]:
+def surprise(model: WorldModel, window: Window, task: str = "") -> tuple[np.ndarray, Tensor]:
     """Surprise by each of `parts_of`, float64 ``(parts,)``, and the predicted frame ``(1, C, H, W)``, of one window.
+
+    `task` is what a world model of several tasks is told; empty: nothing.
 
     A camera: root mean square of the seen less the predicted picture, in [-1, 1] units. `ARM_SEEN`: of the
     proprioception read from the pictures less the measured one, in its spreads; a picture that shows another time or
@@ -35,7 +37,8 @@ def surprise(model: WorldModel, window: Window) -> tuple[np.ndarray, Tensor]:
     generator = torch.Generator(model.device).manual_seed(SEED)
     window = window.to(model.device)
     told = window.proprio if model.state_model is not None else None
-    predicted, following = model.step(window.context, window.actions, told, generator)
+    named = model.task_vectors([task]) if task else None
+    predicted, following = model.step(window.context, window.actions, told, generator, task=named)
     cameras = (predicted.float() - window.target).unflatten(1, (-1, 3)).square().mean((2, 3, 4)).sqrt()
     columns = list(cameras.unbind(1))
     if model.state_model is not None and following is not None:
@@ -47,10 +50,14 @@ def surprise(model: WorldModel, window: Window) -> tuple[np.ndarray, Tensor]:
 
 
 def episode_surprise(model: WorldModel, store: EpisodeStore, episode: int) -> np.ndarray:
-    """Surprise of every step of a stored episode, ``(T, parts)``, after its true past."""
-    windows = FrameWindows(store, [episode], model.history)
+    """Surprise of every step of a stored episode, ``(T, parts)``, after its true past; the model is told its task.
+
+    Raises:
+        ValueError: a model of several tasks has not learned that one.
+    """
+    windows, task = FrameWindows(store, [episode], model.history), store.infos[episode].task
     # one by one: the live monitor's noise is that of a single frame
-    return np.stack([surprise(model, windows.window(row))[0] for row in windows.current.split(1)])
+    return np.stack([surprise(model, windows.window(row), task)[0] for row in windows.current.split(1)])
 
 
 def trigger_level(score: Sequence[float] | np.ndarray, steps: int) -> float:

@@ -59,6 +59,7 @@ def calibrate(
     Raises:
         ContractMismatch: the store has another contract than the world model.
         TrustError: fewer than two episodes are as long as `config.steps`.
+        ValueError: episodes of a task that a world model of several tasks has not learned.
     """
     from world4rl_policy.statistics import wilson_interval  # scipy takes a while to import
 
@@ -92,7 +93,7 @@ def calibrate(
     limit = replace(limit, limit=config.margin * lowest)
     alarms = 0
     for done, episode in enumerate(order[:kept], len(surprises) + 1):
-        alarms += raises_alarm(TrustMonitor(model, limit), store, episode)
+        alarms += raises_alarm(model, limit, store, episode)
         watch(done)
     return replace(limit, false_alarms=alarms, false_alarm_ci95=wilson_interval(alarms, kept))
 
@@ -106,17 +107,18 @@ def _lowest_limit(
     low, high = (float(np.quantile(levels, config.quantile, method="higher")) for levels in (streaks, maxima))
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        monitor = TrustMonitor(model, limit, threshold=middle)
-        alarms = sum(raises_alarm(monitor, store, e) for e, s in scores.items() if s.max() > middle)
+        alarms = sum(raises_alarm(model, limit, store, e, middle) for e, s in scores.items() if s.max() > middle)
         low, high = (low, middle) if alarms <= allowed else (middle, high)
     return high
 
 
-def raises_alarm(monitor: TrustMonitor, store: EpisodeStore, episode: int) -> bool:
-    """Whether a monitor that watches a stored episode as it would a live one stops it."""
+def raises_alarm(
+    model: WorldModel, limit: TrustLimit, store: EpisodeStore, episode: int, threshold: float = 0.0
+) -> bool:
+    """Whether a monitor that watches a stored episode as it would a live one of its task stops it."""
+    monitor = TrustMonitor(model, limit, threshold, task=store.infos[episode].task)
     made, period_ns = store.episode(episode), int(store.contract.period_s * 1e9)
     frames = store.frames(episode)
-    monitor.restart()
     for step in range(len(made) + 1):  # stored stamps may jitter: by its number each step is a period from the last
         monitor.saw(step * period_ns, frames[step], made.proprio[step])
         if monitor.check():

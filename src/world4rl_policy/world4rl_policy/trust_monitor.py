@@ -48,9 +48,11 @@ class TrustMonitor:
     Any thread may call anything; one at a time `check`, which takes the world model's time outside the lock.
     """
 
-    def __init__(self, model: WorldModel, limit: TrustLimit, threshold: float = 0.0, steps: int = 0) -> None:
-        """`threshold` and `steps` above 0 replace those of `limit`."""
-        self.model = model
+    def __init__(
+        self, model: WorldModel, limit: TrustLimit, threshold: float = 0.0, steps: int = 0, task: str = ""
+    ) -> None:
+        """`threshold` and `steps` above 0 replace those of `limit`; `task` as for `surprise`."""
+        self.model, self.task = model, task
         self.limit, self.steps = threshold or limit.limit, steps or limit.steps
         self._parts, self._scales = tuple(limit.scales), np.array(list(limit.scales.values()))
         self._lock = threading.Lock()
@@ -93,7 +95,7 @@ class TrustMonitor:
                 self._report = TrustReport(0.0, self.limit, "", 0, before.checked, unknown)
                 return ""
             judged = self._seen[-1]
-        surprises, predicted = surprise(self.model, window)
+        surprises, predicted = surprise(self.model, window, self.task)
         relative = surprises / self._scales
         score, part = float(relative.max()), self._parts[int(relative.argmax())]
         with self._lock:

@@ -10,10 +10,11 @@ import torch
 from world4rl_data.contract import TaskContract
 from world4rl_data.observation import Observation
 from world4rl_policy.surprise import surprise
-from world4rl_policy.trust_limit import TrustLimit
+from world4rl_policy.trust_limit import TrustError, TrustLimit
 from world4rl_policy.trust_monitor import TrustMonitor
 from world4rl_policy.woken_thread import WokenThread
 from world4rl_wm.devices import resolve_device
+from world4rl_wm.imagination.asked_task import asked_task
 from world4rl_wm.model.frames import Window
 from world4rl_wm.model.world_model import WorldModel
 
@@ -30,17 +31,27 @@ class TrustWatch:
 
     @classmethod
     def load(
-        cls, checkpoint: Path, device: str, threshold: float, steps: int, on_alarm: Callable[[str], None]
+        cls,
+        checkpoint: Path,
+        device: str,
+        threshold: float,
+        steps: int,
+        on_alarm: Callable[[str], None],
+        task: str = "",
     ) -> TrustWatch:
         """The watch of a world model's folder with its `trust.json`, warmed up.
 
+        `task` is for a world model of several tasks: the policy's; empty: the one that has the contract's name.
+
         Raises:
             CheckpointError, TrustError: the folder holds no world model, or no limit that fits it.
+            Refusal, TrustError: the world model has learned several tasks, but not this one.
         """
         model = WorldModel.load(checkpoint, resolve_device(device))
         limit = TrustLimit.load(checkpoint, model)
-        _warm_up(model)
-        return cls(TrustMonitor(model, limit, threshold, steps), on_alarm)
+        told = _told(model, task)
+        _warm_up(model, told)
+        return cls(TrustMonitor(model, limit, threshold, steps, told), on_alarm)
 
     @property
     def contract(self) -> TaskContract:
@@ -84,7 +95,18 @@ class TrustWatch:
         self._on_alarm(f"not trusted: the world model failed ({type(error).__name__}: {error})")
 
 
-def _warm_up(model: WorldModel) -> None:
+def _told(model: WorldModel, task: str) -> str:
+    """What the world model is told: as for a dream, but never nothing, for its limit was found with the task told."""
+    if not model.config.tasks:
+        return ""  # then `task` is the policy's own matter
+    told = asked_task(task, "", model)
+    if not told:
+        known = ", ".join(model.config.tasks)
+        raise TrustError(f"the world model that watches has learned {known}: name the policy's task")
+    return told
+
+
+def _warm_up(model: WorldModel, task: str) -> None:
     """Predict once from black frames, so that the first check takes no longer than the others."""
     d = model.config.denoiser
     frame = (d.image_channels, d.image_size, d.image_size)
@@ -95,4 +117,4 @@ def _warm_up(model: WorldModel) -> None:
         (1, 2, d.proprio_dim),
         (1, d.proprio_dim),
     )
-    surprise(model, Window(*(torch.zeros(shape, device=model.device) for shape in shapes)))
+    surprise(model, Window(*(torch.zeros(shape, device=model.device) for shape in shapes)), task)

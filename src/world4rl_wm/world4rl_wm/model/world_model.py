@@ -192,19 +192,26 @@ class WorldModel(nn.Module):
             change = self.sample(self._network(context, actions, told, task, first), noise)
         return (last + settled(self.config.change_scale * change, self.config.still_change)).clamp(-1, 1), following
 
-    def predict(self, context: Tensor, actions: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    def predict(
+        self,
+        context: Tensor,
+        actions: Tensor,
+        generator: torch.Generator | None = None,
+        task: Tensor | None = None,
+    ) -> Tensor:
         """The next frame, from pictures and actions alone.
 
         Args:
             context: ``(B, 4, C, H, W)`` in [-1, 1], oldest first.
             actions: ``(B, 4, A)`` in [-1, 1]; the last one leads from the last frame to the predicted one.
             generator: seeds the diffusion noise; the same seed gives the same frame.
+            task: ``(B, task_dim)``, from `task_vectors`; None: not told.
 
         Returns:
             ``(B, C, H, W)`` in [-1, 1].
         """
         self._check(context, actions)
-        return self.step(context, actions, self.estimate_proprio(context), generator)[0]
+        return self.step(context, actions, self.estimate_proprio(context), generator, task=task)[0]
 
     def _check(self, context: Tensor, actions: Tensor) -> None:
         d = self.config.denoiser

@@ -41,7 +41,9 @@ class TrainingMonitor:
         spread = torch.linspace(0, len(windows.current) - 1, _PICTURES).long()
         window = windows.window(windows.current[spread], model.device)
         model.eval()
-        predicted = model.predict(window.context, window.actions, torch.Generator(model.device).manual_seed(0))
+        task = None if window.task is None else model.task_table.vectors(window.task)
+        generator = torch.Generator(model.device).manual_seed(0)
+        predicted = model.predict(window.context, window.actions, generator, task)
         model.train()
         shown = [window.context[:, -1], window.target, predicted, (predicted - window.target).mul(2).clamp(-1, 1)]
         frames = [to_uint8(column).cpu().numpy() for column in shown]
