@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import json
-import multiprocessing
-import signal
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -17,8 +16,8 @@ from tqdm import tqdm
 
 from world4rl.simulation import make_env
 from world4rl_data.contract import TaskContract
-from world4rl_data.end_with_parent import end_with_parent
 from world4rl_data.episode import ActionSource, Episode, Outcome
+from world4rl_data.workers import ordered
 from world4rl_sim.task_contracts import TASK_CONTRACTS
 
 if TYPE_CHECKING:
@@ -72,11 +71,8 @@ def _random(contract: TaskContract, seed: int | tuple[int, ...]) -> Controller:
 
 @lru_cache(maxsize=4)
 def _load_policy(path: str, _written_ns: int) -> Any:
-    import torch
-
     from world4rl_policy.actor_critic import GaussianPolicy
 
-    torch.set_num_threads(1)
     return GaussianPolicy.load(path)
 
 
@@ -153,22 +149,44 @@ def run_episode(env: TaskEnv, task: str, behaviour: Behaviour, seed: int) -> Epi
     )
 
 
-@lru_cache(maxsize=1)
-def _worker_env(task: str, contract_text: str) -> TaskEnv:
-    import atexit
+_held: dict[tuple[str, str], TaskEnv] = {}  # this process's environment, by task and contract
 
-    env = make_env(task, TaskContract.from_dict(json.loads(contract_text)))
-    atexit.register(env.close)  # EGL contexts complain when the interpreter goes first
-    return env
+
+def _env(task: str, contract_text: str) -> TaskEnv:
+    """The environment, made once; that of another task or contract is closed first."""
+    if (task, contract_text) not in _held:
+        _close_held()
+        env = make_env(task, TaskContract.from_dict(json.loads(contract_text)))
+        atexit.unregister(_close_held)
+        atexit.register(_close_held)  # EGL contexts complain when the interpreter, or MuJoCo, goes first
+        _held[task, contract_text] = env
+    return _held[task, contract_text]
+
+
+def _close_held() -> None:
+    while _held:
+        _held.popitem()[1].close()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """For one frame at a time more threads only wait for each other; afterwards the caller has its own again."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _work(task: str, contract_text: str, behaviour: Behaviour, seed: int) -> Episode:
-    return run_episode(_worker_env(task, contract_text), task, behaviour, seed)
-
-
-def _prepare_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which ends its pool
-    end_with_parent()
+    env = _env(task, contract_text)
+    if behaviour.kind != "policy":
+        return run_episode(env, task, behaviour, seed)
+    with _one_thread():
+        return run_episode(env, task, behaviour, seed)
 
 
 def collect(
@@ -180,25 +198,18 @@ def collect(
     progress: bool = True,
     description: str = "",
 ) -> Generator[Episode, None, None]:
-    """Episodes in the order of `seeds`; the same seed and behaviour give the same episode."""
+    """Episodes in the order of `seeds`; the same seed and behaviour give the same episode.
+
+    Raises:
+        WorkerError: a process died at its work.
+    """
     text = json.dumps(contract.to_dict())
     bar = tqdm(total=len(seeds), desc=description or behaviour.kind, unit="episode", disable=not progress)
-    if workers <= 1:
-        for seed in seeds:
-            yield _work(task, text, behaviour, seed)
-            bar.update()
-    else:
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker)
-        try:
-            jobs = [(task, text, behaviour, seed) for seed in seeds]
-            for episode in pool.map(_work, *zip(*jobs, strict=True), chunksize=4):
-                yield episode
-                bar.update()
-        finally:
-            pool.shutdown(
-                cancel_futures=True
-            )  # an interrupt waits for the episodes under way, not for all that are asked
+    for _, episode in ordered(partial(_work, task, text, behaviour), seeds, workers):
+        if isinstance(episode, Exception):
+            raise episode
+        yield episode
+        bar.update()
     bar.close()
 
 

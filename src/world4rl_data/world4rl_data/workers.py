@@ -67,14 +67,15 @@ def _in_processes(
 ) -> Iterator[tuple[Item, Result | Exception]]:
     context = multiprocessing.get_context("spawn")  # a fork would copy threads' locks and the parent's open videos
     with ProcessPoolExecutor(min(workers, len(left)), mp_context=context, initializer=_prepare) as pool:
-        waiting: deque[tuple[Item, Future[Result | Exception]]] = deque()
+        waiting: deque[tuple[Item, Future[Result]]] = deque()
         try:
             while left or waiting:
                 while left and len(waiting) < AHEAD * workers:
                     item = left.popleft()
-                    waiting.append((item, pool.submit(_caught, function, item)))
+                    waiting.append((item, pool.submit(function, item)))
                 item, future = waiting.popleft()
-                yield item, future.result()
+                result = _result(future)
+                yield item, result
         except BrokenProcessPool as error:
             raise WorkerError(
                 "a worker process died, perhaps for want of memory: run again with fewer --workers; --workers 1 works "
@@ -96,6 +97,16 @@ def with_progress(items: Iterable[Item], total: int, what: str, unit: str, show:
 def _caught(function: Callable[[Item], Result], item: Item) -> Result | Exception:
     try:
         return function(item)
+    except Exception as error:
+        return error
+
+
+def _result(future: Future[Result]) -> Result | Exception:
+    """As `_caught`; an error keeps the other process's traceback as its cause."""
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        raise
     except Exception as error:
         return error
 
