@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from world4rl.simulation import make_env
 from world4rl_data.contract import TaskContract
+from world4rl_data.end_with_parent import end_with_parent
 from world4rl_sim.task_env import TaskEnv
 
 Stepped = tuple[NDArray[np.uint8], NDArray[np.bool_], NDArray[np.bool_]]
@@ -61,6 +62,7 @@ def _hold(task: str, contract: str, count: int) -> None:
     import atexit
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # an interrupt is the parent's to handle
+    end_with_parent()
     _held.append(Simulators(task, TaskContract.from_dict(json.loads(contract)), count))
     atexit.register(_held[0].close)
 

@@ -30,13 +30,24 @@ if __name__ == "__main__":
     episodes = collect(task, contract_for(task), Behaviour("random"), range(10**4), workers=2, progress=False)
     next(episodes)
 """
+SIMULATORS = f"""
+import multiprocessing, sys
+sys.path.insert(0, {str(Path(__file__).resolve().parents[2] / "benchmarks")!r})
+from refinement_parts.simulators import SharedSimulators
+from world4rl.simulation import contract_for
+
+if __name__ == "__main__":
+    task = "press_button"
+    simulators = SharedSimulators(task, contract_for(task), 2, workers=2)
+    simulators.reset([0, 1])
+"""
 TELL = """
     print(*(child.pid for child in multiprocessing.active_children()), flush=True)
     time.sleep(600)
 """
 
 
-@pytest.mark.parametrize("parent", [TRAINING, COLLECTION], ids=["training", "collection"])
+@pytest.mark.parametrize("parent", [TRAINING, COLLECTION, SIMULATORS], ids=["training", "collection", "simulators"])
 def test_a_killed_parent_leaves_no_child_behind(parent: str, tmp_path: Path) -> None:
     script = tmp_path / "parent.py"
     script.write_text("import time\n" + parent.rstrip("\n") + TELL)
