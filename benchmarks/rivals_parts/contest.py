@@ -16,6 +16,7 @@ from torch import Tensor
 
 from world4rl.machine import machine
 from world4rl.settings import Preset
+from world4rl_data.durable import replace_file
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.checkpoint import provenance
 from world4rl_wm.measures.replay_check import rate_text
@@ -90,7 +91,7 @@ def run(name: str, contest: Contest, makers: Mapping[str, Maker], seeds: Sequenc
             if (rival, seed) not in done:
                 row = {"rival": rival, "seed": seed, **contest.measure(make(contest, seed), seed), "machine": machine()}
                 result["runs"].append(row)
-                out.write_text(json.dumps(result | {"provenance": provenance(None, hashes)}, indent=1) + "\n")
+                replace_file(out, json.dumps(result | {"provenance": provenance(None, hashes)}, indent=1) + "\n")
                 check = row["outcomes"]["replay_check"]
                 print(f"{rival}, seed {seed}: J {rate_text(check['j'])}", flush=True)
     return result

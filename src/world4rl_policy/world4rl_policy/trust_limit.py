@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from world4rl_data.durable import replace_file
 from world4rl_policy.surprise import parts_of
 from world4rl_wm.checkpoint_identity import weights_digest
 from world4rl_wm.model.world_model import WorldModel
@@ -42,11 +42,7 @@ class TrustLimit:
 
     def save(self, checkpoint: Path) -> Path:
         """Write `trust.json` into the world model's folder, as a whole or not at all."""
-        path = checkpoint / TRUST
-        temporary = checkpoint / f".{TRUST}.{os.getpid()}"
-        temporary.write_text(json.dumps(asdict(self), indent=2) + "\n")
-        temporary.replace(path)
-        return path
+        return replace_file(checkpoint / TRUST, json.dumps(asdict(self), indent=2) + "\n")
 
     @classmethod
     def load(cls, checkpoint: Path, model: WorldModel) -> TrustLimit:

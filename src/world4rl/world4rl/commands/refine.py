@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from world4rl.commands.common import Overrides, PresetOption, SeedOption, tell_other_preset
 from world4rl.errors import CommandError
+from world4rl_data.durable import replace_file
 from world4rl_wm.training.processes import main_process
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def _refine(
     share = Share.of(state)
     check = check_dream(dream, start, fresh, labelled, config.imagination, limits, seed, share).check
     if main_process():
-        (work / "replay_check.json").write_text(json.dumps(check.to_dict(), indent=2))
+        replace_file(work / "replay_check.json", json.dumps(check.to_dict(), indent=2))
         print(f"replay check: {check}")
     starts = practice_starts(real, config.imagination, dream.world_model)
     others = StartStates.of(fresh, range(len(fresh)))

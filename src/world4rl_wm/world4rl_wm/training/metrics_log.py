@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from world4rl_data.durable import replace_file
+
 
 class MetricsLog:
     """Append-only log; rows beyond `step` are dropped first, so that a resumed run does not repeat itself.
@@ -19,7 +21,7 @@ class MetricsLog:
         self.path = path
         self._rows = [row for row in read_metrics(path) if row.get(counted, 0) <= step]
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(json.dumps(row) + "\n" for row in self._rows))
+        replace_file(path, "".join(json.dumps(row) + "\n" for row in self._rows))
 
     def write(self, **row: Any) -> dict[str, Any]:
         row["time"] = round(time.time(), 3)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from world4rl_data.durable import replace_file
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.checkpoint_identity import learned_from, weights_digest
 from world4rl_wm.model.world_model import WorldModel
@@ -73,12 +73,8 @@ class UncertaintyCalibration:
 
     def save(self, checkpoint: Path) -> Path:
         """Write `uncertainty.json` into the dreaming world model's folder, as a whole or not at all."""
-        path = checkpoint / UNCERTAINTY
         values = asdict(self) | {"signals": {name: quality.to_dict() for name, quality in self.signals.items()}}
-        temporary = checkpoint / f".{UNCERTAINTY}.{os.getpid()}"
-        temporary.write_text(json.dumps(values, indent=2) + "\n")
-        temporary.replace(path)
-        return path
+        return replace_file(checkpoint / UNCERTAINTY, json.dumps(values, indent=2) + "\n")
 
     @classmethod
     def load(cls, checkpoint: Path) -> UncertaintyCalibration:
