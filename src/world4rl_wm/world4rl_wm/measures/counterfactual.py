@@ -51,7 +51,8 @@ def counterfactual_pairs(store: EpisodeStore) -> tuple[list[Pair], int]:
     pairs, different = [], 0
     for rows in alike.values():
         for one, other in zip(rows[::2], rows[1::2]):
-            if not np.array_equal(store.frames(one)[0], store.frames(other)[0]):
+            first, others = (store.frames(row, slice(0, 1)) for row in (one, other))
+            if not np.array_equal(first, others):
                 different += 1
             elif not np.array_equal(store.actions(one)[:1], store.actions(other)[:1]):
                 pairs.append((one, other))
@@ -92,7 +93,7 @@ def _side(model: WorldModel, store: EpisodeStore, episodes: list[int], steps: in
     rows = np.arange(steps)
     taken = [np.minimum(rows, store.infos[e].length - 1) for e in episodes]
     actions = torch.from_numpy(np.stack([store.actions(e)[i] for e, i in zip(episodes, taken)])).to(model.device)
-    real = torch.from_numpy(np.stack([store.frames(e)[i + 1] for e, i in zip(episodes, taken)]))
+    real = torch.from_numpy(np.stack([store.frames(e, slice(1, steps + 1))[i] for e, i in zip(episodes, taken)]))
     dream = Dream.from_start(model, StartStates.of(store, episodes), seed)
     dreamed = torch.stack([dream.step(action).cpu() for action in actions.unbind(1)], 1)
     return dreamed.flatten(2), real

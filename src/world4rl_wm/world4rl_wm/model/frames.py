@@ -201,7 +201,7 @@ class StartStates:
     @classmethod
     def of(cls, store: EpisodeStore, episodes: Sequence[int]) -> StartStates:
         """The beginnings of stored episodes."""
-        frames = np.stack([store.frames(e)[0] for e in episodes])
+        frames = np.concatenate([store.frames(e, slice(0, 1)) for e in episodes])
         proprio = np.stack([store.proprio(e)[0] for e in episodes]).astype(np.float32)
         tasks = np.array([store.infos[e].task for e in episodes])
         return cls(torch.from_numpy(frames), torch.from_numpy(proprio), tasks)

@@ -76,8 +76,9 @@ def _batch(
     for step in range(int(lengths.max())):
         action = torch.from_numpy(actions[:, step]).to(model.device)
         frame = dream.step(action)
-        seen = [store.frames(e)[min(step + 1, n)] for e, n in zip(episodes, lengths, strict=True)]
-        real = to_float(torch.from_numpy(np.stack(seen)).to(frame.device))
+        newest = np.minimum(step + 1, lengths).tolist()
+        seen = [store.frames(e, slice(n, n + 1)) for e, n in zip(episodes, newest, strict=True)]
+        real = to_float(torch.from_numpy(np.concatenate(seen)).to(frame.device))
         shown = to_float(to_uint8(frame))  # as people and reward models get it
         error[:, step] = ((shown - real).abs().flatten(1).mean(1) / 2).cpu().numpy()
         for name, companions in beside.items():
