@@ -37,6 +37,7 @@ from world4rl.pipeline import refinement, replay_check, start_policy, world_mode
 from world4rl.report_ablations import ABLATIONS
 from world4rl.run_folder import Run, training_store
 from world4rl_data.store import EpisodeStore
+from world4rl_wm.uncertainty.calibration import UNCERTAINTY
 
 LIMITS = ("refine_from=-1", "cautious_from=-1", "precision_from=0", "min_episodes=0")
 NO_RANDOM = "collect.random_episodes=0"
@@ -78,11 +79,11 @@ def uncertainty_values(run: Run) -> dict[str, float]:
     Raises:
         SystemExit: the run's world models have not been calibrated against each other.
     """
-    file = run.checkpoint("world_model_a") / "uncertainty.json"
+    file = run.checkpoint("world_model_a") / UNCERTAINTY
     if not file.is_file():
         raise SystemExit(
-            f"{run.path}: its world model's uncertainty is not calibrated (`world4rl evaluate uncertainty --help`): "
-            "leave the rows about disagreement out (--rows)"
+            f"{run.path}: its world model's uncertainty is not calibrated: `world4rl calibrate-uncertainty --run "
+            f"{run.path}` does it, or leave the rows about disagreement out (--rows)"
         )
     middles = json.loads(file.read_text())["signals"]["models"]["map"]["disagreement"]  # of bins that are equally full
     limit = float(np.interp(0.95, (np.arange(len(middles)) + 0.5) / len(middles), middles))

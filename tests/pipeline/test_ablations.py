@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from finished_rig import finished_folder
 from refinement_parts import cpu_time
 from refinement_parts.runs import finished_run
 
+from world4rl.commands.registry import find
 from world4rl.presets import load_preset
 from world4rl.report import render
 from world4rl.report_data import read_run
@@ -63,6 +65,16 @@ def test_the_limit_of_uncertainty_is_passed_by_one_frame_in_twenty(tmp_path: Pat
     values = ablations.uncertainty_values(run)
     assert (disagreement > values["limit"]).mean() == pytest.approx(0.05, abs=0.015)
     assert values["penalty"] * values["limit"] == pytest.approx(ablations.PENALTY)
+
+
+def test_a_run_without_calibration_is_told_a_command_that_there_is(tmp_path: Path) -> None:
+    run = finished_run(run_with_dreams(tmp_path / "run"))
+    with pytest.raises(SystemExit, match="its world model's uncertainty is not calibrated") as refused:
+        ablations.uncertainty_values(run)
+    words = str(refused.value).split("`")[1].split()
+    assert words[0] == "world4rl" and words[2:] == ["--run", str(run.path)]
+    found = find(words[1:])
+    assert found is not None and "run" in signature(found[1].load()).parameters
 
 
 def test_rows_are_written_once_and_shown_in_the_report_of_a_run_that_stays_as_it_is(
