@@ -11,6 +11,7 @@ from small_policy import small_contract, small_policy
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_policy.policy_loading import load_runner, policy_of
 from world4rl_policy.policy_runner import RunnerConfig
+from world4rl_wm import protocols
 from world4rl_wm.checkpoint import CheckpointError
 from world4rl_wm.imagination.loaded_models import LoadedModels
 
@@ -77,6 +78,24 @@ def test_another_package_s_policy_acts_in_imagination(tmp_path: Path) -> None:
     empty.mkdir()
     with pytest.raises(CheckpointError, match=r"config\.yaml.*same: no number"):
         models.load(str(empty))
+
+
+def test_node_and_imagination_take_our_folders_for_ours_whatever_another_package_claims(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One whose name comes before ours, and that reads any folder."""
+    site = tmp_path / "site"
+    info = site / "any_policy-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "any_policy.py").write_text("def load(path, device):\n    return 'mine'\n")
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: any-policy\nVersion: 1.0\n")
+    entries = "[world4rl.policies]\nany = any_policy:load\nour = world4rl_policy.deploy:load_policy\n"
+    (info / "entry_points.txt").write_text(entries)
+    monkeypatch.syspath_prepend(str(site))
+    folder = small_policy(small_contract()).save(tmp_path / "ours")
+    for load in (policy_of, protocols.load_policy):
+        assert isinstance(load(str(folder), "cpu"), GaussianPolicy)
+        assert load(str(tmp_path), "cpu") == "mine"
 
 
 @pytest.mark.usefixtures("other_package")

@@ -2,38 +2,21 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
-
 from world4rl_data.contract import TaskContract
 from world4rl_data.file_address import path_of
 from world4rl_policy.deploy import load_policy
 from world4rl_policy.policy_runner import PolicyRunner, RunnerConfig
+from world4rl_wm import protocols
 from world4rl_wm.protocols import Policy, for_task
-
-_OURS = "world4rl_policy.deploy:load_policy"
 
 
 def policy_of(path: str, device: str) -> Policy:
     """The policy of a checkpoint folder: ours, else one that another package's ``world4rl.policies`` loads.
 
     Raises:
-        RuntimeError, ValueError, OSError: as ours, where nobody else can read the folder either.
+        RuntimeError, ValueError, OSError: as ours, or with everyone's reason where there are others.
     """
-    try:
-        return load_policy(path, device)
-    except (RuntimeError, ValueError, OSError) as error:
-        reasons = [f"{error}"]
-        for entry in entry_points(group="world4rl.policies"):
-            if entry.value == _OURS:
-                continue
-            try:
-                policy: Policy = entry.load()(path, device)
-                return policy
-            except (RuntimeError, ValueError, OSError) as theirs:
-                reasons.append(f"{entry.name}: {theirs}")
-        if len(reasons) == 1:
-            raise
-        raise RuntimeError("; ".join(reasons)) from error
+    return protocols.load_policy(path, device, load_policy)
 
 
 def load_runner(uri: str, device: str, required: TaskContract | None, config: RunnerConfig) -> PolicyRunner:
