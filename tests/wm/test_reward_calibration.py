@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from world4rl_wm.measures.concordance import reliability_bins
 from world4rl_wm.reward.calibration import RewardCalibration, best_threshold, fit_platt
 from world4rl_wm.reward.metrics import reliability
 
@@ -67,6 +68,15 @@ def test_reliability_by_hand() -> None:
     ]
     assert found["ece"] == pytest.approx((2 * 0.05 + 2 * 0.15) / 5, abs=1e-5)
     assert found["brier"] == pytest.approx((2 * 0.05**2 + 0.35**2 + 0.65**2) / 5, abs=1e-5)
+
+
+def test_reliability_is_told_in_the_bins_of_the_concordance() -> None:
+    """At their edges too, where a probability in single precision is rounded."""
+    probability = torch.arange(0, 1.01, 0.1)
+    success = torch.arange(len(probability)) % 2 == 0
+    bins = reliability_bins(probability.double().numpy(), success.double().numpy())
+    points = [(round(one.belief, 4), round(one.real, 4), one.count) for one in bins]
+    assert [tuple(point.values()) for point in reliability(probability, success)["curve"]] == points
 
 
 def test_a_calibrated_threshold_needs_episodes() -> None:

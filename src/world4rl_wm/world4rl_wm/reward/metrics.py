@@ -8,12 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from world4rl_wm.measures.concordance import reliability_bins
 from world4rl_wm.model.frames import to_float
 from world4rl_wm.reward.calibration import log_odds
 from world4rl_wm.reward.data import LabelledFrames
 from world4rl_wm.reward.model import RewardModel
-
-BINS = 10
 
 
 @torch.no_grad()
@@ -36,15 +35,13 @@ def _counts(verdict: Tensor, truth: Tensor) -> dict[str, int]:
 def reliability(probability: Tensor, success: Tensor) -> dict[str, Any]:
     """Brier score, expected calibration error (ECE) and the curve behind it.
 
-    The curve has a point for each of ten equal bins of the probability that holds any frame: their mean probability,
-    the share of successes among them and their count. ECE is the mean distance of the two, weighted by the counts.
+    The curve has a point for each of the `reliability_bins` that holds any frame: their mean probability, the share of
+    successes among them and their count. ECE is the mean distance of the two, weighted by the counts.
     """
-    bins = (probability * BINS).long().clamp(max=BINS - 1)
-    curve = []
-    for number in bins.unique().tolist():
-        inside = bins == number
-        mean, share = float(probability[inside].mean()), float(success[inside].float().mean())
-        curve.append({"probability": round(mean, 4), "success": round(share, 4), "frames": int(inside.sum())})
+    curve = [
+        {"probability": round(one.belief, 4), "success": round(one.real, 4), "frames": one.count}
+        for one in reliability_bins(probability.double().cpu().numpy(), success.double().cpu().numpy())
+    ]
     ece = sum(abs(point["probability"] - point["success"]) * point["frames"] for point in curve) / len(probability)
     brier = float((probability - success.float()).square().mean())
     return {"brier": round(brier, 5), "ece": round(ece, 5), "curve": curve}
