@@ -138,7 +138,8 @@ def test_last_action_without_a_new_frame_is_dropped(tmp_path):
 def test_success_index(tmp_path, seen, stopped, held, index):
     """In control periods: a person stops when the success has been there for a while, a program says when it came."""
     stop_ns, seen_ns = START + stopped * PERIOD, None if seen is None else START + seen * PERIOD
-    path = write_bag(tmp_path / "e", PRESS, list(messages(PRESS, steps=6)), stop_ns=stop_ns, success_stamp_ns=seen_ns)
+    watched = list(messages(PRESS, steps=stopped, skip=range(6, stopped)))  # six actions, and pictures up to the stop
+    path = write_bag(tmp_path / "e", PRESS, watched, stop_ns=stop_ns, success_stamp_ns=seen_ns)
     config = ConvertConfig(success_hold_s=held * PERIOD / 1e9)
     assert bag_to_episode(path, config=config).success_index == index
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,9 +24,11 @@ class ConvertConfig:
     success_hold_s: float = 0.3  # a success that only the stop tells of was there this long before it
     max_hold_s: float = 5.0  # a silence of the action source longer than this makes the episode unfit
     late_s: float = 1.0  # a message may be received this long after the moment at which it is asked for
+    max_cut_s: float = 0.5  # an end without a complete observation is cut off up to this; longer makes it unfit
 
 
 DEFAULTS = ConvertConfig()
+_RECORD_AGAIN = "mend what fell silent and record the episode again"
 
 
 @dataclass(frozen=True)
@@ -135,10 +138,15 @@ class _Received:
 def _observe(bag: EpisodeBag, contract: TaskContract, actions: ActionLog, config: ConvertConfig) -> list[Observation]:
     """Observations at every action's stamp, of what was known then, and one control period after the last.
 
-    Nothing is decided on that last one: it shows what became of the arm, as well as the bag tells.
+    Nothing is decided on that last one: it shows what became of the arm, as well as the bag tells. A success must have
+    been seen: where it came after all of them, an observation must have been there at its moment too.
     """
     final = int(actions.stamps[-1]) + round(1e9 * contract.period_s)
     wanted = [*map(int, actions.stamps), final]
+    success_ns = _success_ns(bag.record, config)
+    success_at = len(wanted) if success_ns is None else bisect_left(wanted, success_ns)
+    if success_ns is not None:
+        wanted.insert(success_at, success_ns)
     assembler = ObservationAssembler(contract, history_s=config.late_s)
     found: list[Observation | Missing] = []
     late_ns = int(config.late_s * 1e9)
@@ -156,7 +164,15 @@ def _observe(bag: EpisodeBag, contract: TaskContract, actions: ActionLog, config
         received.append(_Received(topic, message_stamp(message, log_ns), sent_ns, message))
     while len(found) < len(wanted):
         observe()
-    return _trim(found, contract, str(bag.path))
+    seen = found.pop(success_at) if success_ns is not None else None
+    _require_end(found, final, config, str(bag.path))
+    kept = _trim(found, str(bag.path))
+    if success_ns is not None and success_ns > kept[-1].stamp_ns and isinstance(seen, Missing):
+        raise EpisodeError(
+            f"bag {bag.path}: nobody can tell from it what its success looks like, "
+            f"{(success_ns - wanted[0]) / 1e9:.1f} s after the first action: {seen}; {_RECORD_AGAIN}"
+        )
+    return kept
 
 
 def _hand_over(received: list[_Received], assembler: ObservationAssembler, moment_ns: int) -> list[_Received]:
@@ -170,7 +186,19 @@ def _hand_over(received: list[_Received], assembler: ObservationAssembler, momen
     return rest
 
 
-def _trim(found: list[Observation | Missing], contract: TaskContract, where: str) -> list[Observation]:
+def _require_end(found: list[Observation | Missing], final_ns: int, config: ConvertConfig, where: str) -> None:
+    """Refuse an episode whose streams ended long before its actions, whatever its outcome: that was given at an end
+    which the rest does not show, so that an unsolved picture would be learned as the solved one."""
+    complete = [o.stamp_ns for o in found if isinstance(o, Observation)]
+    lacks_s = (final_ns - complete[-1]) / 1e9 if complete else 0.0  # none at all: `_trim` says so
+    if lacks_s > config.max_cut_s:
+        raise EpisodeError(
+            f"bag {where}: no complete observation in its last {lacks_s:.1f} s (limit {config.max_cut_s} s); "
+            f"{found[-1]}; {_RECORD_AGAIN}"
+        )
+
+
+def _trim(found: list[Observation | Missing], where: str) -> list[Observation]:
     """Drop the end without a fresh observation (recording stopped before it came); refuse holes elsewhere."""
     whole = len(found)
     while found and (
@@ -222,14 +250,18 @@ def _assemble(
     )
 
 
-def _success_index(record: EpisodeRecord, stamps: np.ndarray, config: ConvertConfig) -> int | None:
-    """First observation at or after the success, or the last one: a person stops when success has been seen for a
+def _success_ns(record: EpisodeRecord, config: ConvertConfig) -> int | None:
+    """When the success was there [ns]; None: no success, or nothing tells. A person stops when it has been seen for a
     while, so that it began `success_hold_s` before."""
+    since_ns = record.success_stamp_ns if record.outcome == Outcome.SUCCESS else None
+    if since_ns is not None and since_ns == record.stop_ns:
+        since_ns -= round(config.success_hold_s * 1e9)
+    return since_ns
+
+
+def _success_index(record: EpisodeRecord, stamps: np.ndarray, config: ConvertConfig) -> int | None:
+    """First observation at or after the success, or the last one."""
     if record.outcome != Outcome.SUCCESS:
         return None
-    since_ns = record.success_stamp_ns
-    if since_ns is None:
-        return len(stamps) - 1
-    if since_ns == record.stop_ns:
-        since_ns -= round(config.success_hold_s * 1e9)
-    return min(int(np.searchsorted(stamps, since_ns)), len(stamps) - 1)
+    since_ns = _success_ns(record, config)
+    return len(stamps) - 1 if since_ns is None else min(int(np.searchsorted(stamps, since_ns)), len(stamps) - 1)
