@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.msg import Transition
 from lifecycle_msgs.srv import ChangeState
+from rcl_interfaces.msg import Log
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
@@ -302,6 +304,33 @@ def test_silent_camera_is_named_and_nothing_is_left_behind(robot, bags):
     assert set(bags.iterdir()) == before
     assert robot.start(task="press").success  # and the next good call works
     assert robot.stop(Outcome.UNLABELLED).success
+
+
+def test_a_camera_that_dies_while_recording_is_told_at_once_and_at_the_stop(robot, bags):
+    """A person who drives the arm is held by nothing, so status, diagnostics and answer have to say it."""
+    topic, silent = PRESS.images[1].topic, "wrist_camera.* has a publisher, but no message came for"
+    logged: list[str] = []
+    log = robot.node.create_subscription(Log, "/rosout", lambda line: logged.append(line.msg), 100)
+    assert robot.start(task="press").success
+    robot.warnings.clear()
+    robot.silent.add("wrist")
+    try:
+        wait_until(
+            lambda: len([w for w in robot.warnings if re.search(silent, w)]) > 2, "the diagnostics do not name it"
+        )
+        assert re.search(silent, robot.status[-1].message) and robot.status[-1].recording
+        assert len([line for line in logged if re.search(f"while recording: .*{silent}", line)]) == 1
+        robot.silent.clear()
+        wait_until(lambda: not robot.status[-1].message, "the note stays after the camera came back")
+        wait_until(lambda: f"{topic} is there again" in logged, "the log does not tell that it came back")
+        robot.silent.add("wrist")
+        time.sleep(0.7)
+        stopped = robot.stop(Outcome.FAILURE)
+    finally:
+        robot.silent.clear()
+        robot.node.destroy_subscription(log)
+    assert stopped.success and "dataset validate" in stopped.message and f"at the stop {topic} has a" in stopped.message
+    wait_until(lambda: not robot.status[-1].message, "what is silent is of no interest while nothing is recorded")
 
 
 def test_deactivation_closes_the_episode_and_activation_records_again(robot, bags):

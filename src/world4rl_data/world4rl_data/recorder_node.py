@@ -180,6 +180,7 @@ class RecorderNode(LifecycleNode):
                 raise RecorderError(
                     f"outcome {outcome} is unknown; give one of {[f'{o.value}={o.name}' for o in Outcome]}"
                 )
+            silent = self._silent()
             stop = self._stopping = _Stop(Outcome(outcome), asked_ns, note)
             await self._sleep(self._value("stop_grace_s"))
             closing = stop.begin(recorder)
@@ -192,8 +193,10 @@ class RecorderNode(LifecycleNode):
             self._stopping = None
         self._publish_status()
         status = recorder.status()
-        message = f"{status.outcome.name}: {status.messages} messages in {status.seconds:.1f} s. {status.message}"
-        return True, message.strip(), str(path)
+        said = [f"{status.outcome.name}: {status.messages} messages in {status.seconds:.1f} s.", status.message]
+        if silent:
+            said.append(f"`world4rl dataset validate` it, for at the stop {'; '.join(silent.values())}")
+        return True, " ".join(part for part in said if part), str(path)
 
     def _require_active(self) -> EpisodeRecorder:
         if self._recorder is None or self._taps is None:
@@ -203,9 +206,9 @@ class RecorderNode(LifecycleNode):
     async def _wait_for_topics(self) -> None:
         """Return once every topic of the observation is alive; raise RecorderError naming those that stay silent."""
         deadline = time.monotonic() + self._value("start_timeout_s")
-        while silent := self._taps.silent(self._value("silence_s")) if self._taps else []:
+        while silent := self._silent():
             if time.monotonic() > deadline:
-                raise RecorderError("nothing to record on: " + "; ".join(silent))
+                raise RecorderError("nothing to record on: " + "; ".join(silent.values()))
             await self._sleep(0.05)
         if self._now() == 0:
             raise RecorderError("the clock stands at zero: use_sim_time is set, but nobody publishes /clock")
@@ -246,7 +249,12 @@ class RecorderNode(LifecycleNode):
 
     def _publish_status(self) -> None:
         if self._recorder is not None:
-            self._report.publish(self._recorder, self._taps.notes if self._taps else [])
+            silent = self._silent() if self._recorder.recording else {}
+            self._report.publish(self._recorder, self._taps.notes if self._taps else [], silent)
+
+    def _silent(self) -> dict[str, str]:
+        """Topic to a line about it, of those that an episode needs and that are silent now."""
+        return self._taps.silent(self._value("silence_s")) if self._taps else {}
 
     def _now(self) -> int:
         return self.get_clock().now().nanoseconds

@@ -71,7 +71,7 @@ class Tap:
         self._sequence.clear()
 
     def silence(self, limit_s: float, now: float) -> str:
-        """What about this topic keeps an episode from starting; empty when nothing does."""
+        """What about this topic keeps an episode from starting, or spoils a running one; empty when nothing does."""
         if self.trouble and (self.observed or self.awaited):
             return f"{self.name} {self.trouble}"
         age = now - self.seen_at

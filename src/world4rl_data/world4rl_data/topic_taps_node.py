@@ -59,10 +59,10 @@ class TopicTaps:
             self._unsubscribe(tap)
         self._taps = {}
 
-    def silent(self, limit_s: float) -> list[str]:
-        """What keeps an episode from starting, one line per topic; empty when all that is needed is alive."""
+    def silent(self, limit_s: float) -> dict[str, str]:
+        """What an episode lacks: topic to a line about it; empty when all that is needed is alive."""
         now = time.monotonic()
-        return [line for tap in self if (line := tap.silence(limit_s, now))]
+        return {tap.name: line for tap in self if (line := tap.silence(limit_s, now))}
 
     @property
     def notes(self) -> list[str]:
