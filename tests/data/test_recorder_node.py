@@ -408,6 +408,31 @@ def test_signal_while_an_episode_is_stopped_leaves_it_its_label(robot, tmp_path,
         assert (bag.record.outcome, bag.record.stop_note) == (Outcome.SUCCESS, "fine")
 
 
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("outcome", [Outcome.SUCCESS, Outcome.INTERRUPTED])
+def test_further_signals_do_not_break_off_the_closing_of_the_bag(robot, tmp_path, first, outcome):
+    """An impatient second Ctrl-C, or a starter that sends it to the whole group and to each node once more."""
+    process = start_second_recorder(tmp_path, "stop_grace_s:=0.0", program=("-c", SLOW_DISK))
+    try:
+        started = robot.call(StartEpisode, "/second/start_episode", StartEpisode.Request(task="press"), 30.0)
+        assert started.success, started.message
+        if outcome == Outcome.SUCCESS:
+            robot.ask(StopEpisode, "/second/stop_episode", StopEpisode.Request(outcome=outcome))
+            time.sleep(0.5)
+        for number in (first, signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+            process.send_signal(number)
+            time.sleep(0.05)
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(20) == 0
+    finally:
+        if process.poll() is None:
+            process.kill()
+    with EpisodeBag(started.uri) as bag:
+        assert bag.record.outcome == outcome
+
+
 def test_deactivation_while_an_episode_is_stopped_leaves_it_its_label(robot, tmp_path):
     process = start_second_recorder(tmp_path, "stop_grace_s:=4.0")
     try:

@@ -26,7 +26,7 @@ from .episode_services_node import EpisodeServices
 from .recorder import EpisodeRecorder, RecorderConfig, RecorderError, result_of
 from .recorder_parameters_node import declare_parameters
 from .recorder_report_node import RecorderReport
-from .spin_node import until_shutdown
+from .spin_node import leave_signals_to_ros, until_shutdown
 from .tap import Tap
 from .topic_taps_node import TopicTaps
 
@@ -264,7 +264,9 @@ class RecorderNode(LifecycleNode):
 
 
 def main(args: list[str] | None = None) -> None:
-    """Spin until SIGINT or SIGTERM; an episode being recorded is then closed as interrupted."""
+    """Spin until SIGINT or SIGTERM; an episode being recorded is then closed as interrupted, and further signals are
+    not heard until it is."""
+    leave_signals_to_ros()
     rclpy.init(args=args)
     node = RecorderNode()
     executor = SingleThreadedExecutor()

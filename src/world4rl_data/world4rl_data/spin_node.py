@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -9,6 +10,12 @@ import rclpy
 from rclpy.context import Context
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
+
+
+def leave_signals_to_ros() -> None:
+    """From now on SIGINT shuts ROS down, as SIGTERM does, and interrupts nothing in Python, so that no second signal
+    breaks off what a node does at its end. Call it in the main thread right before `rclpy.init`."""
+    signal.signal(signal.SIGINT, lambda number, frame: None)
 
 
 @contextmanager
