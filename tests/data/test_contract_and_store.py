@@ -90,6 +90,16 @@ def test_mismatch_names_the_field():
         (lambda d: d["gripper"].update(hysteresis=-0.2), "hysteresis"),
         (lambda d: d["images"][0].update(timeout_s=0), "image stream 'front': timeout_s"),
         (lambda d: d["proprioception"][0].update(timeout_s=-1), "proprioception stream .*timeout_s"),
+        (lambda d: d["proprioception"][0].update(type="geometry_msgs/PoseStamped"), "'position': type .*/msg/PoseSt"),
+        (lambda d: d["proprioception"][0].update(topic="pose"), "'position': topic must be an absolute .*, got 'pose'"),
+        (lambda d: d["images"][0].update(topic="/image raw"), "image stream 'front': topic must be an absolute"),
+        (lambda d: d.update(executed_action_topic="executed"), "executed_action_topic must be an absolute"),
+        (lambda d: d["gripper"].update(namespace="hand/"), "gripper: namespace must be an absolute"),
+        (lambda d: d["gripper"].update(open_width_m=80), "open_width_m is in metres, got 80"),
+        (lambda d: d.update(action_timeout_s=0.1), "action_timeout_s 0.1 must be longer than a control period, 0.1 s"),
+        (lambda d: d["poses"]["home"].__setitem__(0, [0.9, 0, 0.3]), "pose 'home' at .* lies outside the workspace"),
+        (lambda d: d["poses"].update(up=[[0.5, 0, 0.3], [0, 0, 0, 0]]), "pose 'up': the quaternion"),
+        (lambda d: d.update(controller_offset=[[0, 0, 0.1], [1, 1, 0, 0]]), "controller_offset: the quaternion"),
     ],
 )
 def test_bad_contract_is_refused_with_the_key(change, message, tmp_path):
@@ -98,6 +108,13 @@ def test_bad_contract_is_refused_with_the_key(change, message, tmp_path):
     (tmp_path / "bad.yaml").write_text(yaml.safe_dump(data))
     with pytest.raises(ContractError, match=message):
         TaskContract.load(tmp_path / "bad.yaml")
+
+
+def test_what_people_write_with_few_digits_and_at_the_workspaces_edge_is_taken():
+    data = PRESS.to_dict()
+    data["poses"] = {"home": [data["workspace"]["low"], [0.7, 0.7, 0.0, 0.0]]}
+    data["action_timeout_s"] = 0.11
+    assert TaskContract.from_dict(data).poses["home"][1] == (0.7, 0.7, 0.0, 0.0)
 
 
 def test_unknown_contract_lists_the_known():

@@ -27,6 +27,8 @@ from .contract_parts import (
     ProprioStream,
     Workspace,
     build,
+    require_absolute,
+    require_orientation,
 )
 from .dotted import dotted
 
@@ -103,6 +105,27 @@ class TaskContract:
         for label in ("control_rate_hz", "max_episode_s", "action_timeout_s"):
             if not getattr(self, label) > 0:
                 raise ContractError(f"contract '{self.name}': {label} must be positive, got {getattr(self, label)}")
+        self._require_workable()
+
+    def _require_workable(self) -> None:
+        """Refuse what the gate could never do, or would hear nothing of."""
+        where = f"contract '{self.name}'"
+        if self.action_timeout_s <= self.period_s:
+            raise ContractError(
+                f"{where}: action_timeout_s {self.action_timeout_s} must be longer than a control period, "
+                f"{self.period_s:g} s: the gate would hold between any two actions"
+            )
+        for label in ("action_topic", "executed_action_topic"):
+            require_absolute(f"{where}: {label}", getattr(self, label))
+        for name, pose in self.poses.items():
+            require_orientation(f"{where}: pose '{name}'", pose)
+            if not self.workspace.holds(pose[0]):
+                raise ContractError(
+                    f"{where}: pose '{name}' at {pose[0]} lies outside the workspace, {self.workspace.low} to "
+                    f"{self.workspace.high}: the arm could never go there"
+                )
+        if self.controller_offset is not None:
+            require_orientation(f"{where}: controller_offset", self.controller_offset)
 
     # -- reading and writing -------------------------------------------------------------------------------------
 

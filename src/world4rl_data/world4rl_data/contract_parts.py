@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import types
 import typing
 from dataclasses import dataclass
@@ -17,6 +18,10 @@ Vector3 = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]  # x, y, z, w
 Pose = tuple[Vector3, Quaternion]
 T = TypeVar("T")
+_ABSOLUTE = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")
+_MESSAGE_TYPE = re.compile(r"[A-Za-z]\w*/msg/[A-Za-z]\w*")
+_WIDEST_M = 1.0  # no hand opens wider: who writes more means millimetres
+_UNIT_WITHIN = 0.05  # a quaternion's length, which people write with few digits
 
 
 class ContractError(ValueError):
@@ -42,6 +47,7 @@ class ImageStream:
     def __post_init__(self) -> None:
         if self.type not in IMAGE_TYPES:
             raise ContractError(f"image stream '{self.name}': type must be one of {IMAGE_TYPES}, got '{self.type}'")
+        require_absolute(f"image stream '{self.name}': topic", self.topic)
         if self.height < 1 or self.width < 1 or (self.crop is not None and (min(self.crop) < 0 or 0 in self.crop[2:])):
             raise ContractError(
                 f"image stream '{self.name}': height, width and crop (x, y, width, height) must be positive"
@@ -62,7 +68,11 @@ class ProprioStream:
     def __post_init__(self) -> None:
         if not self.fields:
             raise ContractError(f"proprioception stream '{self.name}' lists no fields")
-        _require_positive(self, f"proprioception stream '{self.name}'", "timeout_s")
+        where = f"proprioception stream '{self.name}'"
+        if not _MESSAGE_TYPE.fullmatch(self.type):
+            raise ContractError(f"{where}: type must be like geometry_msgs/msg/PoseStamped, got '{self.type}'")
+        require_absolute(f"{where}: topic", self.topic)
+        _require_positive(self, where, "timeout_s")
 
 
 @dataclass(frozen=True)
@@ -101,6 +111,10 @@ class Workspace:
             if not getattr(self, name) >= 0:
                 raise ContractError(f"workspace: {name} must not be negative, got {getattr(self, name)}")
 
+    def holds(self, position: Vector3) -> bool:
+        """Whether the target may go there."""
+        return all(low <= at <= high for low, at, high in zip(self.low, position, self.high, strict=True))
+
 
 @dataclass(frozen=True)
 class Gripper:
@@ -114,8 +128,23 @@ class Gripper:
 
     def __post_init__(self) -> None:
         _require_positive(self, "gripper", "open_width_m")
+        if self.open_width_m > _WIDEST_M:
+            raise ContractError(f"gripper: open_width_m is in metres, got {self.open_width_m}")
+        require_absolute("gripper: namespace", self.namespace)
         if not 0 <= self.hysteresis < 1:
             raise ContractError(f"gripper: hysteresis must be at least 0 and below 1, got {self.hysteresis}")
+
+
+def require_absolute(what: str, name: str) -> None:
+    """Raise ContractError where a topic or namespace does not mean the same for every node, whatever its namespace."""
+    if not _ABSOLUTE.fullmatch(name):
+        raise ContractError(f"{what} must be an absolute ROS name such as /camera/color/image_raw, got '{name}'")
+
+
+def require_orientation(what: str, pose: Pose) -> None:
+    """Raise ContractError where a pose's quaternion (x, y, z, w) is no orientation."""
+    if abs(math.hypot(*pose[1]) - 1.0) > _UNIT_WITHIN:
+        raise ContractError(f"{what}: the quaternion (x, y, z, w) must have length 1, got {pose[1]}")
 
 
 def _require_positive(part: Any, where: str, *names: str) -> None:
