@@ -94,6 +94,8 @@ def test_mismatch_names_the_field():
         (lambda d: d["proprioception"][0].update(topic="pose"), "'position': topic must be an absolute .*, got 'pose'"),
         (lambda d: d["images"][0].update(topic="/image raw"), "image stream 'front': topic must be an absolute"),
         (lambda d: d.update(executed_action_topic="executed"), "executed_action_topic must be an absolute"),
+        (lambda d: d["images"][0].update(camera=[0, 480]), r"'front': camera .* \(0, 480\) must be positive"),
+        (lambda d: d["images"][0].update(camera=[64, 48], crop=[32, 0, 32, 64]), r"\(64, 48\) must be .* hold crop"),
         (lambda d: d["gripper"].update(namespace="hand/"), "gripper: namespace must be an absolute"),
         (lambda d: d["gripper"].update(open_width_m=80), "open_width_m is in metres, got 80"),
         (lambda d: d.update(action_timeout_s=0.1), "action_timeout_s 0.1 must be longer than a control period, 0.1 s"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import signal
@@ -454,6 +455,21 @@ def start_second_recorder(bags: Path, *more: str, program: tuple[str, ...] = REC
     options = [option for word in words for option in ("-p", word)]
     command = [sys.executable, *program, "--ros-args", "-r", "__ns:=/second", *options]
     return subprocess.Popen(command)
+
+
+def test_a_camera_of_another_size_than_the_contracts_is_refused_before_an_episode_begins(robot, tmp_path):
+    """The crop would show the networks another part of the view, and nobody would notice."""
+    front = dataclasses.replace(PRESS.images[0], camera=(640, 480))
+    dataclasses.replace(PRESS, images=(front, PRESS.images[1])).save(tmp_path / "mine.yaml")
+    process = start_second_recorder(tmp_path / "bags", f"contract:={tmp_path / 'mine.yaml'}")
+    try:
+        refused = robot.call(StartEpisode, "/second/start_episode", StartEpisode.Request(task="press"), 30.0)
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
+    assert not refused.success
+    assert f"{front.topic}: stream 'front': the picture is 32x32" in refused.message and "640x480" in refused.message
+    assert not list(tmp_path.glob("bags/*"))
 
 
 def test_simulated_time_is_waited_for_and_then_stamps_the_bag(robot, tmp_path):

@@ -126,6 +126,7 @@ def test_environment_observation_and_episode_end() -> None:
         ({"height": 128, "width": 128}, (128, 128)),
         ({"crop": [80, 0, 480, 480]}, (480, 640)),
         ({"crop": [280, 0, 720, 720]}, (720, 1280)),
+        ({"crop": [0, 0, 64, 64], "camera": [160, 120]}, (120, 160)),
     ],
 )
 def test_pictures_are_rendered_as_large_as_the_contract_needs(streams: dict, size: tuple[int, int]) -> None:

@@ -152,6 +152,9 @@ def _camera(options: GraphOptions, stream: ImageStream, alone: bool) -> list[Inc
     width, height, _ = (int(word) for word in options.camera_profile.split("x"))
     if stream.crop and (stream.crop[0] + stream.crop[2] > width or stream.crop[1] + stream.crop[3] > height):
         raise OptionError(f"camera_profile:={options.camera_profile} is smaller than the crop of '{stream.name}'")
+    if stream.camera is not None and stream.camera != (width, height):
+        asked = "x".join(map(str, stream.camera))
+        raise OptionError(f"camera_profile:={options.camera_profile}: stream '{stream.name}' needs pictures of {asked}")
     arguments = {
         "camera_namespace": names[1],
         "camera_name": names[2],

@@ -18,6 +18,7 @@ import yaml
 
 from .contract_parts import (
     ACTION_NAMES,
+    ADDED_LATER,
     ActionDim,
     ContractError,
     ContractMismatch,
@@ -46,14 +47,11 @@ __all__ = [
     "contract_names",
 ]
 
-# A field that contracts did not have from the beginning: written, and hashed, only where it is not at its default, so
-# that what was made under older contracts still fits.
-_ADDED_LATER = {"added_later": True}
 CONTRACTS_DIR = Path(__file__).parent / "contracts"
 # What may be decided after a recording: how its pictures are cut, how old they may be, and where the arm may go (an
 # executed action tells what the arm was really sent, whatever the limits were). All else says what a message means.
 _NOT_RECORDED = re.compile(
-    r"name|images\.[^.]+\.(crop|height|width|timeout_s)|proprioception\.[^.]+\.timeout_s"
+    r"name|images\.[^.]+\.(camera|crop|height|width|timeout_s)|proprioception\.[^.]+\.timeout_s"
     r"|workspace\..+|poses\..+|max_episode_s|action_timeout_s"
 )
 
@@ -82,7 +80,7 @@ class TaskContract:
     action_topic: str = "/world4rl/action"
     executed_action_topic: str = "/world4rl/executed_action"
     # Where the frame that the motion controller moves lies in the driver's end-effector frame; None: they are the same.
-    controller_offset: Pose | None = field(default=None, metadata=_ADDED_LATER)
+    controller_offset: Pose | None = field(default=None, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         if not self.images:
@@ -153,9 +151,12 @@ class TaskContract:
     def to_dict(self) -> dict[str, Any]:
         """Plain dicts, lists, numbers and strings, as in the YAML file."""
         plain = json.loads(json.dumps(asdict(self)))
-        for later in fields(self):
-            if later.metadata == _ADDED_LATER and getattr(self, later.name) == later.default:
-                del plain[later.name]
+        parts: list[tuple[TaskContract | ImageStream, dict[str, Any]]] = [(self, plain)]
+        parts += zip(self.images, plain["images"], strict=True)
+        for part, values in parts:
+            for later in fields(part):
+                if later.metadata == ADDED_LATER and getattr(part, later.name) == later.default:
+                    del values[later.name]
         return plain
 
     def save(self, path: str | Path) -> None:

@@ -7,7 +7,7 @@ import math
 import re
 import types
 import typing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, TypeVar
 
@@ -18,6 +18,9 @@ Vector3 = tuple[float, float, float]
 Quaternion = tuple[float, float, float, float]  # x, y, z, w
 Pose = tuple[Vector3, Quaternion]
 T = TypeVar("T")
+# A field that contracts did not have from the beginning: written, and hashed, only where it is not at its default, so
+# that what was made under older contracts still fits.
+ADDED_LATER = {"added_later": True}
 _ABSOLUTE = re.compile(r"(/[A-Za-z_][A-Za-z0-9_]*)+")
 _MESSAGE_TYPE = re.compile(r"[A-Za-z]\w*/msg/[A-Za-z]\w*")
 _WIDEST_M = 1.0  # no hand opens wider: who writes more means millimetres
@@ -43,6 +46,8 @@ class ImageStream:
     type: str = "sensor_msgs/msg/Image"
     crop: tuple[int, int, int, int] | None = None  # x, y, width, height in camera pixels; None = the whole image
     timeout_s: float = 0.25  # a frame older than this at the action's stamp counts as missing
+    # Width and height of the camera's picture; None = any, although another size shows another part of the view.
+    camera: tuple[int, int] | None = field(default=None, metadata=ADDED_LATER)
 
     def __post_init__(self) -> None:
         if self.type not in IMAGE_TYPES:
@@ -53,6 +58,13 @@ class ImageStream:
                 f"image stream '{self.name}': height, width and crop (x, y, width, height) must be positive"
             )
         _require_positive(self, f"image stream '{self.name}'", "timeout_s")
+        if self.camera is not None:
+            x, y, width, height = self.crop or (0, 0, 1, 1)
+            if x + width > self.camera[0] or y + height > self.camera[1]:
+                raise ContractError(
+                    f"image stream '{self.name}': camera (width, height) {self.camera} must be positive and hold crop "
+                    f"(x, y, width, height) {self.crop}"
+                )
 
 
 @dataclass(frozen=True)

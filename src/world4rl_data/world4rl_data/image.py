@@ -66,6 +66,11 @@ def prepare(rgb: np.ndarray, stream: ImageStream) -> np.ndarray:
     """Crop and area-average a camera image, uint8 (h, w, 3), to the stream's uint8 (H, W, 3)."""
     if rgb.dtype != np.uint8 or rgb.ndim != 3 or rgb.shape[2] != 3:
         raise ImageError(f"stream '{stream.name}': expected uint8 (h, w, 3), got {rgb.dtype} {rgb.shape}")
+    if stream.camera is not None and stream.camera != (rgb.shape[1], rgb.shape[0]):
+        raise ImageError(
+            f"stream '{stream.name}': the picture is {rgb.shape[1]}x{rgb.shape[0]}, the contract's camera sends "
+            f"{stream.camera[0]}x{stream.camera[1]}; mend the camera's resolution, or the contract's camera and crop"
+        )
     if stream.crop is not None:
         x, y, width, height = stream.crop
         if y + height > rgb.shape[0] or x + width > rgb.shape[1]:

@@ -204,12 +204,15 @@ class RecorderNode(LifecycleNode):
         return self._recorder
 
     async def _wait_for_topics(self) -> None:
-        """Return once every topic of the observation is alive; raise RecorderError naming those that stay silent."""
+        """Return once every topic of the observation is alive; raise RecorderError naming those that stay silent, or
+        send pictures of the wrong size."""
         deadline = time.monotonic() + self._value("start_timeout_s")
         while silent := self._silent():
             if time.monotonic() > deadline:
                 raise RecorderError("nothing to record on: " + "; ".join(silent.values()))
             await self._sleep(0.05)
+        if self._recorder and self._taps and (wrong := self._taps.wrong_pictures(self._recorder.contract.images)):
+            raise RecorderError("nothing to learn from: " + "; ".join(wrong))
         if self._now() == 0:
             raise RecorderError("the clock stands at zero: use_sim_time is set, but nobody publishes /clock")
 

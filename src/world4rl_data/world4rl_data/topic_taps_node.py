@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSCompatibility, QoSProfile, ReliabilityPolicy, qos_check_compatible
+from rclpy.serialization import deserialize_message
 
 from .bag_writer import BagTopic
+from .contract import ImageStream
+from .image import ImageError
 from .message_definition import DefinitionError, message_definition
 from .message_types import message_class
+from .observation import image_of
 from .offered_qos import Offer, Request, subscription_qos
 from .subscription_drain_node import SubscriptionDrain
 from .tap import Tap
@@ -63,6 +67,20 @@ class TopicTaps:
         """What an episode lacks: topic to a line about it; empty when all that is needed is alive."""
         now = time.monotonic()
         return {tap.name: line for tap in self if (line := tap.silence(limit_s, now))}
+
+    def wrong_pictures(self, streams: Iterable[ImageStream]) -> list[str]:
+        """Why the newest pictures of these streams are of no use, as far as their size is known beforehand."""
+        faults = []
+        for stream in streams:
+            tap = self._taps[stream.topic]
+            newest = tap.newest
+            if stream.camera is None or newest is None or tap.subscription is None:
+                continue
+            try:
+                image_of(deserialize_message(newest[1], tap.subscription.msg_type), stream)
+            except ImageError as error:
+                faults.append(f"{stream.topic}: {error}")
+        return faults
 
     @property
     def notes(self) -> list[str]:

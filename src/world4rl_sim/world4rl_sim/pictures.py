@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from world4rl_data.contract import TaskContract
+from world4rl_data.contract import ContractError, TaskContract
 
 from .gl import choose_gl
 
@@ -27,7 +27,13 @@ def picture_size(contract: TaskContract, side: int) -> tuple[int, int]:
     """Height and width of every camera's pictures: `side`, or more where the contract asks for it.
 
     It does by streams that are larger, and by crops: those are taken to be cut from the middle of a camera's picture.
+    Where it gives the cameras' size, that is it. Raises ContractError where it gives several.
     """
+    given = {stream.camera for stream in contract.images if stream.camera is not None}
+    if len(given) > 1:
+        raise ContractError(f"contract '{contract.name}': simulated cameras are all of one size, got {sorted(given)}")
+    for width, height in given:
+        return height, width
     cut = [(stream, stream.crop or (0, 0, 0, 0)) for stream in contract.images]
     heights = [max(stream.height, 2 * y + height) for stream, (_, y, _, height) in cut]
     widths = [max(stream.width, 2 * x + width) for stream, (x, _, width, _) in cut]

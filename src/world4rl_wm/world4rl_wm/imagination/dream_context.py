@@ -74,7 +74,7 @@ def given_context(images: Sequence[RawImage], actions: Any, contract: TaskContra
 
     Raises:
         Refusal: no images, a part of a moment, an empty image, or actions that do not fit.
-        ImageError: an image that cannot be decoded.
+        ImageError: an image that cannot be decoded, or is not of the size that the contract gives its camera.
     """
     names = [stream.name for stream in contract.images]
     rule = f"the oldest moment first, and of each moment one image per stream in this order: {', '.join(names)}"
