@@ -27,7 +27,8 @@ from world4rl_bringup.spec import command_line
 try:  # a bare `import launch` would find the repository's launch/ folder
     from launch_ros.actions import Node  # noqa: F401
 
-    from launch import LaunchDescription  # noqa: F401
+    from launch import LaunchContext
+    from world4rl_bringup.launch_actions import LifecycleStart
 except ImportError as error:
     pytest.skip(f"the ROS package launch is not here ({error})", allow_module_level=True)
 
@@ -118,6 +119,34 @@ def test_launch_activates_the_recorder(env: dict[str, str], ros_domain: int, tmp
             code = launch.wait(timeout=60)
     assert state == "active", (tmp_path / "output").read_text()
     assert code == 0, (tmp_path / "output").read_text()
+
+
+REFUSING = """#!/bin/sh
+exec {python} {toy} "$@" -p refuse:=true
+"""
+
+
+def test_a_lifecycle_node_that_refuses_to_configure_ends_the_launch(env: dict[str, str], tmp_path: Path) -> None:
+    """As it ends the runner: a graph without its recorder would stay up and never work."""
+    toy = Path(__file__).parent / "toy_nodes/managed_node.py"
+    (tmp_path / "prefix/lib/world4rl_data/recorder").write_text(REFUSING.format(python=sys.executable, toy=toy))
+    words = launch_command("record", f"bags_dir:={tmp_path}")
+    with (tmp_path / "output").open("w+") as log:
+        launch = subprocess.Popen(words, env=env, stdout=log, stderr=log)
+        try:
+            launch.wait(timeout=60)
+        finally:
+            launch.send_signal(signal.SIGINT)
+            launch.wait(timeout=60)
+    assert "/world4rl/recorder refused to configure" in (tmp_path / "output").read_text()
+
+
+def test_what_a_lifecycle_node_refuses_by_hand_later_ends_nothing() -> None:
+    """Once all was up, the arm may be at work."""
+    context, start = LaunchContext(), LifecycleStart({"recorder", "policy"}, [])
+    start.activated(context, "recorder")
+    assert start.refused(context, "recorder", "no contract") == []
+    assert start.refused(context, "policy", "no contract"), "this one was never up"
 
 
 def recorder_state(domain: int, wanted: str) -> str:

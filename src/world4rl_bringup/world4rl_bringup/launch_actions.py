@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +34,14 @@ from world4rl_bringup.middleware import middleware
 from world4rl_bringup.options import default_of, help_of, parse_options
 from world4rl_bringup.refusals import refusals, unknown_arguments
 from world4rl_bringup.spec import SIGKILL_AFTER_S, SIGTERM_AFTER_S, NodeSpec
+
+# Ways back from a transition that was begun: refused, or failed with an exception.
+_REFUSALS = (
+    ("configuring", "unconfigured", "configure"),
+    ("configuring", "errorprocessing", "configure"),
+    ("activating", "inactive", "activate"),
+    ("activating", "errorprocessing", "activate"),
+)
 
 
 def launch_description(mode: str) -> LaunchDescription:
@@ -74,31 +81,30 @@ def _shutdown(context: LaunchContext, reason: str) -> list[Action]:
     return [] if context.is_shutdown else [LogInfo(msg=reason), Shutdown(reason=reason)]
 
 
-def lifecycle_actions(
-    spec: NodeSpec, autostart: bool, on_active: Callable[[LaunchContext], list[Action]]
-) -> list[Action]:
-    """A lifecycle node. With ``autostart``: configured when its process starts, activated when configuring succeeded.
+def lifecycle_actions(spec: NodeSpec, start: LifecycleStart | None) -> list[Action]:
+    """A lifecycle node. With ``start``: configured when its process starts, activated when configuring succeeded.
 
-    Not activated again after a later deactivation by hand. ``on_active`` gives the actions that follow each activation.
+    Not activated again after a later deactivation by hand.
     """
     node = LifecycleNode(**node_arguments(spec))
-    if not autostart:
+    if start is None:
         return [node]
     configure = OnProcessStart(target_action=node, on_start=[_change(node, Transition.TRANSITION_CONFIGURE)])
-    activate = OnStateTransition(
-        target_lifecycle_node=node,
-        start_state="configuring",
-        goal_state="inactive",
-        entities=[_change(node, Transition.TRANSITION_ACTIVATE)],
-    )
-    active = OnStateTransition(
-        target_lifecycle_node=node,
-        start_state="activating",
-        goal_state="active",
-        entities=[OpaqueFunction(function=on_active)],
-    )
+    activate = _change(node, Transition.TRANSITION_ACTIVATE)
+    activated = OpaqueFunction(function=start.activated, args=[spec.name])
+    followed = [
+        _on_transition(node, "configuring", "inactive", activate),
+        _on_transition(node, "activating", "active", activated),
+    ]
+    for begun, back, verb in _REFUSALS:
+        refused = OpaqueFunction(function=start.refused, args=[spec.name, f"{spec.full_name} refused to {verb}"])
+        followed.append(_on_transition(node, begun, back, refused))
     # The handlers stand before the node's process starts.
-    return [*(RegisterEventHandler(handler) for handler in (configure, activate, active)), node]
+    return [*(RegisterEventHandler(handler) for handler in (configure, *followed)), node]
+
+
+def _on_transition(node: LifecycleNode, begun: str, ended: str, action: Action) -> OnStateTransition:
+    return OnStateTransition(target_lifecycle_node=node, start_state=begun, goal_state=ended, entities=[action])
 
 
 def _declare(name: str) -> DeclareLaunchArgument:
@@ -126,29 +132,38 @@ def _resolve(context: LaunchContext, mode: str) -> list[Action]:
     for companion in companions(mode, options)[0]:
         actions += companion_actions(companion)
     specs = graph(mode, options)
-    waiting = {spec.name for spec in specs if spec.lifecycle and options.autostart}
     jobs = [Node(**node_arguments(spec)) for spec in specs if spec.finishes]
+    waiting = {spec.name for spec in specs if spec.lifecycle and options.autostart}
+    start = LifecycleStart(waiting, jobs) if waiting else None
     for spec in specs:
         if spec.lifecycle:
-            actions += lifecycle_actions(spec, options.autostart, _JobStart(waiting, spec.name, jobs))
+            actions += lifecycle_actions(spec, start)
         elif not (spec.finishes and waiting):
             actions.append(Node(**node_arguments(spec)))
     return actions
 
 
 @dataclass(frozen=True)
-class _JobStart:
-    """Starts the nodes that have a job to finish when the last of the lifecycle nodes has become active."""
+class LifecycleStart:
+    """Starts the nodes that have a job to finish when the last of the lifecycle nodes has become active.
+
+    One that cannot be brought up ends the graph, as with the runner. What becomes of a node by hand, after it was
+    active, ends nothing: the gate and the others may be at work.
+    """
 
     waiting: set[str]
-    name: str
     jobs: list[Node]
 
-    def __call__(self, context: LaunchContext) -> list[Action]:
-        if self.name not in self.waiting:  # activated once more by hand
+    def activated(self, context: LaunchContext, name: str) -> list[Action]:
+        if name not in self.waiting:  # activated once more by hand
             return []
-        self.waiting.remove(self.name)
+        self.waiting.remove(name)
         return [] if self.waiting else list(self.jobs)
+
+    def refused(self, context: LaunchContext, name: str, reason: str) -> list[Action]:
+        if name not in self.waiting:
+            return []
+        return _shutdown(context, f"{reason}: see its log lines, if it wrote any: ending the graph")
 
 
 def companion_actions(spec: Companion) -> list[Action]:
