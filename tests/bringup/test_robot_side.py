@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from world4rl_bringup.graph import companions, graph
+from world4rl_bringup.graph import MODES, companions, graph
 from world4rl_bringup.options import GraphOptions
 from world4rl_bringup.refusals import refusals
 from world4rl_bringup.robot_side import CONTROLLERS, controller_types
@@ -35,6 +35,19 @@ def test_what_a_real_arm_lacks_is_refused_all_at_once(monkeypatch: pytest.Monkey
     reasons = "\n".join(refusals("real_arm", GraphOptions(), can_include_driver=True))
     for word in ("robot_ip is empty", "give front_serial", "give wrist_serial"):
         assert word in reasons
+
+
+@pytest.mark.parametrize("mode", sorted(set(MODES) - {"teleop", "deploy_sim"}))
+def test_a_contract_that_is_not_there_is_refused_before_anything_starts(mode: str, all_installed: None) -> None:
+    reasons = refusals(mode, GraphOptions(contract="nosuch", use_fake_hardware=True), can_include_driver=True)
+    assert len(reasons) == 1 and "no task contract 'nosuch'" in reasons[0]
+
+
+def test_a_wrong_contract_or_task_hides_no_other_reason(all_installed: None) -> None:
+    reasons = refusals("real_arm", GraphOptions(contract="nosuch"), can_include_driver=True)
+    assert "no task contract 'nosuch'" in reasons[0] and any("robot_ip is empty" in reason for reason in reasons)
+    juggle = GraphOptions(task="juggle", use_fake_hardware=True)
+    assert refusals("real_arm", juggle, can_include_driver=True)[0].startswith("no task 'juggle'")
 
 
 def test_a_real_arm_with_all_it_needs_is_not_refused(all_installed: None) -> None:

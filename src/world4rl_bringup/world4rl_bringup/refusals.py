@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from world4rl_bringup.companions import missing, not_for_the_runner
-from world4rl_bringup.graph import MODES, companions, graph
+from world4rl_bringup.graph import MODES, companions, contract_of, graph
 from world4rl_bringup.options import GraphOptions, OptionError
+from world4rl_data.contract import ContractError, TaskContract
 
 # Arguments that people know from other launch files and that would be dangerous to swallow silently.
 NOT_READY = {
@@ -31,6 +32,12 @@ def refusals(mode: str, options: GraphOptions, can_include_driver: bool) -> list
     reasons = []
     if mode in ("real_arm", "driver") and options.robot_type != "fr3":
         reasons.append(f"robot_type:={options.robot_type} is not supported: only fr3 is")
+    try:
+        TaskContract.load(contract_of(mode, options))
+    except OptionError as error:  # no such task: what else is missing depends on it
+        return [*reasons, str(error)]
+    except ContractError as error:
+        reasons.append(str(error))
     specs, problems = companions(mode, options)
     reasons += problems
     reasons += missing(specs) if can_include_driver else not_for_the_runner(specs)

@@ -13,7 +13,7 @@ from world4rl_bringup.companions import Companion, IncludeSpec, SpawnerSpec
 from world4rl_bringup.options import GraphOptions, OptionError
 from world4rl_bringup.paths import share_file
 from world4rl_bringup.spec import ParameterValue
-from world4rl_data.contract import ImageStream, TaskContract
+from world4rl_data.contract import ContractError, ImageStream, TaskContract
 
 CONTROLLERS = {
     "cartesian_pose": "cartesian_impedance_controller",
@@ -40,9 +40,8 @@ def robot_side(options: GraphOptions, contract: str) -> tuple[list[Companion], l
     specs: list[Companion] = []
     problems: list[str] = []
     parts: list[Callable[[], Sequence[Companion]]] = [partial(_driver, options), partial(_controllers, options)]
-    if options.start_cameras:
-        images = TaskContract.load(contract).images
-        parts += [partial(_camera, options, stream, len(images) == 1) for stream in images]
+    images = _images(contract) if options.start_cameras else ()
+    parts += [partial(_camera, options, stream, len(images) == 1) for stream in images]
     for part in parts:
         try:
             specs += part()
@@ -137,6 +136,13 @@ def _controllers(options: GraphOptions) -> list[SpawnerSpec]:
         return []
     plugins = dict.fromkeys(types[name].partition("/")[0] for name in names)
     return [SpawnerSpec(names, ("controller_manager", *plugins))]
+
+
+def _images(contract: str) -> tuple[ImageStream, ...]:
+    try:
+        return TaskContract.load(contract).images
+    except ContractError:  # told by refusals
+        return ()
 
 
 def _camera(options: GraphOptions, stream: ImageStream, alone: bool) -> list[IncludeSpec]:
