@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,17 @@ def test_a_wrong_contract_or_task_hides_no_other_reason(all_installed: None) -> 
     assert "no task contract 'nosuch'" in reasons[0] and any("robot_ip is empty" in reason for reason in reasons)
     juggle = GraphOptions(task="juggle", use_fake_hardware=True)
     assert refusals("real_arm", juggle, can_include_driver=True)[0].startswith("no task 'juggle'")
+
+
+def test_our_own_packages_that_are_not_built_are_named(all_installed: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`make driver` builds no learning packages."""
+    for package in ("world4rl_policy", "world4rl_wm"):
+        monkeypatch.setitem(sys.modules, package, None)  # not importable
+    (reason,) = refusals("real_arm", READY, can_include_driver=True)
+    assert reason.startswith("not built here: world4rl_policy, world4rl_wm: make setup") and "learned:=false" in reason
+    assert refusals("real_arm", replace(READY, learned=False), can_include_driver=True) == []
+    (reason,) = refusals("learned", GraphOptions(), can_include_driver=True)
+    assert "not built here" in reason and "learned:=false" not in reason
 
 
 def test_a_real_arm_with_all_it_needs_is_not_refused(all_installed: None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 
 from world4rl_bringup.spec import NodeSpec
@@ -23,6 +24,11 @@ def package_prefix(package: str, env: Mapping[str, str] | None = None) -> Path |
         if (prefix / "share/ament_index/resource_index/packages" / package).exists():
             return prefix
     return None
+
+
+def is_built(package: str) -> bool:
+    """Whether a package of ours can be started: installed in a prefix, or importable."""
+    return package_prefix(package) is not None or find_spec(package) is not None
 
 
 def share_file(name: str) -> Path:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from world4rl_bringup.companions import missing, not_for_the_runner
 from world4rl_bringup.graph import MODES, companions, contract_of, graph
 from world4rl_bringup.options import GraphOptions, OptionError
+from world4rl_bringup.paths import is_built
+from world4rl_bringup.spec import NodeSpec
 from world4rl_data.contract import ContractError, TaskContract
 
 # Arguments that people know from other launch files and that would be dangerous to swallow silently.
@@ -16,6 +18,7 @@ NOT_READY = {
     "device": "say teleop:=spacemouse, joystick or keyboard",
     "robot_namespace": "the robot's topics stand where the task contract says: give a contract with other topics",
 }
+_LEARNED = {"world4rl_policy", "world4rl_wm"}
 
 
 def unknown_arguments(mode: str, names: Iterable[str]) -> tuple[list[str], list[str]]:
@@ -42,7 +45,17 @@ def refusals(mode: str, options: GraphOptions, can_include_driver: bool) -> list
     reasons += problems
     reasons += missing(specs) if can_include_driver else not_for_the_runner(specs)
     try:
-        reasons += missing(graph(mode, options))
+        nodes = graph(mode, options)
+        reasons += missing(nodes) + _unbuilt(mode, nodes)
     except OptionError as error:
         reasons.append(str(error))
     return reasons
+
+
+def _unbuilt(mode: str, specs: Sequence[NodeSpec]) -> list[str]:
+    """Which of our own packages are missing: a workspace for the driver alone has not all of them."""
+    absent = sorted({spec.package for spec in specs if not spec.install and not is_built(spec.package)})
+    if not absent:
+        return []
+    instead = ", or say learned:=false" if mode == "real_arm" and {*absent} <= _LEARNED else ""
+    return [f"not built here: {', '.join(absent)}: make setup, then source scripts/env.sh{instead}"]
