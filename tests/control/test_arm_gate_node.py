@@ -13,6 +13,7 @@ import pytest
 pytestmark = pytest.mark.ros
 
 import rclpy  # noqa: E402
+import rclpy.node  # noqa: E402
 from arm_rig import STATE, ArmRig  # noqa: E402
 from franka_msgs.action import Grasp  # noqa: E402
 from franka_msgs.msg import FrankaRobotState  # noqa: E402
@@ -262,7 +263,7 @@ def test_servo_gets_fresh_twists_towards_the_target_and_zeros_after_the_stop():
     rig.create_subscription(TwistStamped, "/servo_node/delta_twist_cmds", twists.append, 10)
     try:
         rig.until(lambda: rig.actions.get_subscription_count(), what="the gate's ear")
-        rig.until(lambda: rig.enable().success, what="leave to enable")
+        rig.until(lambda: (answer := rig.enable()).success and "speed_units" in answer.message, what="leave to enable")
         rig.until(lambda: twists, what="zeros before the first action")
         assert twists[-1].twist.linear.x == 0.0
         rig.act([1, 0, 0])
@@ -276,6 +277,22 @@ def test_servo_gets_fresh_twists_towards_the_target_and_zeros_after_the_stop():
         assert not any(twist.twist.linear.x for twist in twists[count:])
     finally:
         _close(rig, gate)
+
+
+def test_servo_must_read_twists_in_metres_and_radians_where_it_can_be_asked():
+    rig, gate = _make(backend="servo_twist")
+    servo = rclpy.node.Node("servo_node")
+    servo.declare_parameter("moveit_servo.command_in_type", "unitless")
+    rig.executor_.add_node(servo)
+    try:
+        rig.until(lambda: rig.actions.get_subscription_count(), what="the gate's ear")
+        rig.until(lambda: "'unitless', not speed_units" in rig.enable().message, what="a refusal that names the units")
+        rig.until(lambda: not rig.status.enabled, what="a stop where it was enabled before Servo answered")
+        servo.set_parameters([Parameter("moveit_servo.command_in_type", value="speed_units")])
+        rig.until(lambda: rig.enable().message == "enabled at the measured pose", what="leave to enable")
+    finally:
+        _close(rig, gate)
+        servo.destroy_node()
 
 
 def test_the_dead_man_button_is_asked_for_before_and_during_motion():

@@ -42,7 +42,8 @@ class ArmControl:
     thread. In the `arm_gate` node that is the one that spins it: its callbacks must not be served by several.
 
     `faults` stop the arm, and keep it from being enabled, as robot modes do; `silences` do so when they last (see
-    Confirmed); `requirements` only keep it from being enabled. `on_stop` is told the reason of every stop.
+    Confirmed); `requirements` only keep it from being enabled; `doubts` say what nobody watches, and forbid nothing.
+    `on_stop` is told the reason of every stop.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class ArmControl:
         self.faults: list[Watch] = []
         self.silences: list[Confirmed] = [Confirmed(self._driver_lost), Confirmed(self._state_lost)]
         self.requirements: list[Watch] = [self._pose_missing, self._frames_differ]
+        self.doubts: list[Watch] = []
         self.on_stop: list[Callable[[str], None]] = []
         self.on_enable: list[Callable[[], None]] = []
         self._backend, self._send = backend, send
@@ -187,6 +189,10 @@ class ArmControl:
         if self._pose_missing(now):
             return reason
         return self._blind(self.gate.active_source, now) or reason
+
+    def unwatched(self, now: Instant) -> str:
+        """What should be watched and cannot be, for a person to know; "" where nothing is amiss."""
+        return "; ".join(doubt for watch in self.doubts if (doubt := watch(now)))
 
     def _blind(self, source: int, now: Instant) -> str:
         """What the source cannot see. A human looks at the arm itself, and must be able to move it out of harm's way

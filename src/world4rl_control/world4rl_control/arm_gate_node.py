@@ -28,6 +28,7 @@ from world4rl_control.hand_node import connect_hand
 from world4rl_control.instant import Instant
 from world4rl_control.joint_trajectory import JointTrajectory
 from world4rl_control.servo_twist import ServoTwist
+from world4rl_control.servo_units_node import ServoUnits
 from world4rl_data.contract import TaskContract
 from world4rl_data.parameter_messages import describe
 from world4rl_data.spin_node import spin_until_shutdown
@@ -58,6 +59,7 @@ class ArmGateNode(Node):
         self._ahead_s = 0.0
         self._control = self._make_control()
         self._report = GateReport(self, self._control)
+        self._report.notes["unwatched"] = lambda: self._control.unwatched(self._instant())
         self._hand = connect_hand(self, contract.gripper)
         if contract.gripper.fixed is None:
             self._control.requirements.append(lambda _now: self._hand.refusal)
@@ -94,6 +96,9 @@ class ArmGateNode(Node):
             switch = ServoSwitch(self, self._commands.topic)
             self._control.on_enable.append(switch.ask)
             self._report.notes["backend"] = lambda: switch.problem
+            units = ServoUnits(self, self._commands.topic)
+            self._control.faults.append(units.wrong)
+            self._control.doubts.append(units.unknown)
         elif isinstance(self._backend, JointTrajectory):
             model = ArmModel(self, self._control, self._backend, self._instant)
             self._report.notes["backend"] = lambda: model.problem

@@ -39,7 +39,9 @@ class GateServices:
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         if request.data:
             refusal = self._control.enable(self._instant())
-            response.success, response.message = not refusal, refusal or "enabled at the measured pose"
+            doubts = self._control.unwatched(self._instant())
+            enabled = "enabled at the measured pose" + (f", but: {doubts}" if doubts else "")
+            response.success, response.message = not refusal, refusal or enabled
         else:
             self._control.stop("disabled on request", self._instant())
             response.success, response.message = True, "disabled"
