@@ -196,10 +196,10 @@ def test_disabling_leaves_the_controller_the_measured_pose(rig):
 def test_a_robot_in_reflex_stops_the_gate_and_keeps_it_from_enabling(rig):
     state = rig.create_publisher(FrankaRobotState, f"{STATE}/robot_state", 1)
     rig.until(state.get_subscription_count)
-    rig.enable()
+    assert "robot_state_topic): the robot's mode is not watched" in rig.enable().message
     state.publish(FrankaRobotState(robot_mode=2))
     rig.spin(0.1)
-    assert rig.status.enabled
+    assert rig.status.enabled and rig.enable().message == "enabled at the measured pose"
     state.publish(FrankaRobotState(robot_mode=4))
     rig.until(lambda: not rig.status.enabled, 2.0)
     assert "reflex" in rig.status.reason and "reflex" in rig.enable().message
@@ -280,7 +280,7 @@ def test_servo_gets_fresh_twists_towards_the_target_and_zeros_after_the_stop():
 
 
 def test_servo_must_read_twists_in_metres_and_radians_where_it_can_be_asked():
-    rig, gate = _make(backend="servo_twist")
+    rig, gate = _make(backend="servo_twist", robot_state_topic="")
     servo = rclpy.node.Node("servo_node")
     servo.declare_parameter("moveit_servo.command_in_type", "unitless")
     rig.executor_.add_node(servo)

@@ -40,7 +40,8 @@ _PARAMETERS: dict[str, tuple[Any, ...]] = {
     "pose_topic": ("", "Measured end-effector pose; empty: the contract's pose stream, else current_pose."),
     "controller_pose_topic": ("", "Pose measured by the motion controller itself, geometry_msgs/PoseStamped: enabling "
                               "and recovering are refused unless it agrees with the driver's. Empty: not compared."),
-    "robot_state_topic": ("/franka_robot_state_broadcaster/robot_state", "Watched for the robot's mode."),
+    "robot_state_topic": ("/franka_robot_state_broadcaster/robot_state", "Watched for the robot's mode, franka_msgs/"
+                          "FrankaRobotState. Empty: the arm has none."),
     "clock_timeout_s": (1.0, "The node's clock standing still for so long of real time holds the arm [s].", 0.1, 60.0),
     "driver_timeout_s": (1.0, "Silence of the measured pose, or of a robot_state that once spoke, that stops the arm "
                          "until ~/enable [s].", 0.3, 60.0),

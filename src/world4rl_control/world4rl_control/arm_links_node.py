@@ -51,13 +51,19 @@ class ArmLinks:
                 self._node.create_subscription(message_class(kind), topic, heard, _NEWEST, raw=True)
 
     def _watch_state(self) -> None:
+        topic, doubts = _value(self._node, "robot_state_topic"), self._control.doubts
+        if not topic:
+            return
         try:
             from franka_msgs.msg import FrankaRobotState
         except ImportError:
-            self._node.get_logger().info("franka_msgs is not installed: the robot's mode is not watched")
+            missing = "franka_msgs is not installed: the robot's mode is not watched"
+            self._node.get_logger().info(missing)
+            doubts.append(lambda _now: missing)
             return
         self._state_type = FrankaRobotState
-        topic = _value(self._node, "robot_state_topic")
+        unheard = f"nothing has come on {topic} (robot_state_topic): the robot's mode is not watched"
+        doubts.append(lambda _now: unheard if self._control.arm.mode is None else "")
         self._node.create_subscription(FrankaRobotState, topic, self._see_state, _NEWEST, raw=True)
 
     def tick(self) -> None:
