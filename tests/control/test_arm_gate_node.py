@@ -223,6 +223,22 @@ def test_reset_brings_the_arm_home_and_answers_when_it_is_there(rig):
     assert np.linalg.norm(steps, axis=1).max() < 0.0601
 
 
+def test_a_blocked_reset_is_given_up_with_the_way_that_is_left():
+    rig, gate = _make(reset_timeout_s=2.0)
+    try:
+        rig.ready()
+        rig.position = np.array([0.45, 0.03, 0.30])  # near home, and does not follow
+        rig.spin(0.1)
+        rig.enable()
+        answer = rig.call(rig.resetter, ResetArm.Request())
+        assert not answer.success and "30 mm and 0.00 rad are left" in answer.message and "blocked" in answer.message
+        rig.position = np.array([0.45, 0.015, 0.30])
+        rig.spin(0.1)
+        assert rig.call(rig.resetter, ResetArm.Request()).success
+    finally:
+        _close(rig, gate)
+
+
 def test_a_human_ends_a_reset_and_its_caller_is_told(rig):
     rig.position = np.array([0.55, 0.1, 0.2])  # and the arm does not follow
     rig.spin(0.1)

@@ -213,6 +213,36 @@ def test_reset_goes_home_in_bounded_steps_and_actions_wait_for_it():
     assert gate.apply([1, 0, 0], POLICY, gate.target[0], gate.target[1], 100.0).accepted
 
 
+def _reset_short_of_home(gate: SafetyGate, left_m: float, speed_m_s: float = 0.0, seconds: float = 5.0) -> float:
+    """A reset of an arm that stays so far from home, or creeps towards it; seconds until it has arrived, or inf."""
+    gate.start_reset("home")
+    for count in range(round(seconds / 0.1)):
+        short = max(0.0, left_m - 0.1 * count * speed_m_s)
+        gate.reset_step(HOME + [0.0, short, 0.0], DOWN, 0.1 * (count + 1))
+        if not gate.resetting:
+            return 0.1 * count
+    return np.inf
+
+
+def test_a_reset_arrives_where_the_arm_rests_near_home_and_its_target_is_there():
+    """An impedance controller without an integral part leaves friction as distance for ever."""
+    assert 0.5 <= _reset_short_of_home(_gate(), 0.019) < 2.0
+    assert _reset_short_of_home(_gate(), 0.009) == 0.0
+
+
+def test_an_arm_that_is_blocked_farther_away_or_still_moves_has_not_arrived():
+    gate = _gate()
+    assert _reset_short_of_home(gate, 0.021) == np.inf and gate.way_left == "21 mm and 0.00 rad"
+    creeping = _reset_short_of_home(_gate(), 0.019, speed_m_s=0.004)
+    assert creeping == pytest.approx(2.3, abs=0.11), "no sooner than at 10 mm"
+    tilted = np.array([np.cos(0.06), np.sin(0.06), 0.0, 0.0])  # by 0.12 rad
+    gate = _gate()
+    gate.start_reset("home")
+    for count in range(50):
+        gate.reset_step(HOME, tilted, 0.1 * (count + 1))
+    assert gate.resetting
+
+
 def test_reset_is_refused_with_a_reason_and_ended_by_a_human():
     gate = _gate()
     with pytest.raises(ValueError, match="home"):

@@ -6,7 +6,7 @@ Watches are functions from an Instant to a sentence: why the arm must be stopped
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from numpy.typing import ArrayLike
 
@@ -14,7 +14,8 @@ from world4rl_control.action_stamps import ActionStamps
 from world4rl_control.arm_state import ArmState, ClockWatch
 from world4rl_control.backend import Backend, Command
 from world4rl_control.controller_frame import ControllerFrame
-from world4rl_control.gate import GateOutput, SafetyGate
+from world4rl_control.gate import SafetyGate
+from world4rl_control.gate_output import GateConfig, GateOutput
 from world4rl_control.instant import Instant
 from world4rl_control.pose import Pose
 from world4rl_control.silence import Confirmed, StreamAges
@@ -33,6 +34,7 @@ class ControlConfig:
     clock_timeout_s: float = 1.0  # real time that the node's clock may stand still
     driver_timeout_s: float = 1.0  # silence of pose or robot state that counts as loss of the driver
     stop_repeat_s: float = 1.0  # for how long a backend that must be told so again and again is told to stop
+    gate: GateConfig = field(default_factory=GateConfig)
 
 
 class ArmControl:
@@ -55,7 +57,7 @@ class ArmControl:
         frame: ControllerFrame | None = None,
     ) -> None:
         self.contract, self.config, self.frame = contract, config, frame
-        self.gate, self.arm = SafetyGate(contract), ArmState()
+        self.gate, self.arm = SafetyGate(contract, config.gate), ArmState()
         self.streams = StreamAges({stream.topic: stream.timeout_s for stream in contract.streams})
         self.faults: list[Watch] = []
         self.silences: list[Confirmed] = [Confirmed(self._driver_lost), Confirmed(self._state_lost)]

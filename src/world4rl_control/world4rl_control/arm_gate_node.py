@@ -22,6 +22,7 @@ from world4rl_control.arm_services_node import ArmServices
 from world4rl_control.backends_node import CommandPublisher, ServoSwitch, make_backend
 from world4rl_control.controller_frame import ControllerFrame
 from world4rl_control.dead_man_node import connect_dead_man
+from world4rl_control.gate_output import GateConfig
 from world4rl_control.gate_report_node import GateReport
 from world4rl_control.gate_services_node import GateServices
 from world4rl_control.hand_node import connect_hand
@@ -46,6 +47,8 @@ _PARAMETERS: dict[str, tuple[Any, ...]] = {
     "driver_timeout_s": (1.0, "Silence of the measured pose, or of a robot_state that once spoke, that stops the arm "
                          "until ~/enable [s].", 0.3, 60.0),
     "reset_timeout_s": (30.0, "Real time after which a reset that has not arrived is given up [s].", 1.0, 600.0),
+    "reset_tolerance_m": (0.02, "A reset has arrived where the arm rests so far from the pose [m].", 0.01, 0.1),
+    "reset_tolerance_rad": (0.1, "And turned by no more than this [rad].", 0.05, 0.5),
 }  # fmt: skip
 
 
@@ -84,7 +87,10 @@ class ArmGateNode(Node):
         by_joints = isinstance(self._backend, JointTrajectory)  # then the controller's pose is that of its joints
         told_on = self._value("controller_pose_topic")
         frame = ControllerFrame(contract.controller_offset, topic=told_on) if by_joints or told_on else None
-        config = ControlConfig(rate_hz, self._value("clock_timeout_s"), self._value("driver_timeout_s"))
+        arriving = GateConfig(
+            settled_m=self._value("reset_tolerance_m"), settled_rad=self._value("reset_tolerance_rad")
+        )
+        config = ControlConfig(rate_hz, self._value("clock_timeout_s"), self._value("driver_timeout_s"), gate=arriving)
         self._commands = CommandPublisher(self, topic, contract.base_frame)
         control = ArmControl(contract, self._backend, self._commands.send, config, frame)
         control.faults.append(self._rivals)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from world4rl_control import pose
+from world4rl_control.arrival import Arrival
 from world4rl_control.gate_output import GateConfig, GateOutput
 from world4rl_control.gripper import GripperSwitch
 from world4rl_control.layout import ActionLayout
@@ -41,7 +42,7 @@ class SafetyGate:
         self._gripper = GripperSwitch(contract.gripper)
         self._position, self._quat = np.zeros(3), np.array((0.0, 0.0, 0.0, 1.0))
         self._upright = self._quat  # the orientation kept when the contract has no rotation
-        self._goal: Pose | None = None  # where a reset goes
+        self._reset: Arrival | None = None  # where a reset goes
         self._moved = False  # whether an action was applied, or a reset step, since enabling
         self._last_s = 0.0  # when that was; before the first, when the gate was enabled
         self._alone_s: float | None = None  # since when sources other than a human move the arm
@@ -59,7 +60,12 @@ class SafetyGate:
     @property
     def resetting(self) -> bool:
         """Whether the gate itself is moving the arm to a named pose."""
-        return self._goal is not None
+        return self._reset is not None
+
+    @property
+    def way_left(self) -> str:
+        """How far the arm is from where a reset goes; empty when none is going on or no pose has come in it."""
+        return self._reset.left if self._reset else ""
 
     def enable(
         self, position: ArrayLike, quat: ArrayLike, gripper_width: float | None = None, now_s: float = 0.0
@@ -78,7 +84,7 @@ class SafetyGate:
 
     def disable(self, reason: str) -> None:
         """Accept nothing more, for the reason given, until enabled again."""
-        self.enabled, self.reason, self._goal = False, reason, None
+        self.enabled, self.reason, self._reset = False, reason, None
         self._sources.release()
 
     def release(self) -> None:
@@ -141,7 +147,7 @@ class SafetyGate:
             return self.reason
         if pose_age_s > self.config.pose_timeout_s:
             self.reason = self._stale
-        elif self._goal is None and now_s - self._last_s > self.contract.action_timeout_s:
+        elif self._reset is None and now_s - self._last_s > self.contract.action_timeout_s:
             self.reason = f"no usable action for more than {self.contract.action_timeout_s:g} s{self._dropped}"
         return self.reason
 
@@ -154,12 +160,12 @@ class SafetyGate:
             raise ValueError("a human has the arm: call ~/release first")
         if pose_name not in self.contract.poses:
             raise ValueError(f"no pose {pose_name!r} in the contract, there are {sorted(self.contract.poses)}")
-        self._goal = _as_pose(*self.contract.poses[pose_name])
+        self._reset = Arrival(_as_pose(*self.contract.poses[pose_name]), self.config)
         self.reason = "moving to a pose of the contract"
 
     def stop_reset(self) -> None:
         """Stay where the arm is on its way to the reset's pose."""
-        self._goal, self.reason = None, "no action yet"
+        self._reset, self.reason = None, "no action yet"
 
     def reset_step(
         self, measured_position: ArrayLike, measured_quat: ArrayLike, now_s: float, pose_age_s: float = 0.0
@@ -168,7 +174,7 @@ class SafetyGate:
 
         `resetting` is false once the arm has arrived. Not accepted: no reset is going on, or the pose is stale.
         """
-        if self._goal is None:
+        if self._reset is None:
             return self._refuse("no reset is going on")
         try:
             position, quat = self._measured(measured_position, measured_quat, pose_age_s)
@@ -177,13 +183,12 @@ class SafetyGate:
             return self._refuse(self.reason)
         limits = self._begin(position, quat, now_s)
         self.reason, self._alone_s = "moving to a pose of the contract", None
-        goal_position, goal_quat = self._goal
+        goal_position, goal_quat = self._reset.goal
         self._position = limits.move(self._position, goal_position - self._position, position, _ANY_AXIS)
         turn = pose.rotation_between(self._quat, goal_quat)
         self._quat = self._upright = limits.turn(self._quat, turn, quat, _ANY_AXIS)
-        near = pose.length(goal_position - position) <= self.config.arrived_m
-        if near and pose.length(pose.rotation_between(quat, goal_quat)) <= self.config.arrived_rad:
-            self._goal, self._upright, self.reason = None, goal_quat, "no action yet"
+        if self._reset.seen((position, quat), (self._position, self._quat), now_s):
+            self._reset, self._upright, self.reason = None, goal_quat, "no action yet"
         return GateOutput(*self.target, None, np.zeros(self.layout.size, np.float32), True, "")
 
     def _execute(self, action: np.ndarray, position: np.ndarray, quat: np.ndarray, limits: MotionLimits) -> GateOutput:
@@ -202,7 +207,7 @@ class SafetyGate:
     def _wait_for_reset(self, who: ActionSource) -> str:
         if self.resetting and who != ActionSource.HUMAN:
             return "resetting: actions wait until the arm has arrived"
-        self._goal = None  # a human always takes over
+        self._reset = None  # a human always takes over
         return ""
 
     def _begin(self, position: np.ndarray, quat: np.ndarray, now_s: float) -> MotionLimits:

@@ -15,8 +15,11 @@ class GateConfig:
 
     pose_timeout_s: float = 0.25  # a measured pose older than this moves nothing
     min_interval: float = 0.8  # part of a control period that must lie between two actions; 1 would punish jitter
-    arrived_m: float = 0.01
+    arrived_m: float = 0.01  # this close it has arrived, also in passing
     arrived_rad: float = 0.05
+    settled_m: float = 0.02  # this close it has arrived where it rests for rest_s and its target stands at the pose
+    settled_rad: float = 0.1
+    rest_s: float = 0.5
 
 
 @dataclass(frozen=True)

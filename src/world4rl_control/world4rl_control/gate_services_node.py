@@ -80,8 +80,10 @@ class GateServices:
     def tick(self) -> None:
         """Call regularly: gives up a reset that takes too long."""
         if self._arrival is not None and time.monotonic() - self._reset_started_s > self._reset_timeout_s:
+            left = self._control.gate.way_left
+            late = "the arm did not arrive in time" + (f", {left} are left" if left else "")
             self._control.gate.stop_reset()
-            self._end_reset("the arm did not arrive in time: is it blocked, or is its controller not running?")
+            self._end_reset(f"{late}: is it blocked, or is its controller not running?")
 
     def _end_reset(self, message: str) -> None:
         self._reset_timer.cancel()
