@@ -116,6 +116,15 @@ def test_a_short_silence_of_the_pose_holds_and_a_long_one_stops_for_good(bench):
     assert len(bench.sent) == 1, "an old pose is no pose to stay at"
 
 
+def test_a_driver_that_has_not_spoken_yet_is_not_called_lost():
+    """Whoever enables right after the launch must not be told to restart what is only starting."""
+    bench = Bench()
+    bench.silent = {"pose"}
+    bench.pass_time(3.0)
+    refusal = bench.control.enable(bench.now)
+    assert "no fresh measured pose" in refusal and "lost" not in refusal
+
+
 def test_a_robot_state_that_never_spoke_is_not_missed_and_one_that_did_is(bench):
     bench.pass_time(3.0)
     assert bench.control.gate.enabled

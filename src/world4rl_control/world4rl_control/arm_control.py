@@ -5,6 +5,7 @@ Watches are functions from an Instant to a sentence: why the arm must be stopped
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -233,9 +234,9 @@ class ArmControl:
         return self.arm.mode_fault
 
     def _driver_lost(self, now: Instant) -> str:
-        if self.arm.pose_age(now.ros_s) <= self.config.driver_timeout_s:
+        age_s, limit_s = self.arm.pose_age(now.ros_s), self.config.driver_timeout_s
+        if age_s <= limit_s or math.isinf(age_s):  # not heard yet, it may be starting: _pose_missing asks for it
             return ""
-        limit_s = self.config.driver_timeout_s
         return f"driver lost: no measured pose for more than {limit_s:g} s: restart it, then call ~/enable"
 
     def _state_lost(self, now: Instant) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -67,7 +68,7 @@ class ArmModel:
             self._control.frame.see(*self._backend.kinematics.forward(joints), now_s)
 
     def _joints_lost(self, now: Instant) -> str:
-        limit_s = self._control.config.driver_timeout_s
-        if self._control.arm.joints_age(now.ros_s) <= limit_s:
+        age_s, limit_s = self._control.arm.joints_age(now.ros_s), self._control.config.driver_timeout_s
+        if age_s <= limit_s or math.isinf(age_s):  # none yet: the controller's pose is missing then
             return ""
         return f"driver lost: no measured joints for more than {limit_s:g} s: restart it, then call ~/enable"
