@@ -85,6 +85,7 @@ def test_the_runner_refuses_what_only_launch_can_start(all_installed: None) -> N
         ({"load_gripper": False}, "load_gripper:=false takes fr3_hand_tcp away"),
         ({"camera_profile": "424x240x30"}, "smaller than the crop of 'front'"),
         ({"camera_profile": "848x480x30"}, "stream 'front' needs pictures of 640x480"),
+        ({"wrist_serial": "111"}, "front_serial and wrist_serial are the same camera, 111"),
         ({"wrist_serial": ""}, "which camera is stream 'wrist'? give wrist_serial"),
         ({"teleop": "spacemouse"}, "spacenav_node needs spacenav, which is not installed"),
     ],

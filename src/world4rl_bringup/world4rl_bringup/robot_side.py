@@ -42,6 +42,8 @@ def robot_side(options: GraphOptions, contract: str) -> tuple[list[Companion], l
     parts: list[Callable[[], Sequence[Companion]]] = [partial(_driver, options), partial(_controllers, options)]
     images = _images(contract) if options.start_cameras else ()
     parts += [partial(_camera, options, stream, len(images) == 1) for stream in images]
+    if images and options.front_serial and options.front_serial == options.wrist_serial:
+        problems.append(f"front_serial and wrist_serial are the same camera, {options.front_serial}: give each its own")
     for part in parts:
         try:
             specs += part()
