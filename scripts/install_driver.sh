@@ -2,6 +2,7 @@
 # The robot's side on a machine with ROS 2 Jazzy: franka_ros2, crisp_controllers, and what `driver.launch.py` needs of ours.
 # docker/driver.Dockerfile runs this too. Needs ROS sourced, git, vcs, rosdep and colcon; rosdep asks for sudo.
 #   install_driver.sh WORKSPACE    afterwards: source WORKSPACE/install/setup.bash
+# Our other launch files need Python packages that no apt has: make setup && source scripts/env.sh on top of that.
 set -euo pipefail
 workspace=$(realpath -m "${1:?name a workspace folder}")
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)

@@ -39,6 +39,14 @@ def test_without_ros_a_test_file_is_left_out_or_can_be_imported(path: Path) -> N
             assert marked or not (name in ROS or name.endswith("_msgs")), f"{path.name} imports {name}"
 
 
+def test_a_page_that_builds_the_driver_goes_on_with_the_rest() -> None:
+    """The driver's workspace has none of the Python packages that the recorder imports (mcap, for one)."""
+    blocks = re.findall(r"```bash\n(.*?)```", (ROOT / "docs/hardware.md").read_text(), re.S)
+    (block,) = (block for block in blocks if "make driver" in block)
+    order = [line.split("#")[0].strip() for line in block.splitlines()]
+    assert order[-3:] == ["source ~/franka_ws/install/setup.bash", "make setup", "source scripts/env.sh"]
+
+
 def test_an_image_keeps_what_its_installation_links_to() -> None:
     """`--symlink-install` installs links into `build`."""
     assert "--symlink-install" in (ROOT / "scripts/setup.sh").read_text()
