@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -180,3 +182,24 @@ def test_the_policy_falls_silent_although_the_gate_does_not_answer(nodes: tuple[
         with pytest.raises(NotThere, match="arm_gate/enable") as error:
             gateless.disable(timeout_s=0.2)
     assert isinstance(error.value.__cause__, Refused)
+
+
+LEFT_OPEN = """
+import atexit
+from world4rl_bringup.client import ClientError, World4RLClient
+
+@atexit.register  # before the client is made: called after what the client has registered
+def look():
+    try:
+        client.stop_episode(1, timeout_s=0.1)
+    except ClientError as error:
+        print(error)
+
+client = World4RLClient("nowhere")
+"""
+
+
+def test_a_client_that_a_script_leaves_open_is_closed_at_its_end() -> None:
+    """Its thread in DDS could abort the process while the interpreter is taken down."""
+    done = subprocess.run([sys.executable, "-c", LEFT_OPEN], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "this client is closed" in done.stdout, done.stdout + done.stderr

@@ -6,6 +6,7 @@ itself, whichever thread or callback it comes from.
 
 from __future__ import annotations
 
+import atexit
 import concurrent.futures
 import contextlib
 import queue
@@ -50,6 +51,7 @@ class ClientLink:
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._spin, name="world4rl client", daemon=True)
         self._thread.start()
+        atexit.register(self.close)  # a thread in DDS while the interpreter is taken down may abort the process
 
     def _spin(self) -> None:
         with until_shutdown(self._context):
@@ -60,6 +62,7 @@ class ClientLink:
         if self._closed.is_set():
             return
         self._closed.set()
+        atexit.unregister(self.close)
         self._executor.shutdown(timeout_sec=5.0)
         self._thread.join(5.0)
         self._node.destroy_node()
