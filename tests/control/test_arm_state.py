@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from world4rl_control import pose
 from world4rl_control.arm_state import ArmState, ClockWatch
 
 DOWN = np.array([1.0, 0.0, 0.0, 0.0])
@@ -54,6 +55,13 @@ def test_a_second_publisher_of_the_pose_is_a_jump_whatever_its_stamps(stamp_s):
     arm = _seen((np.zeros(3), 100.0, 100.0), (FAR, 100.005, stamp_s))
     assert "jumped by 0.60 m" in arm.jump
     np.testing.assert_array_equal(arm.position, np.zeros(3))
+
+
+def test_an_orientation_that_jumps_where_it_is_is_a_jump_as_well():
+    arm = _seen((np.zeros(3), 100.0, 100.0))
+    arm.see_pose(np.zeros(3), pose.rotate_by(np.array([0.0, 0.0, 1.2]), DOWN), 100.005, 100.005)
+    assert "0.00 m and 1.20 rad" in arm.jump
+    np.testing.assert_array_equal(arm.quat, DOWN)
 
 
 @pytest.mark.parametrize("stamp_s", [99.0, 0.0])
