@@ -5,6 +5,7 @@ import time
 import numpy as np
 import pytest
 
+from world4rl_control import pose
 from world4rl_control.gate import SafetyGate
 from world4rl_data.contract import TaskContract
 from world4rl_data.episode import ActionSource
@@ -44,8 +45,8 @@ def test_an_action_moves_the_target_by_its_scale_and_is_clamped_to_one():
     out = gate.apply([0.5, 0, 0], POLICY, HOME, DOWN, 0.0)
     np.testing.assert_allclose(out.target_position, HOME + [0.5 * scale, 0, 0], atol=1e-9)
     np.testing.assert_allclose(out.executed, [0.5, 0, 0])
-    out = gate.apply([7.0, 0, 0], POLICY, out.target_position, DOWN, 0.1)
-    np.testing.assert_allclose(out.executed, [1, 0, 0], atol=1e-6)
+    out = gate.apply([7.0, 0.5, 0], POLICY, out.target_position, DOWN, 0.1)
+    np.testing.assert_allclose(out.executed, [1, 0.5, 0], atol=1e-6, err_msg="each axis by itself")
     assert out.executed.dtype == np.float32
 
 
@@ -103,6 +104,14 @@ def test_outside_the_box_only_inward_moves_are_allowed():
     assert gate.apply([-1, 0, 0], POLICY, outside, DOWN, 0.1).target_position[0] < outside[0]
 
 
+def test_a_move_along_the_box_takes_the_target_of_a_pushed_arm_no_further_out():
+    gate = _gate()
+    edge = np.array([gate.contract.workspace.high[0], 0.0, 0.3])
+    gate.apply([0, 0, 0], POLICY, edge, DOWN, 0.0)
+    out = gate.apply([0, 1, 0], POLICY, edge + [0.1, 0.0, 0.0], DOWN, 0.1)  # pushed out, further than the allowed lag
+    assert out.target_position[0] == pytest.approx(edge[0] + 0.1 - gate.contract.workspace.max_lag_m)
+
+
 def test_leaning_on_a_table_still_allows_sliding_along_it():
     gate = _gate()
     now = 0.0
@@ -144,10 +153,11 @@ def test_gripper_hysteresis_and_absolute_meaning():
     assert [out.executed[3] for out in sent] == [1, 1, 1, -1, -1, 1]
 
 
-def test_gripper_of_unknown_width_is_always_told_and_fixed_one_once():
+def test_gripper_of_unknown_width_is_always_told_a_closed_one_to_open_and_fixed_one_once():
     gate = _gate("franka_sim_lift")
-    gate.enable(HOME, DOWN, None, 0.0)
-    assert gate.apply([0, 0, 0, 1], POLICY, HOME, DOWN, 0.0).gripper == "open"
+    for width in (None, 0.0):
+        gate.enable(HOME, DOWN, width, 0.0)
+        assert gate.apply([0, 0, 0, 1], POLICY, HOME, DOWN, 0.0).gripper == "open"
     gate = _gate("franka_sim_press")  # fixed closed, enabled with an open hand
     commands = [gate.apply([0, 0, 0], POLICY, HOME, DOWN, 0.1 * i).gripper for i in range(3)]
     assert commands == ["close", None, None]
@@ -241,6 +251,15 @@ def test_an_arm_that_is_blocked_farther_away_or_still_moves_has_not_arrived():
     for count in range(50):
         gate.reset_step(HOME, tilted, 0.1 * (count + 1))
     assert gate.resetting
+
+
+def test_reset_is_not_over_while_the_hand_is_still_tilted():
+    gate, (home, upright) = _gate(), TaskContract.load("franka_sim_press").poses["home"]
+    tilted = pose.rotate_by(np.array([0.0, 0.0, 1.0]), np.array(upright))
+    gate.enable(home, tilted, None, 0.0)
+    gate.start_reset("home")
+    _follow(gate, np.array(home), tilted, 0.1)
+    assert pose.length(pose.rotation_between(gate.target[1], np.array(upright))) <= gate.config.arrived_rad
 
 
 def test_reset_is_refused_with_a_reason_and_ended_by_a_human():
