@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from arm_bench import CONTRACT, DOWN, HOME, HUMAN, POLICY, Bench
 
+from world4rl_control import pose
 from world4rl_control.arm_control import ControlConfig
 from world4rl_control.controller_frame import ControllerFrame
 from world4rl_control.instant import Instant
@@ -135,10 +136,11 @@ def test_a_robot_state_that_never_spoke_is_not_missed_and_one_that_did_is(bench)
 
 
 def test_a_gate_that_slept_does_not_blame_the_driver(bench):
-    """Messages that waited while the process did not run are found before the second look."""
-    bench.time_s += 5.0
-    assert bench.control.tick(bench.now) == ""
-    bench.pass_time(0.05)
+    """Messages that waited while the process did not run are found before the second look, each time anew."""
+    for _ in range(2):
+        bench.time_s += 5.0
+        assert bench.control.tick(bench.now) == ""
+        bench.pass_time(0.05)
     assert bench.control.gate.enabled
 
 
@@ -183,6 +185,8 @@ def test_the_dead_man_button_must_be_held():
     button.see([1, 1, 0], bench.time_s)
     bench.control.tick(bench.now)
     assert not bench.control.gate.enabled and "not held" in bench.control.reason(bench.now)
+    count = len(bench.sent)
+    assert "dead-man" in bench.control.prepare_recovery(bench.now) and len(bench.sent) == count
     button.see([0], bench.time_s)
     assert button.released(bench.now), "a joystick without that button"
     button.see([0, 0, 1], bench.time_s)
@@ -264,6 +268,9 @@ def test_enabling_is_refused_without_the_controllers_pose_and_with_another_one()
     turned = _framed()
     turned.control.frame.see(HOME, np.array([np.cos(0.02), np.sin(0.02), 0.0, 0.0]), turned.time_s)
     assert "degrees" in turned.control.enable(turned.now)
+    silent = _framed()
+    silent.pass_time(0.3)
+    assert "no fresh pose of the motion controller" in silent.control.enable(silent.now), "it spoke, but long ago"
 
 
 def test_the_first_command_starts_at_the_pose_measured_in_the_controllers_own_frame():
@@ -309,6 +316,21 @@ def test_an_offset_of_the_contract_is_allowed_for_and_turns_with_the_hand():
     np.testing.assert_allclose(bench.sent[0].position, HOME + [step, 0, -0.1], atol=1e-9)
     bench.control.stop("enough", bench.now)
     np.testing.assert_allclose(bench.sent[-1].position, HOME + [0, 0, -0.1], atol=1e-9)
+
+
+def test_an_offset_that_turns_is_applied_in_the_hands_own_frame_and_kept_as_measured():
+    """A Franka's hand sits on its flange at 45 degrees. This one is tilted, so that the order of the turns counts."""
+    out, turn = np.array([0.0, 0.0, 0.1]), pose.exp(np.array([0.0, 0.0, -np.pi / 4]))
+    hand = pose.rotate_by(np.array([0.3, 0.4, 0.0]), DOWN)
+    there = HOME + pose.rotate(hand, out), pose.multiply(hand, turn)
+    off = pose.rotate_by(np.array([np.radians(1.0), 0.0, 0.0]), there[1])  # within what is allowed
+    frame = ControllerFrame((out, turn))
+    frame.see(there[0], off, 1.0)
+    assert frame.disagreement((HOME, hand), 1.0) == ""
+    frame.fix((HOME, hand))
+    kept = frame.out((HOME, hand))
+    np.testing.assert_allclose(kept[0], there[0], atol=1e-12)
+    assert pose.length(pose.rotation_between(kept[1], off)) < 1e-9
 
 
 def test_a_contract_without_an_offset_keeps_its_hash_and_one_with_it_has_another():
