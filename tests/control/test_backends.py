@@ -179,12 +179,16 @@ class _Rail:
 
     names = ("x", "y", "z")
 
+    def __init__(self):
+        self.starts = []  # where each search began
+
     def forward(self, joints):
         return joints, HOME[1]
 
     def inverse(self, target, start):
         if target[0][2] > 1.0:
             raise ValueError("out of reach")
+        self.starts.append(start)
         return np.asarray(target[0], float)
 
 
@@ -200,6 +204,10 @@ def test_joints_are_named_timed_and_in_the_kinematics_order():
     command = backend.follow((HOME[0] + [0.01, 0, 0], HOME[1]), HOME, arm)
     assert isinstance(command, JointCommand) and command.names == ("x", "y", "z") and command.seconds == 0.1
     np.testing.assert_allclose(command.positions, [0.46, 0.0, 0.3])
+    backend.follow((HOME[0] + [0.02, 0, 0], HOME[1]), HOME, arm)
+    first, second = backend.kinematics.starts
+    np.testing.assert_allclose(first, [0.45, 0.0, 0.3])
+    np.testing.assert_allclose(second, command.positions, err_msg="from where it was sent, not from where it sags")
 
 
 def test_to_stop_is_to_be_told_the_measured_joints():
@@ -210,8 +218,9 @@ def test_to_stop_is_to_be_told_the_measured_joints():
 
 def test_joints_that_would_jump_or_are_not_known_are_refused():
     backend, arm = _rail()
-    with pytest.raises(ValueError, match="singularity"):
-        backend.follow((HOME[0] + [0.9, 0, 0], HOME[1]), HOME, arm)
+    for way in (0.9, -0.9):
+        with pytest.raises(ValueError, match="singularity"):
+            backend.follow((HOME[0] + [way, 0, 0], HOME[1]), HOME, arm)
     with pytest.raises(ValueError, match="description"):
         JointTrajectory(0.1).follow(HOME, HOME, arm)
 
