@@ -250,6 +250,22 @@ def test_a_human_ends_a_reset_and_its_caller_is_told(rig):
     assert not answer.result().success and "human" in answer.result().message
 
 
+def test_a_reset_of_an_arm_that_does_not_come_is_given_up_and_the_next_action_moves_it():
+    rig, gate = _make(reset_timeout_s=1.0)
+    rig.position = np.array([0.55, 0.1, 0.2])  # and the arm does not follow
+    try:
+        rig.ready()
+        rig.until(lambda: rig.enable().success, what="leave to enable")
+        answer = rig.call(rig.resetter, ResetArm.Request(), timeout_s=10.0)
+        assert not answer.success and "did not arrive in time" in answer.message
+        assert rig.executed == [], "only the reset has moved it"
+        # the first one may come too soon after the reset's last step
+        rig.until(lambda: rig.act([0.5, 0, 0]) or rig.executed, what="an action that is applied")
+        assert rig.executed[0].source == Action.POLICY and rig.status.reason == ""
+    finally:
+        _close(rig, gate)
+
+
 def test_the_gripper_is_closed_through_the_driver_without_waiting():
     rig, gate = _make("franka_sim_lift")
     goals = []
