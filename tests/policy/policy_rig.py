@@ -116,8 +116,8 @@ class Robot:
                 time.sleep(0.005)
             assert time.monotonic() < end, f"{node} does not answer"
 
-    def enable(self, data: bool) -> SetBool.Response:
-        return self.call(SetBool, "/world4rl/policy/enable", SetBool.Request(data=data))
+    def enable(self, data: bool, node: str = "policy") -> SetBool.Response:
+        return self.call(SetBool, f"/world4rl/{node}/enable", SetBool.Request(data=data))
 
     def ask_load(self, path: Path | str) -> Any:
         return self.ask(LoadCheckpoint, "/world4rl/policy/load_checkpoint", LoadCheckpoint.Request(uri=str(path)))

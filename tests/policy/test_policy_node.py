@@ -15,13 +15,13 @@ import rclpy
 import torch
 from lifecycle_msgs.msg import State
 from lifecycle_msgs.srv import GetState
-from policy_rig import ACTIVATE, CONFIGURE, CONTRACT, DEACTIVATE, Robot, start, wait_until
+from policy_rig import ACTIVATE, CONFIGURE, CONTRACT, DEACTIVATE, LATCHED, Robot, start, wait_until
 from sensor_msgs.msg import CompressedImage
 from small_policy import small_contract, small_policy
 from std_msgs.msg import Header
 
 from world4rl_data.contract import TaskContract
-from world4rl_interfaces.msg import Action
+from world4rl_interfaces.msg import Action, PolicyStatus
 
 pytestmark = pytest.mark.ros
 
@@ -37,13 +37,16 @@ def robot(ros_domain: int) -> Iterator[Robot]:
 
 @pytest.fixture(scope="module")
 def node(robot: Robot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[subprocess.Popen]:
-    """The node, configured with a contract and without a checkpoint, not active."""
+    """The node, configured with a contract and without a checkpoint, not active; an interrupt ends it well."""
     contract = tmp_path_factory.mktemp("contract") / "small.yaml"
     CONTRACT.save(contract)
     process = start("policy", f"contract:={contract}")
-    assert robot.change(CONFIGURE)
-    yield process
-    if process.poll() is None:
+    try:
+        assert robot.change(CONFIGURE)
+        yield process
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+    finally:
         process.kill()
         process.wait()
 
@@ -51,6 +54,15 @@ def node(robot: Robot, tmp_path_factory: pytest.TempPathFactory) -> Iterator[sub
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return small_policy(CONTRACT).save(tmp_path_factory.mktemp("checkpoints") / "good_policy")
+
+
+@pytest.fixture
+def ready(robot: Robot, node: subprocess.Popen, checkpoint: Path) -> None:
+    """The node, active, disabled and with the good policy, whatever the tests before did."""
+    state = robot.call(GetState, "/world4rl/policy/get_state", GetState.Request())
+    if state.current_state.id != State.PRIMARY_STATE_ACTIVE:
+        assert robot.change(ACTIVATE)
+    assert robot.enable(False).success and robot.load(checkpoint).success
 
 
 def test_enabling_is_refused_before_it_is_active_and_before_it_has_a_policy(
@@ -66,7 +78,7 @@ def test_enabling_is_refused_before_it_is_active_and_before_it_has_a_policy(
 
 
 def test_bad_checkpoints_are_refused_and_the_old_one_stays(
-    robot: Robot, node: subprocess.Popen, checkpoint: Path, tmp_path: Path
+    robot: Robot, ready: None, checkpoint: Path, tmp_path: Path
 ) -> None:
     loaded = robot.load(checkpoint)
     assert loaded.success and loaded.contract_hash == CONTRACT.hash, loaded.message
@@ -80,7 +92,8 @@ def test_bad_checkpoints_are_refused_and_the_old_one_stays(
     wait_until(lambda: robot.status[-1].checkpoint == str(checkpoint), 10)
 
 
-def test_acts_on_pictures_only_while_enabled(robot: Robot, node: subprocess.Popen, checkpoint: Path) -> None:
+def test_acts_on_pictures_only_while_enabled(robot: Robot, ready: None) -> None:
+    robot.actions.clear()
     time.sleep(0.5)
     assert robot.actions == [], "nothing before it is enabled"
     assert robot.enable(True).success
@@ -109,14 +122,16 @@ def test_acts_on_pictures_only_while_enabled(robot: Robot, node: subprocess.Pope
     assert matched >= len(actions) / 2
 
 
-def test_status_and_diagnostics_tell_rate_and_latency(robot: Robot, node: subprocess.Popen) -> None:
-    told = [s for s in robot.status if s.enabled and s.rate > 0]
-    assert told and 4 < told[-1].rate < 12 and 0 < told[-1].latency_ms < 1000 and told[-1].uncertainty > 0
+def test_status_and_diagnostics_tell_rate_and_latency(robot: Robot, ready: None) -> None:
     assert robot.enable(True).success
+    count = len(robot.actions)
+    wait_until(lambda: len(robot.actions) >= count + 12, 30)
+    robot.status.clear()
     robot.diagnostics.clear()
-    wait_until(lambda: len(robot.diagnostics) > 1, 10)
+    wait_until(lambda: robot.status and len(robot.diagnostics) > 1, 10)
+    told, status = robot.status[-1], robot.diagnostics[-1].status[0]
     assert robot.enable(False).success
-    status = robot.diagnostics[-1].status[0]
+    assert told.enabled and 0 < told.rate < 12 and 0 < told.latency_ms < 1000 and told.uncertainty > 0
     values = {pair.key: pair.value for pair in status.values}
     assert (status.name, values["enabled"]) == ("world4rl: policy", "True")
     assert int(values["actions"]) > 0 <= int(values["skipped periods"]) and 0 <= float(values["jitter [ms]"]) < 1000
@@ -125,7 +140,7 @@ def test_status_and_diagnostics_tell_rate_and_latency(robot: Robot, node: subpro
         assert 0 < p50 <= p99 <= most < 10_000
 
 
-def test_silent_camera_is_named_and_nothing_is_done(robot: Robot, node: subprocess.Popen) -> None:
+def test_silent_camera_is_named_and_nothing_is_done(robot: Robot, ready: None) -> None:
     robot.silent.add("wrist")
     try:
         assert robot.enable(True).success
@@ -138,9 +153,7 @@ def test_silent_camera_is_named_and_nothing_is_done(robot: Robot, node: subproce
     wait_until(lambda: len(robot.actions) > count + 3, 20)  # and it goes on when the camera is back
 
 
-def test_another_checkpoint_takes_over_while_it_acts(
-    robot: Robot, node: subprocess.Popen, checkpoint: Path, tmp_path: Path
-) -> None:
+def test_another_checkpoint_takes_over_while_it_acts(robot: Robot, ready: None, tmp_path: Path) -> None:
     second = small_policy(CONTRACT, seed=1).save(tmp_path / "second_policy")
     other = small_policy(small_contract("other")).save(tmp_path / "other")
     robot.enable(True)
@@ -158,7 +171,7 @@ def test_another_checkpoint_takes_over_while_it_acts(
     robot.enable(False)
 
 
-def test_nothing_leaves_once_disabling_has_been_answered(robot: Robot, node: subprocess.Popen) -> None:
+def test_nothing_leaves_once_disabling_has_been_answered(robot: Robot, ready: None) -> None:
     rng = np.random.default_rng(0)
     for _ in range(15):
         count = len(robot.actions)
@@ -171,15 +184,13 @@ def test_nothing_leaves_once_disabling_has_been_answered(robot: Robot, node: sub
         assert max(robot.sent_ns) < disabled_ns
 
 
-def test_deactivating_disables(robot: Robot, node: subprocess.Popen) -> None:
+def test_deactivating_disables(robot: Robot, ready: None) -> None:
     robot.enable(True)
     assert robot.change(DEACTIVATE)
     deactivated_ns = time.time_ns()
     assert robot.change(ACTIVATE)
     time.sleep(0.5)
-    assert max(robot.sent_ns) < deactivated_ns, "it does not enable itself again"
-    node.send_signal(signal.SIGINT)
-    assert node.wait(60) == 0
+    assert max(robot.sent_ns, default=0) < deactivated_ns, "it does not enable itself again"
 
 
 def test_a_picture_that_cannot_be_decoded_is_told_and_the_node_lives_on(robot: Robot, tmp_path: Path) -> None:
@@ -191,15 +202,18 @@ def test_a_picture_that_cannot_be_decoded_is_told_and_the_node_lives_on(robot: R
     timer = robot.node.create_timer(
         0.1, lambda: front.publish(CompressedImage(header=Header(stamp=robot.node.get_clock().now().to_msg())))
     )
-    process = start("policy", f"checkpoint:={path}")
+    said: list[PolicyStatus] = []
+    listener = robot.node.create_subscription(PolicyStatus, "/world4rl/compressed/status", said.append, LATCHED)
+    process = start("compressed", f"checkpoint:={path}")
     try:
-        assert robot.change(CONFIGURE) and robot.change(ACTIVATE)
-        robot.status.clear()
-        wait_until(lambda: sum("front: compressed image is empty" in s.message for s in robot.status) > 1)
-        assert robot.enable(True).message == "enabled; it waits: front: compressed image is empty: look at the camera"
+        assert robot.change(CONFIGURE, "compressed") and robot.change(ACTIVATE, "compressed")
+        wait_until(lambda: sum("front: compressed image is empty" in s.message for s in said) > 1)
+        waits = "enabled; it waits: front: compressed image is empty: look at the camera"
+        assert robot.enable(True, "compressed").message == waits
         process.send_signal(signal.SIGINT)
         assert process.wait(60) == 0
     finally:
+        robot.node.destroy_subscription(listener)
         robot.node.destroy_timer(timer)
         robot.node.destroy_publisher(front)
         if process.poll() is None:
