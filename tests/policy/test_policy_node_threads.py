@@ -33,7 +33,8 @@ class Gated(Recorded):
 
     def __init__(self) -> None:
         super().__init__()
-        self.may_load, self.may_act, self.deciding = threading.Event(), threading.Event(), threading.Event()
+        self.may_load, self.may_act = threading.Event(), threading.Event()
+        self.loading, self.deciding = threading.Event(), threading.Event()
         self.may_load.set()
         self.may_act.set()
 
@@ -53,6 +54,7 @@ def policies(monkeypatch: pytest.MonkeyPatch) -> dict[str, Gated]:
         policy = found.get(Path(path).name)
         if policy is None:
             return real(path, device)
+        policy.loading.set()
         assert policy.may_load.wait(30)
         return policy
 
@@ -132,7 +134,7 @@ def test_what_is_loaded_when_the_node_is_cleaned_up_is_not_put_to_work(
 ) -> None:
     policies["first"].may_load.clear()
     loading = robot.ask_load("/first")
-    time.sleep(0.3)
+    assert policies["first"].loading.wait(20)
     assert robot.change(DEACTIVATE) and robot.change(CLEANUP)
     policies["first"].may_load.set()
     wait_until(loading.done, 20)
@@ -174,7 +176,8 @@ def test_a_policy_that_is_not_trusted_is_stopped_until_it_is_enabled_again(
         wait_until(lambda: "not trusted" in robot.status[-1].message, 30)
         assert not robot.status[-1].enabled and "for 3 steps" in robot.status[-1].message
         stopped_ns = time.time_ns()
-        assert len(robot.actions) >= count + 4, "a step needs two pictures, and three must surprise"
+        # a step needs two pictures, and three must surprise; the actions' topic may be later than the status
+        wait_until(lambda: len(robot.actions) >= count + 4, 20)  # noqa: B023
         time.sleep(3 * CONTRACT.period_s)
         assert max(robot.sent_ns) < stopped_ns
         assert robot.enable(False).success and "not trusted" in robot.status[-1].message
