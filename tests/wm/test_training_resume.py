@@ -93,6 +93,7 @@ def test_the_state_model_is_finished_before_the_first_step(
     trained, kept = (load_file(folder / "state.safetensors") for folder in (work / "state_model", work))
     finished = {key: value for key, value in trained.items() if key.startswith("model.")}
     assert finished and all(torch.equal(v, kept[f"model.state_{key}"]) for key, v in finished.items())
+    assert all(torch.equal(v, kept[f"average.{key}"]) for key, v in straight.items()), "what comes out is the average"
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
@@ -138,6 +139,21 @@ def learn(state: TrainingState, steps: int) -> None:
         state.optimizer.step()
         state.step += 1
         state.update_average(0.9)
+
+
+def test_the_average_follows_fast_at_first_and_then_slowly() -> None:
+    """With a decay of (1 + step) / (10 + step) until that is the one asked for: random weights must not linger."""
+    state = TrainingState(nn.Linear(1, 1, bias=False), torch.optim.SGD([torch.zeros(1)]))
+    followed = []
+    for step, weight in ((0, 0.0), (1, 1.0), (2, 1.0), (1000, 2.0)):
+        state.step = step
+        torch.nn.init.constant_(state.model.weight, weight)
+        state.update_average(0.9)
+        assert state.average is not None
+        followed.append(float(state.average["weight"]))
+    second = 1 - 2 / 11
+    third = second + (1 - 3 / 12) * (1 - second)
+    assert followed == pytest.approx([0.0, second, third, 0.9 * third + 0.1 * 2])
 
 
 def test_state_holds_everything_a_loop_needs(tmp_path: Path) -> None:
