@@ -113,6 +113,30 @@ def test_holds_become_zero_actions_with_the_hand_kept(tmp_path):
     np.testing.assert_array_equal(episode.actions[[2, 3]], np.tile([0, 0, 0, 1], (2, 1)))
     np.testing.assert_array_equal(episode.actions[[0, 1, 4, 5]], np.tile(values, (4, 1)))
     assert (np.diff(episode.stamps) == PERIOD).all()
+    assert episode.action_sources.tolist() == [2] * 6, "a hold is of whoever the arm waits for"
+
+    jitter = {START + PERIOD: 20_000_000, START + 4 * PERIOD: -20_000_000}  # 2.6 periods from one to the other
+    late = [_acting_later(m, jitter.get(m[1] - 20_000_000, 0)) for m in stream]
+    episode = bag_to_episode(write_bag(tmp_path / "late", LIFT, late))
+    np.testing.assert_array_equal(episode.actions[[2, 3]], np.tile([0, 0, 0, 1], (2, 1)))
+    assert len(episode) == 6 and np.abs(np.diff(episode.stamps) - PERIOD).max() <= 20_000_000
+
+
+def _acting_later(message, late_ns):
+    topic, stamp, said = message
+    if topic == LIFT.executed_action_topic:
+        stamp += late_ns
+        said = dataclasses.replace(said, header=header(stamp))
+    return topic, stamp, said
+
+
+def test_an_episode_without_an_action_of_a_policy_is_of_no_policy(tmp_path):
+    """A person who took over before the policy did anything: its name came with the actions of theirs."""
+    action, policy = PRESS.executed_action_topic, {"policy_id": "bc"}
+    stream = [(t, s, dataclasses.replace(m, **policy) if t == action else m) for t, s, m in messages(PRESS, source=1)]
+    assert bag_to_episode(write_bag(tmp_path / "person", PRESS, stream)).policy_id == ""
+    stream = list(messages(PRESS, source=3))
+    assert bag_to_episode(write_bag(tmp_path / "policy", PRESS, stream)).policy_id == "bc"
 
 
 def test_last_action_without_a_new_frame_is_dropped(tmp_path):
@@ -192,6 +216,15 @@ def _without_wrist(stream):
     return [m for m in stream if m[0] != PRESS.images[1].topic]
 
 
+def _compress_wrist(stream, empty_at=None):
+    for topic, stamp, message in stream:
+        if topic == PRESS.images[1].topic:
+            picture = cv2.imencode(".png", message.data.reshape(64, 64, 3))[1].ravel()
+            kept = picture[:0] if stamp == empty_at else picture
+            message = make("sensor_msgs/msg/CompressedImage", message.header, "png", kept)
+        yield topic, stamp, message
+
+
 def _hole(stream):
     return [m for m in stream if not (m[0] == PRESS.images[0].topic and START < m[1] <= START + 4 * PERIOD)]
 
@@ -200,6 +233,7 @@ def _hole(stream):
     ("stream", "message"),
     [
         (_without_wrist(messages(PRESS)), "no messages on /wrist_camera"),
+        (_compress_wrist(messages(PRESS)), "another type: /wrist_camera.* is sensor_msgs/msg/CompressedImage"),
         ([m for m in messages(PRESS) if "action" not in m[0]], "no messages on /world4rl/executed_action"),
         (messages(PRESS, values=np.array([0, np.nan, 0], np.float32)), "not finite in 'dy'"),
         (messages(PRESS, values=np.zeros(4, np.float32)), "4 values"),
@@ -336,15 +370,6 @@ def test_build_leaves_out_the_one_bag_with_an_empty_picture(tmp_path):
     assert report.added == ["a", "c"]
     ((path, reason),) = report.skipped
     assert path.name == "b" and "first at step 2: wrist: compressed image is empty" in reason
-
-
-def _compress_wrist(stream, empty_at):
-    for topic, stamp, message in stream:
-        if topic == PRESS.images[1].topic:
-            picture = cv2.imencode(".png", message.data.reshape(64, 64, 3))[1].ravel()
-            kept = picture[:0] if stamp == empty_at else picture
-            message = make("sensor_msgs/msg/CompressedImage", message.header, "png", kept)
-        yield topic, stamp, message
 
 
 def test_build_without_bags_says_what_to_do(tmp_path):
