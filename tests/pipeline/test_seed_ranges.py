@@ -16,6 +16,24 @@ def test_no_two_purposes_of_any_runs_share_a_seed() -> None:
     assert ranges[0][0] > 0
 
 
+def test_the_ranges_are_those_of_what_was_published() -> None:
+    """Another range would change every number that a seed reproduces."""
+    assert SeedRanges(0).to_dict() == {
+        "demonstrate": [100_000, 109_999],
+        "train": [110_000, 119_999],
+        "random": [120_000, 124_999],
+        "select": [125_000, 129_999],
+        "scout": [130_000, 139_999],
+        "replay_check": [140_000, 149_999],
+        "evaluate": [150_000, 159_999],
+        "deploy": [160_000, 169_999],
+        "measure": [170_000, 179_999],
+        "concordance": [180_000, 189_999],
+        "loop": [190_000, 199_999],
+    }
+    assert SeedRanges(3).first("evaluate") == 450_000
+
+
 def test_what_is_taken_lies_in_the_range_that_is_reported() -> None:
     for seed in (0, 7):
         seeds = SeedRanges(seed)

@@ -95,6 +95,9 @@ def test_clustered_interval_is_no_wider_where_seeds_agree() -> None:
     mean, low, high = clustered_interval(differences, resamples=1500)
     assert mean == pytest.approx(0.3)
     assert high - low == pytest.approx(naive_width(differences), rel=0.2)
+    half = 1.96 * (0.3 * 0.7 / 100) ** 0.5  # of one seed's episodes, by the normal approximation: 95 %, not 90
+    _, low, high = clustered_interval(seeds([0.3]), resamples=4000)
+    assert (low, high) == pytest.approx((0.3 - half, 0.3 + half), abs=0.011)
 
 
 def test_trainings_on_the_same_episodes_do_not_make_them_more() -> None:
