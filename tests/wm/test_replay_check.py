@@ -76,6 +76,13 @@ def test_a_dream_whose_successes_are_mostly_false_is_not_practised_in() -> None:
     assert case(0, 24, 0, 96).precision == 0.0
 
 
+def test_a_precision_of_exactly_the_limit_is_enough() -> None:
+    """7 of 10 dreamed successes are real, whatever the rates are: no rounding stands in between."""
+    for counts in ((7, 10, 3, 95), (7, 15, 3, 60), (14, 19, 6, 18), (14, 15, 6, 60), (7, 10, 3, 10)):
+        assert case(*counts).cause is None, counts
+    assert case(14, 20, 7, 21).cause == "precision"
+
+
 def test_precision_is_that_of_the_policy_that_is_to_practise() -> None:
     """The episodes are those of a policy that succeeds in a third; filtered BC succeeds in
     seven of eight and would learn from true successes. One that fails nearly always would not."""
@@ -108,6 +115,8 @@ def test_a_newest_policy_that_deceives_the_dream_is_not_outvoted() -> None:
     assert as_newest_allows(half, true, limits) == half, "it never allows more"
     few = case(9, 9, 9, 9)
     assert few.verdict == "keep" and as_newest_allows(true, few, limits) == true, "too few to decide"
+    enough = case(5, 10, 5, 10)
+    assert as_newest_allows(true, enough, limits).verdict == "keep", "10 of each are enough"
 
 
 def test_a_refusal_has_a_cause() -> None:
@@ -175,7 +184,8 @@ def numbered_replay(success_index: list[int], lengths: list[int]) -> Replay:
 
 
 def test_dreamed_frames_are_labelled_by_what_was_really_so() -> None:
-    """Neither the real first frame nor what was dreamed past the episode's end is learned from."""
+    """Neither the real first frame nor what was dreamed past the episode's end is learned from; of a dreamed failure
+    nobody knows how far it had come."""
     labelled = labelled_dreams(numbered_replay([3, -1, 1], [4, 2, 1]))
     number = labelled.frames[:, 0, 0, 0].tolist()
     assert dict(zip(number, labelled.success.tolist())) == {
@@ -188,6 +198,9 @@ def test_dreamed_frames_are_labelled_by_what_was_really_so() -> None:
         21: True,
     }
     assert len(number) == 7
+    nan = float("nan")
+    expected = torch.tensor([1 / 3, 2 / 3, 1, 1, nan, nan, 1])
+    torch.testing.assert_close(labelled.progress, expected, equal_nan=True)
 
 
 class Reads:
