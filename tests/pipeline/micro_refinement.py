@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,15 +52,21 @@ def micro_store(folder: Path) -> EpisodeStore:
     return press_store(folder / "store", (3, 4), won=(0, 1))
 
 
-def micro_refinement(folder: Path, config: RefineConfig = CONFIG, device: str = "cpu") -> Refinement:
-    """Refine the untrained policy in `folder`, which has the store of `micro_store`."""
+def micro_refinement(
+    folder: Path,
+    config: RefineConfig = CONFIG,
+    device: str = "cpu",
+    seed: int = 3,
+    judged_from: Sequence[int] = (0, 1),
+) -> Refinement:
+    """Refine the untrained policy in `folder`, which has the store of `micro_store`; the judge's dreams begin with the
+    episodes `judged_from`."""
     torch.manual_seed(99)  # nothing may hang on where the process began
     store = EpisodeStore.open(folder / "store")
-    starts = StartStates.of(store, [0, 1])
+    starts, judge_starts = (StartStates.of(store, episodes) for episodes in ([0, 1], judged_from))
     dream, judge = (Dreamer(world_model(s).to(device), torn_reward_model(0.486).to(device)) for s in (0, 5))
-    return refine(
-        policy(), policy(), CHECK, dream, judge, starts, starts, (store, [0, 1]), folder / "out", config, 3, False
-    )
+    successes, out = (store, [0, 1]), folder / "out"
+    return refine(policy(), policy(), CHECK, dream, judge, starts, judge_starts, successes, out, config, seed, False)
 
 
 def curve(out: Path) -> list[dict[str, Any]]:

@@ -8,12 +8,14 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from micro_refinement import CONFIG, curve, micro_refinement, micro_store
 from safetensors.torch import load_file
 
+from world4rl import refine
 from world4rl.checkpoint_choice import kept_checkpoint, kept_checkpoints
 from world4rl_wm.training.state import STATE
 
@@ -83,3 +85,21 @@ def test_what_is_over_is_not_done_again(tmp_path: Path) -> None:
     for _ in range(2):
         assert "gone too far" in micro_refinement(tmp_path, ended).reason
         assert [row["iteration"] for row in curve(tmp_path / "out")] == [0, 1, 2, 3]
+
+
+def test_what_decides_the_outcome_makes_it_another_refinement(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The state of one with another seed, or chosen from other start states, is none to go on with."""
+
+    def stopped(folder: Path, state: object, identity: str, share: object) -> None:
+        raise InterruptedError(identity)
+
+    def identity(**given: Any) -> str:
+        with pytest.raises(InterruptedError) as found:
+            micro_refinement(tmp_path, **given)
+        return str(found.value)
+
+    micro_store(tmp_path)
+    monkeypatch.setattr(refine, "RefinementJournal", stopped)
+    other = replace(CONFIG, ppo=replace(CONFIG.ppo, clip=0.1))
+    found = [identity(), identity(seed=4), identity(judged_from=[1, 0]), identity(config=other)]
+    assert len(set(found)) == len(found) and identity() == found[0]
