@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from made_rollouts import made_rollouts
 from reach import CONFIG, NETWORK, Reach, make_policy
 from torch import Tensor
 
@@ -16,17 +17,6 @@ from world4rl_policy.rollouts import RolloutBatch, collect
 from world4rl_wm.precision import autocast
 
 STD = torch.full((2,), CONFIG.std)
-
-
-def made_batch(seed: int, steps: int = 6, envs: int = 5) -> RolloutBatch:
-    """Random rewards and values; episodes end at random, once."""
-    generator = torch.Generator().manual_seed(seed)
-    rewards, values = (torch.randn(steps, envs, generator=generator) for _ in range(2))
-    terminated = torch.rand(steps, envs, generator=generator) < 0.2
-    terminated &= terminated.cumsum(0) == 1
-    valid = torch.cat([torch.zeros(1, envs), terminated.cumsum(0)[:-1]]) == 0
-    nothing = torch.zeros(steps, envs)
-    return RolloutBatch(nothing, nothing, nothing, rewards, values, terminated, valid)
 
 
 def by_definition(batch: RolloutBatch, env: int, gamma: float, gae_lambda: float) -> list[float]:
@@ -40,7 +30,7 @@ def by_definition(batch: RolloutBatch, env: int, gamma: float, gae_lambda: float
 @pytest.mark.parametrize("seed", range(5))
 def test_advantages_are_those_of_the_definition(seed: int) -> None:
     """The horizon is an end like any other: running out of time is failing."""
-    batch = made_batch(seed)
+    batch = made_rollouts(seed)
     advantage, returns = generalized_advantage(batch, 0.9, 0.8)
     for env in range(5):
         expected = by_definition(batch, env, 0.9, 0.8)
@@ -66,7 +56,7 @@ def test_advantages_by_hand() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_what_comes_after_the_end_changes_nothing(seed: int) -> None:
-    batch = made_batch(seed)
+    batch = made_rollouts(seed)
     assert not bool(batch.valid.all())
     spoiled = replace(
         batch,
@@ -92,6 +82,23 @@ def test_collected_steps_are_valid_until_the_one_that_ends_the_episode() -> None
     torch.testing.assert_close(batch.log_prob[0], distribution.log_prob(batch.actions[0]).sum(-1))
     noise = batch.actions[0] - distribution.mean
     assert float(noise.std()) == pytest.approx(CONFIG.std, rel=0.2)
+
+
+class Paid(Reach):
+    """Every step is worth something, and the environment says itself what is a success."""
+
+    def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]:
+        observation, reward, terminated, truncated, info = super().step(actions)
+        return observation, reward + 0.1, terminated, truncated, info | {"success": terminated}
+
+
+@pytest.mark.parametrize("reachable", [True, False])
+def test_a_reward_is_no_success_where_the_environment_says_what_is(reachable: bool) -> None:
+    """Rewards for progress would make a success of every dream."""
+    generator = torch.Generator().manual_seed(1)
+    batch = collect(Paid(reachable=reachable), make_policy(), ValueFunction(NETWORK), 3, STD, generator)
+    assert batch.success == pytest.approx(float(batch.ended.any(0).float().mean()))
+    assert (0 < batch.success < 1) == reachable and bool((batch.rewards > 0).all())
 
 
 class ShortReach(Reach):
@@ -164,6 +171,53 @@ def test_learns_to_reach() -> None:
     assert sum(row["imagined_success"] for row in rows[-5:]) > sum(row["imagined_success"] for row in rows[:5]) + 0.5
     assert rows[-1]["explained_variance"] > rows[0]["explained_variance"]
     assert all(row["dream_s"] > 0 and row["learn_s"] > 0 for row in rows)
+
+
+def practised(**settings: float) -> tuple[Ppo, RolloutBatch]:
+    """PPO with a single minibatch, and a batch to learn from in which some episodes end early."""
+    ppo = Ppo(
+        make_policy(), Reach(), replace(CONFIG, epochs=1, minibatch_size=10_000, target_kl=1e9, **settings), seed=0
+    )
+    batch = collect(ppo.env, ppo.policy, ppo.values, 3, STD, torch.Generator().manual_seed(1))
+    assert 0.5 < float(batch.valid.float().mean()) < 0.95
+    return ppo, batch
+
+
+def test_what_a_step_is_measured_by_is_a_mean_over_its_valid_steps() -> None:
+    """The acting policy was another one: the ratio r of the two is known, KL is (r - 1) - ln r on average."""
+    ppo, batch = practised()
+    told = 0.3 * torch.randn(batch.log_prob.shape, generator=torch.Generator().manual_seed(2))
+    row = ppo._learn(replace(batch, log_prob=batch.log_prob - told))
+    ratio = told.exp()[batch.valid]
+    assert row["approx_kl"] == pytest.approx(float((ratio - 1 - ratio.log()).mean()), rel=0.05)
+    assert row["clip_fraction"] == pytest.approx(float(((ratio - 1).abs() > CONFIG.clip).float().mean()), abs=0.02)
+
+
+def test_gradients_are_bounded() -> None:
+    """Those of the policy and those of the value function, each as a whole."""
+    ppo, batch = practised(max_grad_norm=1e-3)
+    ppo._learn(batch)
+    for network in (ppo.policy, ppo.value):
+        gradients = [p.grad.flatten() for p in network.parameters() if p.grad is not None]
+        assert float(torch.cat(gradients).norm()) == pytest.approx(1e-3, rel=1e-2)
+
+
+def test_what_is_learned_is_scaled_by_the_valid_steps_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over them advantages have mean 0 and deviation 1, and so have normalised returns, whatever comes after an end."""
+    found = []
+    for spoiled in (False, True):
+        ppo, batch = practised(normalise_value=True)
+        if spoiled:
+            columns = {name: getattr(batch, name).where(batch.valid, 1e3) for name in ("rewards", "values")}
+            batch = replace(batch, **columns)
+        monkeypatch.setattr(ppo, "_update", lambda steps, *_, **__: found.append(steps) or {})
+        explained = ppo._learn(batch)["explained_variance"]
+        for column in (found[-1].advantage, found[-1].returns):
+            valid = column[batch.valid.flatten()]
+            assert float(valid.mean()) == pytest.approx(0, abs=1e-5)
+            assert float(valid.std(unbiased=False)) == pytest.approx(1, abs=1e-4)
+        found.append(explained)
+    assert found[1] == pytest.approx(found[3], abs=1e-6)
 
 
 def count_steps(optimizer: torch.optim.Optimizer) -> list[int]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from gymnasium import spaces
+from made_rollouts import made_rollouts
 from reach import NETWORK
 from small_policy import small_contract
 from torch import Tensor, nn
@@ -18,28 +19,16 @@ from world4rl_policy.advantage import generalized_advantage
 from world4rl_policy.ppo import Ppo
 from world4rl_policy.ppo_config import PpoConfig
 from world4rl_policy.ppo_loss import clipped_objective
-from world4rl_policy.rollouts import RolloutBatch
 
 STEPS, ENVS = 16, 8
 GAMMA, GAE_LAMBDA = 0.97, 0.9
-
-
-def made_batch(seed: int) -> RolloutBatch:
-    """Random rewards and values; an episode ends at most once, and what follows is not valid."""
-    generator = torch.Generator().manual_seed(seed)
-    rewards, values = (torch.randn(STEPS, ENVS, generator=generator) for _ in range(2))
-    terminated = torch.rand(STEPS, ENVS, generator=generator) < 0.1
-    terminated &= terminated.cumsum(0) == 1
-    valid = torch.cat([torch.zeros(1, ENVS), terminated.cumsum(0)[:-1]]) == 0
-    nothing = torch.zeros(STEPS, ENVS)
-    return RolloutBatch(nothing, nothing, nothing, rewards, values, terminated, valid)
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_advantages_and_returns_are_those_of_stable_baselines3(seed: int) -> None:
     """There the end of the horizon is a `done` as well, and what follows an end belongs to the next episode."""
     buffers = pytest.importorskip("stable_baselines3.common.buffers", reason="pip install stable-baselines3")
-    batch = made_batch(seed)
+    batch = made_rollouts(seed, STEPS, ENVS, 0.1)
     space = spaces.Box(-1, 1, (1,))
     buffer = buffers.RolloutBuffer(STEPS, space, space, "cpu", GAE_LAMBDA, GAMMA, ENVS)
     started = np.ones(ENVS)
