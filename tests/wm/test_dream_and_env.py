@@ -165,7 +165,9 @@ def test_a_dream_is_the_world_model_step_by_step(store: EpisodeStore, model: Wor
     for step in range(6):
         actions.append(some_actions(step)[:2])
         history, done = torch.stack(frames[-4:], 1), torch.stack(actions[-4:], 1)
-        expected, proprio = model.step(history, done, proprio, generator)
+        expected, following = model.step(history, done, proprio, generator)
+        assert torch.equal(following[:, 0], proprio[:, 1]), "of the frame before, then of the new one"
+        proprio = following
         frames.append(expected)
         assert torch.equal(dream.step(actions[-1]), expected)
     assert torch.equal(dream.context, torch.stack(frames[-4:], 1))
@@ -276,6 +278,20 @@ def test_dreams_that_ended_start_anew_alone(store: EpisodeStore, model: WorldMod
         ends.append(truncated.tolist())
     assert [row[0] for row in ends] == [False] * (HORIZON - 1) + [True]
     assert [row[1] for row in ends] == [False] * (HORIZON - 3) + [True, False, False]
+
+
+def test_a_dream_that_starts_anew_remembers_nothing_of_the_one_before(store: EpisodeStore, model: WorldModel) -> None:
+    """Neither frames nor actions nor proprioception: with the same noise it is the dream that begins there."""
+    starts, others = (StartStates.of(store, episodes) for episodes in ([0, 1, 2, 0], [2, 1, 2, 0]))
+    dream, along, fresh = (Dream.from_start(model, part, seed=3) for part in (starts, others, others[:1]))
+    for step in range(2):
+        dream.step(some_actions(step))
+    dream.restart(torch.tensor([True, False, False, False]), fresh)
+    dream.generator = torch.Generator().manual_seed(3)
+    for step in range(2, 4):
+        assert torch.equal(dream.step(some_actions(step))[0], along.step(some_actions(step))[0])
+        assert dream.proprio is not None and along.proprio is not None
+        assert torch.equal(dream.proprio[0], along.proprio[0])
 
 
 def test_dreams_without_proprioception_start_anew_too(store: EpisodeStore, model: WorldModel) -> None:
