@@ -40,6 +40,18 @@ def world_model(
     return WorldModel(WorldModelConfig(network, tasks=tasks), contract).eval()
 
 
+def reloaded(config: WorldModelConfig, contract: TaskContract, folder: Path) -> WorldModel:
+    """A world model of `config` out of its checkpoint, which has been seen to dream what it dreamed before."""
+    torch.manual_seed(0)
+    model = WorldModel(config, contract).eval().requires_grad_(False)
+    again = WorldModel.load(model.save(folder))
+    assert again.config == config
+    frames, actions = torch.zeros(1, 4, contract.image_channels, SIZE, SIZE), torch.rand(1, 4, contract.action_dim)
+    dreamt = [m.predict(frames, 2 * actions - 1, torch.Generator().manual_seed(1)) for m in (model, again)]
+    assert torch.equal(*dreamt)
+    return again
+
+
 def reward_model(contract: TaskContract, progress: bool = False) -> RewardModel:
     torch.manual_seed(1)
     return RewardModel(RewardConfig(contract.image_channels, width=8, progress=progress), contract).eval()

@@ -53,9 +53,9 @@ def test_two_hot_weights_are_shares_of_two_neighbouring_bins(values: list[float]
 
 
 @settings(deadline=None)
-@given(st.floats(-0.9990234375, 0.9990234375, width=32), BINS, st.sampled_from(["two_hot", "linear"]))
+@given(st.floats(-1, 1, width=32), BINS, st.sampled_from(["two_hot", "linear"]))
 def test_gradient_of_the_round_trip_is_one(value: float, bins: int, name: str) -> None:
-    """Also on a bin's centre, where the two neighbours change."""
+    """Also on a bin's centre, where the two neighbours change, and at the edges, which have one."""
     action, encoding = torch.tensor([value], requires_grad=True), action_encoding(name, bins)
     encoding.decode(encoding.encode(action)).sum().backward()
     assert action.grad is not None
@@ -108,13 +108,7 @@ def test_a_world_model_of_each_encoding_is_saved_loaded_and_chosen_by_a_preset(n
     contract = small_models.small_contract()
     default = small_models.world_model(contract).config
     config = WorldModelConfig(replace(default.denoiser, encoding=name), default.edm, default.change_scale)
-    torch.manual_seed(0)
-    model = WorldModel(config, contract).eval().requires_grad_(False)
-    again = WorldModel.load(model.save(tmp_path / name))
-    assert again.config == config
-    context, actions = torch.zeros(1, 4, 6, 16, 16), torch.rand(1, 4, 3) * 2 - 1
-    dreamt = [m.predict(context, actions, torch.Generator().manual_seed(1)) for m in (model, again)]
-    assert torch.equal(*dreamt)
+    small_models.reloaded(config, contract, tmp_path / name)
     preset = load_preset("tiny", [f"world_model.denoiser.encoding={name}"])
     assert preset.world_model_config(contract).denoiser.encoding == name
 
