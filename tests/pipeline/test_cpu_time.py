@@ -25,16 +25,22 @@ def busy(seconds: float) -> None:
 
 
 def test_attempts_and_other_processes_count(tmp_path: Path) -> None:
+    """How much a processor takes for the rest, to start Python above all, is for no test to say."""
     assert cpu_seconds(tmp_path) is None
     with pytest.raises(KeyboardInterrupt), counted(tmp_path):
         busy(0.3)
         raise KeyboardInterrupt
-    assert cpu_seconds(tmp_path) == pytest.approx(0.35, abs=0.11)
+    first = cpu_seconds(tmp_path)
+    assert first is not None and first >= 0.3
     with counted(tmp_path):
         subprocess.run([sys.executable, "-c", BUSY.format(0.4)], check=True)
-    assert cpu_seconds(tmp_path) == pytest.approx(0.75, abs=0.16)
-    busy(0.2)
-    assert cpu_seconds(tmp_path) == pytest.approx(0.75, abs=0.16), "what was done outside does not"
+    second = cpu_seconds(tmp_path)
+    assert second is not None and round(second - first, 1) >= 0.4
+    busy(0.4)
+    with counted(tmp_path):
+        pass
+    third = cpu_seconds(tmp_path)
+    assert third is not None and third - second < 0.3, "what was done outside does not"
 
 
 def test_of_a_killed_attempt_nothing_is_known(tmp_path: Path) -> None:
