@@ -1,4 +1,4 @@
-"""10 000 wrong requests in a row: every one is answered, none leaves anything behind, the next good one is dreamt.
+"""2500 wrong requests in a row: every one is answered, none leaves anything behind, the next good one is dreamt.
 
 The same code as in the node, from message to message, without DDS between; over DDS: test_imagination_live_node.py and
 benchmarks/imagination_service.py --fuzz.
@@ -24,8 +24,8 @@ from world4rl_wm.ros.answer_messages import Answers
 pytestmark = pytest.mark.ros
 
 CONTRACT = small_models.small_contract()
-REQUESTS, WARM_UP = 10_000, 1_000
-GROWTH = 24 * 2**20  # [bytes] of a process of about 500 MB; 10 kB kept per request would be 90 MB
+REQUESTS, WARM_UP = 2_500, 500
+GROWTH = 6 * 2**20  # [bytes] of a process of about 500 MB; 10 kB kept per request would be 20 MB
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,6 @@ def answers() -> Answers:
     return Answers(service, Time, lambda text: pytest.fail(text))
 
 
-@pytest.mark.timeout(900)  # about 30 s of one core
 def test_every_fuzzed_request_is_answered_and_memory_does_not_grow(answers: Answers, tmp_path: Path) -> None:
     fuzzer = Fuzzer(CONTRACT, imagination_fuzz.make_stores(tmp_path, CONTRACT))
     limits = ImaginationLimits(imagination_fuzz.MAX_HORIZON, imagination_fuzz.MAX_FRAMES, max_seconds=60)
