@@ -72,9 +72,8 @@ def test_package_xml_names_our_own_imports(package: str) -> None:
     used: set[str] = set()
     for path in modules(package):
         used |= imports(path)
-    ros = {name for name in used if name.startswith("world4rl") or name.endswith("_msgs")} | (
-        used & {"rclpy", "std_srvs"}
-    )
+    ros = {name for name in used if name.startswith("world4rl") or name.endswith(("_msgs", "_interfaces"))}
+    ros |= used & {"rclpy", "std_srvs"}
     assert ros - {package} <= declared, f"src/{package}/package.xml lacks {sorted(ros - {package} - declared)}"
 
 
