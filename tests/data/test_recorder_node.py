@@ -350,27 +350,15 @@ def test_deactivation_closes_the_episode_and_activation_records_again(robot, bag
     assert robot.stop(Outcome.FAILURE).success
 
 
-TELLS_THAT_IT_WAITS = """
-from pathlib import Path
-from world4rl_data import recorder_node
-wait = recorder_node.RecorderNode._sleep
-def sleep(node, seconds):
-    Path({told!r}).touch()
-    return wait(node, seconds)
-recorder_node.RecorderNode._sleep = sleep
-recorder_node.main()
-"""
-
-
 def test_deactivation_ends_a_start_that_waits_for_topics(robot, tmp_path):
-    """Its own recorder, which tells that the start has come: one that comes later is refused with the same words."""
-    told, folder = tmp_path / "told", tmp_path / "bags"
+    """Its own recorder, whose log tells that the start has come, and what it waits for: one that comes later is refused
+    with the same words."""
+    log, folder = tmp_path / "log", tmp_path / "bags"
     robot.silent.add("wrist")
-    program = ("-c", TELLS_THAT_IT_WAITS.format(told=str(told)))
-    process = start_second_recorder(folder, "start_timeout_s:=30.0", program=program)
+    process = start_second_recorder(folder, "start_timeout_s:=30.0", log=log)
     try:
         waiting = robot.ask(StartEpisode, "/second/start_episode", StartEpisode.Request(task="press"), 30.0)
-        wait_until(told.exists, "the start does not wait")
+        wait_until(lambda: "the start of an episode waits: " in log.read_text(), "the start does not wait")
         assert change_state(robot, Transition.TRANSITION_DEACTIVATE, "/second/recorder")
         refused = robot.answer(waiting)
     finally:
@@ -379,6 +367,8 @@ def test_deactivation_ends_a_start_that_waits_for_topics(robot, tmp_path):
         assert process.wait(10) == 0
     assert not refused.success and "not active" in refused.message
     assert list(folder.glob("*")) == [], "no bag was begun"
+    (line,) = [line for line in log.read_text().splitlines() if "waits: " in line]
+    assert "wrist" in line, "told once, with the topic"
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -468,11 +458,16 @@ def test_deactivation_while_an_episode_is_stopped_leaves_it_its_label(robot, tmp
         assert bag.record.outcome == Outcome.FAILURE
 
 
-def start_second_recorder(bags: Path, *more: str, program: tuple[str, ...] = RECORDER) -> subprocess.Popen:
+def start_second_recorder(
+    bags: Path, *more: str, program: tuple[str, ...] = RECORDER, log: Path | None = None
+) -> subprocess.Popen:
     words = ["contract:=franka_sim_push", f"bags_dir:={bags}", "autostart:=true", "min_free_mb:=1.0", *more]
     options = [option for word in words for option in ("-p", word)]
     command = [sys.executable, *program, "--ros-args", "-r", "__ns:=/second", *options]
-    return subprocess.Popen(command)
+    if log is None:
+        return subprocess.Popen(command)
+    with log.open("w") as file:
+        return subprocess.Popen(command, stderr=file)
 
 
 def test_a_camera_of_another_size_than_the_contracts_is_refused_before_an_episode_begins(robot, tmp_path):

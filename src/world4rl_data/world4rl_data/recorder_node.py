@@ -206,10 +206,14 @@ class RecorderNode(LifecycleNode):
     async def _wait_for_topics(self) -> None:
         """Return once every topic of the observation is alive; raise RecorderError naming those that stay silent, or
         send pictures of the wrong size."""
-        deadline = time.monotonic() + self._value("start_timeout_s")
+        deadline, told = time.monotonic() + self._value("start_timeout_s"), False
         while silent := self._silent():
+            lines = "; ".join(silent.values())
             if time.monotonic() > deadline:
-                raise RecorderError("nothing to record on: " + "; ".join(silent.values()))
+                raise RecorderError(f"nothing to record on: {lines}")
+            if not told:
+                self.get_logger().info(f"the start of an episode waits: {lines}")
+                told = True
             await self._sleep(0.05)
         if self._recorder and self._taps and (wrong := self._taps.wrong_pictures(self._recorder.contract.images)):
             raise RecorderError("nothing to learn from: " + "; ".join(wrong))
