@@ -376,8 +376,7 @@ def test_signal_closes_the_running_episode_as_interrupted(robot, tmp_path, numbe
     """Its own recorder, so that the one of the other tests stays."""
     process = start_second_recorder(tmp_path)
     try:
-        started = robot.call(StartEpisode, "/second/start_episode", StartEpisode.Request(task="press"), 30.0)
-        assert started.success, started.message
+        started = start_on_second(robot)
         time.sleep(0.4)
         process.send_signal(number)
         assert process.wait(10) == 0
@@ -404,8 +403,7 @@ recorder_node.main()
 def test_signal_while_an_episode_is_stopped_leaves_it_its_label(robot, tmp_path, program, grace_s):
     process = start_second_recorder(tmp_path, f"stop_grace_s:={grace_s}", program=program)
     try:
-        started = robot.call(StartEpisode, "/second/start_episode", StartEpisode.Request(task="press"), 30.0)
-        assert started.success, started.message
+        started = start_on_second(robot)
         robot.ask(StopEpisode, "/second/stop_episode", StopEpisode.Request(outcome=Outcome.SUCCESS, note="fine"))
         time.sleep(1.5)
         process.send_signal(signal.SIGINT)
@@ -423,8 +421,7 @@ def test_further_signals_do_not_break_off_the_closing_of_the_bag(robot, tmp_path
     """An impatient second Ctrl-C, or a starter that sends it to the whole group and to each node once more."""
     process = start_second_recorder(tmp_path, "stop_grace_s:=0.0", program=("-c", SLOW_DISK))
     try:
-        started = robot.call(StartEpisode, "/second/start_episode", StartEpisode.Request(task="press"), 30.0)
-        assert started.success, started.message
+        started = start_on_second(robot)
         if outcome == Outcome.SUCCESS:
             robot.ask(StopEpisode, "/second/stop_episode", StopEpisode.Request(outcome=outcome))
             time.sleep(0.5)
@@ -456,6 +453,12 @@ def test_deactivation_while_an_episode_is_stopped_leaves_it_its_label(robot, tmp
         assert process.wait(10) == 0
     with EpisodeBag(stopped.uri) as bag:
         assert bag.record.outcome == Outcome.FAILURE
+
+
+def start_on_second(robot):
+    started = robot.call(StartEpisode, "/second/start_episode", StartEpisode.Request(task="press"), 30.0)
+    assert started.success, started.message
+    return started
 
 
 def start_second_recorder(
