@@ -58,6 +58,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "no KL stop": ("ppo.target_kl=1.0e9",),
     "no value warm-up": ("ppo.value_warm_up=0",),
     "std e^0, the paper's bound": ("ppo.std=1.0",),
+    "std learned, e^0 at most": ("ppo.learn_std=true",),
     "no BC on dreams": ("dream_bc.steps=0",),
     "no replay check": NO_CHECK,
     "no random motion for the world models": (NO_RANDOM,),

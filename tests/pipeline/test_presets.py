@@ -65,6 +65,12 @@ def test_a_dreamed_success_of_metaworld_lasts_for_three_tenths_of_a_second(name:
     assert load_preset("metaworld/paper").imagination.hits == 1, "the paper's definition"
 
 
+def test_the_papers_exploration_is_learned_below_its_bound() -> None:
+    """e^0 bounds the standard deviation in the paper; it is not what practice begins with or keeps."""
+    ppo = load_preset("paper").ppo
+    assert ppo.learn_std and ppo.std < ppo.max_std == 1.0
+
+
 @pytest.mark.parametrize(("name", "millions"), [("tiny", 6.1), ("small", 5.0), ("base", 51.0), ("paper", 325.3)])
 def test_sizes_are_those_the_presets_tell(name: str, millions: float) -> None:
     contract = TaskContract.load("franka_sim_press")
