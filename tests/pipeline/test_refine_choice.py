@@ -159,6 +159,15 @@ def test_a_policy_that_went_too_far_ends_it(tmp_path: Path) -> None:
     assert result.iteration == 0 and "gone too far" in result.reason
 
 
+def test_the_distance_is_told_at_its_own_std_whatever_ppo_explores_with(tmp_path: Path) -> None:
+    """KL of two Gaussians falls with the square of their standard deviation: PPO's own would open the limit."""
+    wide, narrow = (
+        refined(tmp_path / name, by="last", max_start_kl=1e9, start_kl_std=std).start_kl
+        for name, std in (("wide", 1.0), ("narrow", 0.1))
+    )
+    assert wide and narrow == pytest.approx(100 * wide, rel=1e-2)
+
+
 @pytest.mark.parametrize("history", [1, 3])
 def test_a_dream_shows_the_policy_what_it_looks_back_on(tmp_path: Path, history: int) -> None:
     """In practice, to the judge and in the film, whatever the configuration's default."""

@@ -25,8 +25,10 @@ class Selection:
     from its own start frames.
 
     A checkpoint must beat the start policy there by `margin`, or solve every dream where less is left to gain, and
-    stay within `max_start_kl` of it; otherwise nothing is gained. `by` the `dream` that it practises in instead, or the
-    `last` one whatever anybody says, is for finding out what the judge is good for.
+    stay within `max_start_kl` of it; otherwise nothing is gained. That distance is told of Gaussians with the standard
+    deviation `start_kl_std`, whatever PPO explores with: a wider one would let the mean action go further. `by` the
+    `dream` that it practises in instead, or the `last` one whatever anybody says, is for finding out what the judge is
+    good for.
     """
 
     by: Literal["judge", "dream", "last"] = "judge"
@@ -34,6 +36,7 @@ class Selection:
     episodes: int = 128
     margin: float = 0.02
     max_start_kl: float = 5.0
+    start_kl_std: float = 0.15
 
 
 @dataclass(frozen=True)

@@ -60,9 +60,9 @@ class Practice:
         """One more; returns what to log."""
         return self._ppo.iterate()
 
-    def distance(self) -> float:
-        """KL from the start policy on real pictures, the same number in all processes."""
-        std = self._ppo.config.std
+    def distance(self, std: float) -> float:
+        """KL from the start policy on real pictures, both with the standard deviation `std`; the same number in all
+        processes."""
         return self._share.agreed(start_kl(self.policy, self._start, self._reference, std, *self._tasks))
 
     def state(self, **notes: Remembers) -> TrainingState:

@@ -142,7 +142,8 @@ def refine(
             row = practice.iterate()
             seen = choice.due(practice.iteration) or practice.over
             if seen:
-                row |= choice.look(practice.policy, practice.iteration, practice.distance())
+                gone = practice.distance(config.selection.start_kl_std)
+                row |= choice.look(practice.policy, practice.iteration, gone)
             journal.write(row)
             if seen:
                 journal.film(film, rate_hz)
