@@ -100,14 +100,23 @@ class SimRig(Node):
     def tool(self) -> PoseStamped:
         return self.newest[f"{STATE}/current_pose"]
 
-    def pictures_of(self, stamp: Any) -> bool:
-        """The pictures, taken at this stamp, have arrived."""
-        return all(self.newest[topic].header.stamp == stamp for topic in self.cameras)
+    def whole_period(self) -> bool:
+        """The clock, the arm's state and the pictures that have arrived are of one instant."""
+        stamp = self.newest["/clock"].clock
+        topics = (f"{STATE}/current_pose", FINGERS, *self.cameras)
+        return all(self.newest[topic].header.stamp == stamp for topic in topics)
 
-    def picture_after(self, stamp_s: float) -> bytes:
-        """The front picture of the first instant seen that is later than `stamp_s`."""
-        self.wait_for(lambda: _seconds(self.newest[FRONT].header.stamp) > stamp_s)
-        return bytes(self.newest[FRONT].data)
+    def pictures_between(self, begin_s: float, end_s: float) -> set[bytes]:
+        """The front pictures heard until the clock is past `end_s`, of stamps later than `begin_s`."""
+        seen: set[bytes] = set()
+
+        def over() -> bool:
+            if _seconds(self.newest[FRONT].header.stamp) > begin_s:
+                seen.add(bytes(self.newest[FRONT].data))
+            return self.now_s > end_s
+
+        self.wait_for(over)
+        return seen
 
     def send_target(self, message: PoseStamped) -> None:
         if self._target is None:  # not before: the gate refuses to share the topic
