@@ -43,6 +43,7 @@ pytestmark = pytest.mark.ros
 PRESS = TaskContract.load("franka_sim_push")
 RECORDER = ("-m", "world4rl_data.recorder_node")
 BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
+SILENCE_S = 0.6
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -151,7 +152,7 @@ def start_recorder(robot: Robot, bags: Path) -> subprocess.Popen:
         "bags_dir": bags,
         "extra_topics": '["/label"]',
         "min_free_mb": 1.0,
-        "silence_s": 0.6,
+        "silence_s": SILENCE_S,
         "start_timeout_s": 2.0,
     }
     options = [word for key, value in parameters.items() for word in ("-p", f"{key}:={value}")]
@@ -206,7 +207,8 @@ def test_recorded_episode_holds_what_was_published(robot, bags):
         assert 0 not in sent[1:]  # by this it is told what an action could be decided on (the first was known before)
     metadata = (path / "metadata.yaml").read_text()
     assert "RIHS01_" in metadata or "humble" in metadata
-    assert robot.status[-1].outcome == Outcome.SUCCESS and not robot.status[-1].recording
+    wait_until(lambda: robot.status[-1].outcome == Outcome.SUCCESS, "the status does not tell the outcome")
+    assert not robot.status[-1].recording
 
 
 def test_second_start_and_stop_without_start_are_refused(robot, bags):
@@ -260,17 +262,21 @@ def test_buttons_start_and_label_episodes_of_the_task_that_the_parameter_names(r
 def test_every_latched_publishers_word_is_in_every_episode(robot, bags):
     """As with /tf_static: several nodes latch their part on one topic, long before an episode begins."""
     other = robot.node.create_publisher(String, "/label", LATCHED)
+    both = {"a latched word", "the other's word"}
+
+    def recorded() -> list[tuple[int, str]]:
+        """The words of one more episode, and how long after its start [ns] they stand in its bag."""
+        started = robot.start(task="press")
+        assert started.success, started.message
+        assert robot.stop(Outcome.SUCCESS).success
+        with EpisodeBag(started.uri) as bag:
+            return [(log_ns - bag.record.start_ns, m.data) for _, log_ns, m in bag.messages(["/label"])]
+
     try:
         other.publish(String(data="the other's word"))
-        for _ in range(2):
-            time.sleep(0.5)
-            started = robot.start(task="press")
-            assert started.success, started.message
-            assert robot.stop(Outcome.SUCCESS).success
-            with EpisodeBag(started.uri) as bag:
-                found = [(log_ns, m.data) for _, log_ns, m in bag.messages(["/label"])]
-                assert {word for _, word in found} == {"a latched word", "the other's word"}
-                assert all(log_ns >= bag.record.start_ns for log_ns, _ in found)
+        wait_until(lambda: {word for _, word in recorded()} == both, "the recorder never heard the other's word")
+        found = recorded()
+        assert {word for _, word in found} == both and all(since_ns >= 0 for since_ns, _ in found)
     finally:
         robot.node.destroy_publisher(other)
 
@@ -279,10 +285,13 @@ def test_mixed_quality_of_service_is_recorded_from_all_and_reported_by_name(robo
     volatile = robot.node.create_publisher(String, "/label", 1)
     try:
         wait_until(lambda: any("/label" in w for w in robot.warnings), "no diagnostics name the topic")
+        # the new subscription is the first that fits this publisher, and the other one hears of it at the same moment
+        wait_until(lambda: volatile.get_subscription_count() > 0, "the recorder does not subscribe anew")
         assert robot.start(task="press").success
         volatile.publish(String(data="not latched"))
         robot.label.publish(String(data="latched, but sent now"))
-        time.sleep(0.3)
+        robot.status.clear()
+        wait_until(lambda: len(robot.status) > 1, "the status is not repeated")  # a second for both to arrive
         stopped = robot.stop(Outcome.SUCCESS)
         assert "what was latched before is not recorded" in robot.status[-1].message
         with EpisodeBag(stopped.uri) as bag:
@@ -299,7 +308,9 @@ def test_silent_camera_is_named_and_nothing_is_left_behind(robot, bags):
     before = set(bags.iterdir())
     robot.silent.add("wrist")
     try:
-        time.sleep(0.7)
+        time.sleep(
+            3 * SILENCE_S
+        )  # nobody is told of silence while nothing is recorded, and the last picture may be late
         refused = robot.start(task="press")
     finally:
         robot.silent.clear()
@@ -328,7 +339,7 @@ def test_a_camera_that_dies_while_recording_is_told_at_once_and_at_the_stop(robo
         wait_until(lambda: not robot.status[-1].message, "the note stays after the camera came back")
         wait_until(lambda: f"{topic} is there again" in logged, "the log does not tell that it came back")
         robot.silent.add("wrist")
-        time.sleep(0.7)
+        wait_until(lambda: re.search(silent, robot.status[-1].message), "the status does not name it")
         stopped = robot.stop(Outcome.FAILURE)
     finally:
         robot.silent.clear()
@@ -373,78 +384,115 @@ def test_deactivation_ends_a_start_that_waits_for_topics(robot, tmp_path):
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signal_closes_the_running_episode_as_interrupted(robot, tmp_path, number):
-    """Its own recorder, so that the one of the other tests stays."""
+    """Its own recorder, so that the one of the other tests stays. What it has told of is in the bag."""
+    told: dict[str, int] = {}  # episode -> messages
+    status = robot.node.create_subscription(
+        EpisodeStatus, "/second/recorder/status", lambda s: told.update({s.episode_id: s.messages}), LATCHED
+    )
     process = start_second_recorder(tmp_path)
     try:
         started = start_on_second(robot)
-        time.sleep(0.4)
+        wait_until(lambda: told.get(started.episode_id, 0) >= 30, "the recorder hears nothing")  # six come at a time
         process.send_signal(number)
-        assert process.wait(10) == 0
+        assert process.wait(30) == 0
     finally:
+        robot.node.destroy_subscription(status)
         if process.poll() is None:
             process.kill()
     with EpisodeBag(started.uri) as bag:
         assert bag.record.outcome == Outcome.INTERRUPTED
         assert bag.topics[PRESS.executed_action_topic][1] >= 2
+        assert sum(count for _, count in bag.topics.values()) >= told[started.episode_id]
 
 
+STOPPING, CLOSING = " ends as SUCCESS: ", "the disk is slow"
 SLOW_DISK = """
-import time
+import sys, time
+from pathlib import Path
 from world4rl_data import bag_writer, recorder_node
-close = bag_writer.BagWriter.close
-bag_writer.BagWriter.close = lambda *args: (time.sleep(4.0), close(*args))[1]
+
+def close_late(*args):
+    print({closing!r}, file=sys.stderr, flush=True)
+    while not Path({free!r}).exists():
+        time.sleep(0.01)
+    return close(*args)
+
+close, bag_writer.BagWriter.close = bag_writer.BagWriter.close, close_late
 recorder_node.main()
 """
 
 
-@pytest.mark.parametrize(
-    ("program", "grace_s"), [(RECORDER, 8.0), (("-c", SLOW_DISK), 0.0)], ids=["before the last messages", "closing"]
-)
-def test_signal_while_an_episode_is_stopped_leaves_it_its_label(robot, tmp_path, program, grace_s):
-    process = start_second_recorder(tmp_path, f"stop_grace_s:={grace_s}", program=program)
-    try:
-        started = start_on_second(robot)
-        robot.ask(StopEpisode, "/second/stop_episode", StopEpisode.Request(outcome=Outcome.SUCCESS, note="fine"))
-        time.sleep(1.5)
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
-    finally:
-        if process.poll() is None:
-            process.kill()
+@pytest.fixture
+def slow(robot, tmp_path):
+    """Starts a second recorder, which closes no bag before `slow.free`."""
+    recorder = SlowRecorder(tmp_path)
+    yield recorder
+    if recorder.process is not None and recorder.process.poll() is None:
+        recorder.process.kill()
+
+
+class SlowRecorder:
+    def __init__(self, folder: Path) -> None:
+        self.bags, self.log, self._free = folder / "bags", folder / "log", folder / "free"
+        self.process: subprocess.Popen | None = None
+
+    def start(self, grace_s: float) -> None:
+        program = ("-c", SLOW_DISK.format(closing=CLOSING, free=str(self._free)))
+        self.process = start_second_recorder(self.bags, f"stop_grace_s:={grace_s}", program=program, log=self.log)
+
+    def signals(self, *numbers: int) -> None:
+        for number in numbers:
+            self.process.send_signal(number)
+            time.sleep(0.05)  # else two of a kind may be one
+
+    def says(self, words: str) -> None:
+        wait_until(lambda: words in self.log.read_text(), f"the recorder does not say '{words}'")
+
+    def ends_well(self) -> None:
+        """Once the disk lets it, and not before."""
+        self.says(CLOSING)
+        time.sleep(0.5)
+        assert self.process.poll() is None
+        self._free.touch()
+        assert self.process.wait(30) == 0
+
+
+@pytest.mark.parametrize(("grace_s", "when"), [(8.0, STOPPING), (0.0, CLOSING)], ids=["last messages", "closing"])
+def test_signal_while_an_episode_is_stopped_leaves_it_its_label(robot, slow, grace_s, when):
+    slow.start(grace_s)
+    started = start_on_second(robot)
+    robot.ask(StopEpisode, "/second/stop_episode", StopEpisode.Request(outcome=Outcome.SUCCESS, note="fine"))
+    slow.says(when)
+    slow.signals(signal.SIGINT)
+    slow.ends_well()
     with EpisodeBag(started.uri) as bag:
         assert (bag.record.outcome, bag.record.stop_note) == (Outcome.SUCCESS, "fine")
 
 
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("outcome", [Outcome.SUCCESS, Outcome.INTERRUPTED])
-def test_further_signals_do_not_break_off_the_closing_of_the_bag(robot, tmp_path, first, outcome):
+def test_further_signals_do_not_break_off_the_closing_of_the_bag(robot, slow, first, outcome):
     """An impatient second Ctrl-C, or a starter that sends it to the whole group and to each node once more."""
-    process = start_second_recorder(tmp_path, "stop_grace_s:=0.0", program=("-c", SLOW_DISK))
-    try:
-        started = start_on_second(robot)
-        if outcome == Outcome.SUCCESS:
-            robot.ask(StopEpisode, "/second/stop_episode", StopEpisode.Request(outcome=outcome))
-            time.sleep(0.5)
-        for number in (first, signal.SIGINT, signal.SIGTERM, signal.SIGINT):
-            process.send_signal(number)
-            time.sleep(0.05)
-        time.sleep(1.0)
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
-    finally:
-        if process.poll() is None:
-            process.kill()
+    slow.start(0.0)
+    started = start_on_second(robot)
+    if outcome == Outcome.SUCCESS:
+        robot.ask(StopEpisode, "/second/stop_episode", StopEpisode.Request(outcome=outcome))
+        slow.says(CLOSING)
+    slow.signals(first, signal.SIGINT, signal.SIGTERM, signal.SIGINT)
+    slow.says(CLOSING)
+    slow.signals(signal.SIGINT, signal.SIGTERM)
+    slow.ends_well()
     with EpisodeBag(started.uri) as bag:
         assert bag.record.outcome == outcome
 
 
 def test_deactivation_while_an_episode_is_stopped_leaves_it_its_label(robot, tmp_path):
-    process = start_second_recorder(tmp_path, "stop_grace_s:=4.0")
+    log = tmp_path / "log"
+    process = start_second_recorder(tmp_path / "bags", "stop_grace_s:=4.0", log=log)
     try:
-        assert robot.call(StartEpisode, "/second/start_episode", StartEpisode.Request(task="press"), 30.0).success
+        started = start_on_second(robot)
         asked = robot.ask(StopEpisode, "/second/stop_episode", StopEpisode.Request(outcome=Outcome.FAILURE))
-        time.sleep(1.0)
+        wait_until(lambda: f"{started.episode_id} ends as FAILURE" in log.read_text(), "the stop does not begin")
         assert change_state(robot, Transition.TRANSITION_DEACTIVATE, "/second/recorder")
         stopped = robot.answer(asked)
         assert stopped.success and "FAILURE" in stopped.message

@@ -182,7 +182,11 @@ class RecorderNode(LifecycleNode):
                 )
             silent = self._silent()
             stop = self._stopping = _Stop(Outcome(outcome), asked_ns, note)
-            await self._sleep(self._value("stop_grace_s"))
+            episode, grace_s = recorder.status().episode_id, self._value("stop_grace_s")
+            self.get_logger().info(
+                f"{episode} ends as {stop.outcome.name}: messages on their way are recorded for {grace_s:g} s more"
+            )
+            await self._sleep(grace_s)
             closing = stop.begin(recorder)
             await self._closed(closing)
             path = result_of(closing)
