@@ -47,7 +47,7 @@ class Robot:
         self.node.create_subscription(DiagnosticArray, "/diagnostics", self.diagnostics.append, 10)
         self.frames: list[tuple[int, np.ndarray]] = []  # stamp, (6, H, W)
         self.silent: set[str] = set()
-        self.node.create_timer(CONTRACT.period_s, self.tick)
+        self.timer = self.node.create_timer(CONTRACT.period_s, self.tick)
         self.clients: dict[str, Any] = {}
         self.executor = SingleThreadedExecutor()
         self.executor.add_node(self.node)
