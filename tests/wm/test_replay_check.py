@@ -53,8 +53,8 @@ def test_bounds_of_a_perfect_dream_have_a_closed_form() -> None:
         ((18, 20, 2, 20), "refine", "J = 0.80"),
         ((17, 20, 2, 20), "refine_cautiously", "small steps"),
         ((15, 20, 5, 20), "refine_cautiously", "J = 0.50"),
-        ((10, 20, 4, 20), "refine_cautiously", "J = 0.30"),
-        ((9, 20, 4, 20), "keep", "cannot tell success from failure"),
+        ((10, 20, 7, 20), "refine_cautiously", "J = 0.15"),
+        ((9, 20, 7, 20), "keep", "cannot tell success from failure"),
         ((20, 20, 20, 20), "keep", "cannot tell success from failure"),  # dreams nothing but success
         ((0, 20, 0, 20), "keep", "cannot tell success from failure"),  # dreams nothing but failure
         ((0, 20, 20, 20), "keep", "J = -1.00"),

@@ -26,7 +26,7 @@ class ReplayCheckConfig:
     """
 
     refine_from: float = 0.8
-    cautious_from: float = 0.3
+    cautious_from: float = 0.15
     precision_from: float = 0.7
     min_episodes: int = 10
     confidence: float = 0.95
