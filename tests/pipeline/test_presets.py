@@ -105,6 +105,16 @@ def test_presets_with_many_demonstrations_stop_early(folder: str) -> None:
         assert share == 0 or preset.collect.demonstrations * share >= 5
 
 
+@pytest.mark.parametrize("name", [folder + name for folder in ("", METAWORLD) for name in ("small", "base", "paper")])
+def test_filtered_bc_learns_for_as_long_as_bc(name: str) -> None:
+    """It has many more episodes to learn from, is the rival of refinement and what that begins with."""
+    preset = load_preset(name)
+    bc, filtered, dreams = preset.bc.training, preset.bc.filtered_training, preset.dream_bc
+    assert filtered.held_out > 0 and filtered.steps * filtered.batch_size >= bc.steps * bc.batch_size
+    assert 2 * dreams.steps * dreams.batch_size >= filtered.steps * filtered.batch_size
+    assert filtered.shift == dreams.shift == bc.shift and filtered.evaluate_every == bc.evaluate_every
+
+
 def test_bc_on_dreams_sets_nothing_aside() -> None:
     """It goes on with a policy that has seen all but the episodes which its own training set aside."""
     with pytest.raises(PresetError, match=r"no setting 'dream_bc\.held_out'"):
