@@ -25,6 +25,7 @@ from world4rl.settings import CONTRACT_DECIDES, MAY_BE_ZERO, NETWORKS, RUN_DECID
 from world4rl_data.contract import TaskContract
 from world4rl_sim.metaworld.names import load_contract
 from world4rl_wm.model.denoiser import Denoiser, DenoiserConfig
+from world4rl_wm.training.step import learning_rate_factor
 
 
 def flat(values: dict, prefix: str = "") -> set[str]:
@@ -113,6 +114,19 @@ def test_filtered_bc_learns_for_as_long_as_bc(name: str) -> None:
     assert filtered.held_out > 0 and filtered.steps * filtered.batch_size >= bc.steps * bc.batch_size
     assert 2 * dreams.steps * dreams.batch_size >= filtered.steps * filtered.batch_size
     assert filtered.shift == dreams.shift == bc.shift and filtered.evaluate_every == bc.evaluate_every
+
+
+@pytest.mark.parametrize("name", [*preset_names(), *preset_names(METAWORLD)])
+def test_a_later_round_learns_something_and_ends_with_a_low_rate(name: str) -> None:
+    """A round that was all warm-up would learn next to nothing, and end with its highest rate."""
+    preset = load_preset(name)
+    first, later = preset.world_model.training, preset.later_world_model_training()
+    assert learning_rate_factor(later.steps - 1, later) < 0.11
+    summed = [sum(learning_rate_factor(step, one) for step in range(one.steps)) for one in (first, later)]
+    assert summed[1] >= 0.1 * summed[0]
+    assert 5 * later.warm_up <= later.steps and later.learning_rate == first.learning_rate
+    assert preset.loop.reward_steps >= 0.1 * preset.reward.training.steps
+    assert preset.loop.iterations == preset.ppo.iterations // 2
 
 
 def test_bc_on_dreams_sets_nothing_aside() -> None:

@@ -45,7 +45,7 @@ def train(store: EpisodeStore, what: str, out: Path, *more: str) -> int:
 
 
 class Loaded(Exception):
-    """Ends a command at the first world model that it loads."""
+    """Ends a command at the first world model that it loads or trains."""
 
 
 def test_dreams_to_learn_from_are_made_where_training_computes(
@@ -130,6 +130,20 @@ def test_a_world_model_trained_anew_is_another(
     assert "settings.world_model" in capsys.readouterr().err
     assert train(store, "world-model", tmp_path / "wm_2", *further) == 2
     assert "settings.start_from" in capsys.readouterr().err
+
+
+def test_a_later_round_warms_up_within_its_own_steps(
+    store: EpisodeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained(*arguments: Any) -> None:
+        raise Loaded(f"{arguments[4].steps} steps, {arguments[4].warm_up} to warm up")
+
+    changed = ["loop.world_model_steps=50", "world_model.training.warm_up=1000"]
+    run: Any = SimpleNamespace(preset=load_preset("tiny", changed), seed=0, contract=CONTRACT, progress=False)
+    run.checkpoint = tmp_path.joinpath
+    monkeypatch.setattr("world4rl_wm.training.train_world_model.train_world_model", trained)
+    with pytest.raises(Loaded, match="50 steps, 10 to warm up"):
+        update_dreamer(run, "a", 1, store.path, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["gpu", "cuda:99"])

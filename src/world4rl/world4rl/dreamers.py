@@ -56,19 +56,19 @@ def update_dreamer(run: Run, name: str, seed: int, store: Path, before: Path) ->
     from world4rl_wm.training.train_world_model import train_world_model
 
     torch.set_num_threads(1)
-    settings, enlarged = run.preset.loop, EpisodeStore.open(store)
+    enlarged = EpisodeStore.open(store)
     _calibrating(run, name, enlarged)
     train_world_model(
         enlarged,
         list(range(len(enlarged))),
         run.preset.world_model_config(run.contract),
         run.checkpoint(f"world_model_{name}"),
-        replace(run.preset.world_model.training, steps=settings.world_model_steps),
+        run.preset.later_world_model_training(),
         seed,
         run.progress,
         before / f"world_model_{name}",
     )
-    training = replace(run.preset.reward.training, steps=settings.reward_steps)
+    training = replace(run.preset.reward.training, steps=run.preset.loop.reward_steps)
     _read(run, name, seed, enlarged, training, before / f"reward_{name}")
 
 

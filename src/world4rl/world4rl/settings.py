@@ -95,7 +95,8 @@ class EvaluationSettings:
 class LoopSettings:
     """A later round: roll-outs with `noise`, of which `check_share` is kept from training for the replay check.
 
-    World model and reward model go on from where they are for so many steps, and PPO has `iterations`.
+    World model and reward model go on from where they are for so many steps, and PPO has `iterations`. The world
+    model's warm-up is that of its first training, at most a fifth of these steps.
     """
 
     noise: float
@@ -142,6 +143,11 @@ class Preset:
         settings = self.world_model
         denoiser = DenoiserConfig(**_sizes(contract), proprio_dim=contract.proprio_dim, **settings.denoiser)
         return WorldModelConfig(denoiser, settings.edm, settings.change_scale, still_change=settings.still_change)
+
+    def later_world_model_training(self) -> WorldModelTraining:
+        """That of a later round: its learning rate rises and falls within the round's own steps."""
+        steps, first = self.loop.world_model_steps, self.world_model.training
+        return replace(first, steps=steps, warm_up=min(first.warm_up, steps // 5))
 
     def refine_config(self) -> RefineConfig:
         """PPO, the dreams it practises in, and how its checkpoint is chosen."""
