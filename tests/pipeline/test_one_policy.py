@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import importlib.util
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from world4rl.benchmark.one_policy import RESULT, OnePolicy, _held_out, _practised_episodes, one_policy
+from world4rl.benchmark.one_policy import RESULT, OnePolicy, _held_out, _practised_episodes, one_policy, start_policy
 from world4rl.benchmark.row import not_refined, write_row
 from world4rl.cli import main
 from world4rl.presets import load_preset
@@ -145,6 +146,20 @@ def test_a_task_that_is_not_checked_is_not_practised(tmp_path: Path, decided: tu
                 row["refinement"]["kept_start_policy"] and "handle-press-v3: undecided" in row["refinement"]["reason"]
             )
             assert row["outcomes"]["refined"] == row["outcomes"]["filtered_bc"]
+
+
+@needs_metaworld
+def test_its_bc_on_dreams_computes_where_training_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a GPU where there is one, or here, as if it were one."""
+    seen: list[str] = []
+    one = OnePolicy.beside(finished_rows(tmp_path))
+    first = one.runs[0]
+    network = replace(first.preset.policy_config(first.contract), tasks=one.tasks)
+    GaussianPolicy(network, first.contract).save(one.checkpoint("filtered_bc"))
+    monkeypatch.setattr("world4rl_wm.training.devices.process_device", lambda: torch.device("meta"))
+    monkeypatch.setattr("world4rl.dream_bc.dream_bc", lambda _, models, *__: seen.extend(m.device.type for m in models))
+    start_policy(one)
+    assert seen == ["meta", "meta"]
 
 
 @needs_metaworld

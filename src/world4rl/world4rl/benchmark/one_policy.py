@@ -107,11 +107,12 @@ def start_policy(one: OnePolicy) -> None:
     from world4rl.dreamers import DREAMERS
     from world4rl_policy.actor_critic import GaussianPolicy
     from world4rl_wm.model.world_model import WorldModel
+    from world4rl_wm.training.devices import process_device
 
     if all(map(undecidable, one.runs)):
         return
     first, before = one.runs[0], GaussianPolicy.load(one.checkpoint("filtered_bc"))
-    models = [WorldModel.load(first.checkpoint(f"world_model_{name}")) for name in DREAMERS]
+    models = [WorldModel.load(first.checkpoint(f"world_model_{name}"), process_device()) for name in DREAMERS]
     config = first.preset.dream_bc
     config = replace(config, steps=config.steps * len(one.runs))
     dream_bc(before, models, (one.real, successes(one.real)), config, one.checkpoint("start"), one.seed, first.progress)
