@@ -72,6 +72,12 @@ def test_the_papers_exploration_is_learned_below_its_bound() -> None:
     assert ppo.learn_std and ppo.std < ppo.max_std == 1.0
 
 
+def test_six_tasks_share_the_papers_steps() -> None:
+    """A preset of Meta-World gives those of each task: a world model over all takes as many times more."""
+    steps = [load_preset(name).world_model.training.steps for name in ("metaworld/paper", "paper")]
+    assert 6 * steps[0] == pytest.approx(steps[1], rel=0.01)
+
+
 @pytest.mark.parametrize(("name", "millions"), [("tiny", 6.1), ("small", 5.0), ("base", 51.0), ("paper", 325.3)])
 def test_sizes_are_those_the_presets_tell(name: str, millions: float) -> None:
     contract = TaskContract.load("franka_sim_press")
