@@ -18,13 +18,22 @@ DREAMERS = {"a": 1000, "b": 2001}
 """Names of a run's two dreamers, and where their seeds begin: the run's own seed is added."""
 
 
-def train_dreamer(run: Run, name: str, seed: int) -> None:
-    """World model `name`, and the reward model that reads its dreams."""
+def side_by_side(name: str) -> None:
+    """This process trains dreamer `name`, another one the other: one CPU thread each, and a GPU each where there are
+    two."""
     import torch
 
-    from world4rl_wm.training.train_world_model import train_world_model
+    from world4rl_wm.training.devices import take_gpu
 
     torch.set_num_threads(1)
+    take_gpu(list(DREAMERS).index(name))
+
+
+def train_dreamer(run: Run, name: str, seed: int) -> None:
+    """World model `name`, and the reward model that reads its dreams."""
+    from world4rl_wm.training.train_world_model import train_world_model
+
+    side_by_side(name)
     store, preset = training_store(run, "demonstrations", "practice"), run.preset
     _calibrating(run, name, store)  # too few episodes are told before hours of training
     train_world_model(
@@ -41,21 +50,17 @@ def train_dreamer(run: Run, name: str, seed: int) -> None:
 
 def train_reader(run: Run, name: str, seed: int) -> None:
     """The reward model of world model `name`."""
-    import torch
-
-    torch.set_num_threads(1)
+    side_by_side(name)
     _read(run, name, seed, training_store(run, "demonstrations", "practice"), run.preset.reward.training)
 
 
 def update_dreamer(run: Run, name: str, seed: int, store: Path, before: Path) -> None:
     """World model and reward model `name` of a later round: those among the checkpoints `before` learn further, from
     the episodes in `store`."""
-    import torch
-
     from world4rl_data.store import EpisodeStore
     from world4rl_wm.training.train_world_model import train_world_model
 
-    torch.set_num_threads(1)
+    side_by_side(name)
     enlarged = EpisodeStore.open(store)
     _calibrating(run, name, enlarged)
     train_world_model(

@@ -25,7 +25,7 @@ from world4rl.benchmark.row import (
     write_row,
 )
 from world4rl.concordance import RESULT as CONCORDANCE
-from world4rl.dreamers import DREAMERS
+from world4rl.dreamers import DREAMERS, side_by_side
 from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, joined_store, training_store
 from world4rl.settings import Preset
@@ -185,11 +185,9 @@ def _train_shared(benchmark: Benchmark, runs: Sequence[Run]) -> None:
 
 def train_shared_world_model(runs: tuple[Run, ...], name: str, seed: int, steps: int) -> None:
     """World model `name` over the episodes of all `runs`; a job for `in_parallel`."""
-    import torch
-
     from world4rl_wm.training.train_world_model import train_world_model
 
-    torch.set_num_threads(1)
+    side_by_side(name)
     store, first = _all_episodes(runs), runs[0]
     settings = first.preset.world_model
     train_world_model(

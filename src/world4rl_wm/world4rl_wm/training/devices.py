@@ -30,3 +30,10 @@ def process_device(name: str = "auto") -> torch.device:
     if name != "cpu" and state.num_processes > 1:
         raise ValueError(f"{state.num_processes} processes find their GPUs by themselves: leave the device at auto")
     return torch.device(resolve_device(name))
+
+
+def take_gpu(number: int) -> None:
+    """Have this process, `number` of several independent ones side by side, compute on GPU `number`, counted round
+    where there are fewer. Without a GPU nothing happens."""
+    if process_state().device.type == "cuda":
+        torch.cuda.set_device(number % torch.cuda.device_count())
