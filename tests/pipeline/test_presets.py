@@ -135,6 +135,14 @@ def test_a_later_round_learns_something_and_ends_with_a_low_rate(name: str) -> N
     assert preset.loop.iterations == preset.ppo.iterations // 2
 
 
+@pytest.mark.parametrize("folder", ["", METAWORLD])
+def test_fresh_episodes_end_where_both_outcomes_are_enough(folder: str) -> None:
+    """In tiny, whose tables were made so, the maximum comes first."""
+    for name in preset_names():
+        check = load_preset(folder + name).replay_check
+        assert (check.max_episodes > check.successes + check.failures) == (name != "tiny")
+
+
 def test_bc_on_dreams_sets_nothing_aside() -> None:
     """It goes on with a policy that has seen all but the episodes which its own training set aside."""
     with pytest.raises(PresetError, match=r"no setting 'dream_bc\.held_out'"):

@@ -73,7 +73,10 @@ class BcSettings:
 
 @dataclass(frozen=True)
 class ReplaySettings:
-    """Episodes of the scout policy at PPO's noise, until there are enough of both outcomes or `max_episodes`."""
+    """Episodes of the scout policy at PPO's noise, until there are enough of both outcomes or `max_episodes`.
+
+    That maximum alone decides where it is no more than `successes` and `failures` together, as in the presets `tiny`.
+    """
 
     successes: int
     failures: int
