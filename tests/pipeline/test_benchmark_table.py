@@ -31,6 +31,7 @@ def row(task: str, seed: int, rates: dict[str, float], steps: int = 30, kept: bo
         "paired": {"refined_vs_bc": compare(solved["bc"], solved["refined"]).to_dict()},
         "replay_check": {"j": None if kept else 0.84},
         "world_model": {"mode": "per-task", "tasks": [task]},
+        "real_episodes": 292,
         "refinement": {"kept_start_policy": kept, "iteration": 0 if kept else 48},
         "wall_s": {"world models": 1800.0},
         "machine": {},
@@ -75,6 +76,7 @@ def paper_rows(tasks: list[str] = SIX, **other: Any) -> list[dict[str, Any]]:
         "contract": "metaworld_64",
         "settings": {"preset": "metaworld/paper", "changed": {"collect.workers": 2}},
         "trajectories": {"expert": 50, "policy": 150, "random": 30},
+        "real_episodes": 230,
         "world_model": {"mode": "shared", "tasks": tasks},
     }
     rows = [row(task, seed, GOOD, steps=50) | protocol for task in tasks for seed in range(3)]
@@ -95,6 +97,12 @@ def test_the_paper_has_six_tasks_and_one_world_model_over_them() -> None:
     assert departures_from_paper(unfinished) == few[1:]
 
 
+def test_the_replay_checks_episodes_are_more_than_the_paper_has() -> None:
+    """Policies learn from their successes, though the world model does not."""
+    checked = [one | {"real_episodes": 430} for one in paper_rows()]
+    assert departures_from_paper(checked) == ["430 real episodes a task, the paper has 230"]
+
+
 @pytest.mark.parametrize(
     ("other", "said"),
     [
@@ -110,6 +118,7 @@ def test_the_paper_has_six_tasks_and_one_world_model_over_them() -> None:
             "50 expert, 180 policy, 30 random trajectories",
         ),
         ({"trajectories": {"expert": 50, "policy": 150}}, "50 expert, 150 policy trajectories"),
+        ({"real_episodes": 430}, "230 to 430 real episodes a task, the paper has 230"),
         ({"episode_steps": 49}, "49-step episodes at the contract metaworld_64"),
         ({"contract": "mine"}, "50-step episodes at the contract mine"),
         ({"world_model": {"mode": "per-task"}}, "a world model for each task"),

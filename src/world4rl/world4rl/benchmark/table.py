@@ -17,6 +17,8 @@ PAPER_MEAN = {"bc": 0.515, "refined": 0.675}
 PAPER_STEPS, PAPER_SEEDS, PAPER_TASKS, PAPER_CONTRACT = 50, 3, 6, "metaworld_64"
 PAPER_PRESET = "metaworld/paper"
 PAPER_TRAJECTORIES = {"expert": 50, "policy": 150, "random": 30}
+PAPER_EPISODES = sum(PAPER_TRAJECTORIES.values())
+"""Real episodes of a task in all: the paper has none for a replay check, from whose successes policies learn here."""
 NOT_PROTOCOL = ("description", "collect.workers", "evaluation.concordance_episodes", "evaluation.graph_episodes")
 """Settings that change nothing of what is learned and measured by it."""
 
@@ -51,6 +53,11 @@ def result(rows: Sequence[Row]) -> dict[str, Any]:
 def departures_from_paper(rows: Sequence[Row]) -> list[str]:
     """What differs from the paper's protocol in any row, each thing once; empty where all is as it says."""
     found = [departure for row in rows for departure in _departures(row)]
+    episodes = [row["real_episodes"] for row in rows]
+    if set(episodes) != {PAPER_EPISODES}:
+        low, high = min(episodes), max(episodes)
+        number = low if low == high else f"{low} to {high}"
+        found.append(f"{number} real episodes a task, the paper has {PAPER_EPISODES}")
     if len(_tasks(rows)) < PAPER_TASKS:
         found.append(f"fewer than {PAPER_TASKS} tasks")
     if any(len({row["seed"] for row in rows if row["task"] == task}) < PAPER_SEEDS for task in _tasks(rows)):
