@@ -133,3 +133,9 @@ def test_a_learned_exploration_can_shrink_to_its_lower_bound() -> None:
 def test_bounds_that_cannot_be_are_refused(options: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="min_std"):
         PpoConfig(**options)  # type: ignore[arg-type]
+
+
+def test_a_bonus_on_the_entropy_of_a_fixed_exploration_is_refused() -> None:
+    with pytest.raises(ValueError, match="the entropy of a fixed std moves nothing"):
+        PpoConfig(entropy_coefficient=0.01)
+    assert PpoConfig(entropy_coefficient=0.01, learn_std=True).entropy_coefficient == 0.01

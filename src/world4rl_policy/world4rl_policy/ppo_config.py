@@ -11,7 +11,8 @@ class PpoConfig:
 
     `horizon` is the number of steps in a batch of roll-outs; in dreams it follows from theirs. `std` is the
     exploration's standard deviation (the paper's upper bound is e^0; tighter stays nearer the data). It is fixed unless
-    `learn_std`, which starts there, learns the policy's own and keeps it within `min_std` and `max_std`.
+    `learn_std`, which starts there, learns the policy's own and keeps it within `min_std` and `max_std`;
+    `entropy_coefficient` weighs the entropy of that one, and is refused with a fixed std.
     `bc_coefficient` weighs the log-likelihood of real successful actions, `kl_coefficient` KL(pi || start policy) on
     the dreamed states. `imagined_bc`, below 1, is the share of each BC batch that comes from the policy's own verified
     successes of the last few iterations, once there are any. `target_kl` ends an update early, `value_warm_up`
@@ -54,6 +55,11 @@ class PpoConfig:
                 f"ppo.imagined_bc is {self.imagined_bc}, but nothing would be imitated: "
                 f"ppo.bc_coefficient is {self.bc_coefficient}, and of ppo.bc_batch_size {self.bc_batch_size} "
                 f"{self.imagined_batch_size} would be the policy's own"
+            )
+        if self.entropy_coefficient and not self.learn_std:
+            raise ValueError(
+                f"ppo.entropy_coefficient is {self.entropy_coefficient}, but the entropy of a fixed std moves nothing: "
+                "give ppo.learn_std=true as well, or leave the coefficient at 0"
             )
         if not 0 < self.min_std <= self.max_std:
             raise ValueError(f"min_std {self.min_std} and max_std {self.max_std}: 0 < min_std <= max_std is needed")
