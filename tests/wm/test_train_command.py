@@ -17,6 +17,7 @@ from world4rl.presets import load_preset
 from world4rl_data.contract import ContractError, TaskContract
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.model.world_model import WorldModel
+from world4rl_wm.reward.data import RewardData
 from world4rl_wm.training.devices import process_device
 
 CONTRACT = small_contract()
@@ -89,6 +90,33 @@ def test_measures_on_dreams_say_whose_episodes_they_are(
     for more, said in (((), False), (("--world-model", str(tmp_path / "wm")), True)):
         assert train(store, "reward", tmp_path / f"reward_{said}", *more, "--set", *SHORT) == 0
         assert ("that the world model may have learned from" in capsys.readouterr().out) == said
+
+
+def test_a_reward_model_can_learn_from_real_frames_alone(
+    store: EpisodeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a run and with the command, which measures it on dreams all the same; so it is calibrated."""
+    world_model(CONTRACT).save(tmp_path / "world_model_a")
+    sizes: dict[str, list[int]] = {"true": [], "false": []}
+
+    def train_and_save(data: RewardData, *_: object, **__: object) -> None:
+        assert data.calibration is not None
+        sizes[asked] += [len(data.learned), len(data.calibration)]
+        raise Loaded(" and ".join(data.held_out))
+
+    monkeypatch.setattr("world4rl_wm.reward.train_reward.train_and_save", train_and_save)
+    monkeypatch.setattr("world4rl.dreamers.training_store", lambda *_: store)
+    run: Any = SimpleNamespace(store=lambda name: store, checkpoint=tmp_path.joinpath, contract=CONTRACT)
+    run.seed, run.progress = 0, False
+    for asked in sizes:
+        settings = [*SHORT, "reward.calibration.episodes=0.4", f"reward.learn_dreams={asked}"]
+        run.preset = load_preset("tiny", settings)
+        with pytest.raises(Loaded, match="real"):
+            train_reader(run, "a", 1)
+        with pytest.raises(Loaded, match="real and dreamed"):
+            words = ("--world-model", str(tmp_path / "world_model_a"), "--set", *settings)
+            train(store, "reward", tmp_path / f"reward_{asked}", *words)
+    assert [5 * size for size in sizes["true"]] == [9 * size for size in sizes["false"]], "5 real frames, 4 dreamed"
 
 
 def test_too_few_successes_to_calibrate_on_are_told_before_world_models_are_trained(

@@ -81,7 +81,7 @@ def _read(
     run: Run, name: str, seed: int, store: EpisodeStore, training: RewardTraining, before: Path | None = None
 ) -> None:
     """It learns from real frames and, where most is to be learned, from real episodes dreamed again with what really
-    came of them."""
+    came of them, unless the settings leave these out."""
     from world4rl_wm.measures.replay import real_and_dreamed
     from world4rl_wm.model.world_model import WorldModel
     from world4rl_wm.reward.data import RewardData
@@ -89,7 +89,8 @@ def _read(
     from world4rl_wm.training.devices import process_device
 
     preset, held_out = run.preset, held_out_frames(run)
-    model = WorldModel.load(run.checkpoint(f"world_model_{name}"), process_device())
+    dreams = run.checkpoint(f"world_model_{name}")
+    model = WorldModel.load(dreams, process_device()) if preset.reward.learn_dreams else None
     learned, calibrating = _calibrating(run, name, store)
     data = RewardData(
         real_and_dreamed(store, learned, model, seed),

@@ -55,9 +55,11 @@ class WorldModelSettings:
 
 @dataclass(frozen=True)
 class RewardSettings:
-    """`network` is a RewardNetwork without its channels, which the contract decides."""
+    """`network` is a RewardNetwork without its channels, which the contract decides. With `learn_dreams` it learns from
+    the episodes as its world model dreams them again as well, with what really came of them."""
 
     network: dict[str, Any]
+    learn_dreams: bool
     training: RewardTraining
     calibration: RewardCalibration
 

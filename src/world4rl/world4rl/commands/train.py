@@ -65,8 +65,8 @@ def reward(
     """Train the reward model on the labelled episodes of a store; every fifth episode is held out to measure it.
 
     With a world model it also learns to read that model's dreams: the episodes are dreamed again with their actions,
-    and each dreamed frame is labelled by what was really so. Refinement needs that. Interrupted, it goes on from its
-    last saved step.
+    and each dreamed frame is labelled by what was really so. Refinement needs that; reward.learn_dreams=false leaves it
+    out, and the dreams only measure. Interrupted, it goes on from its last saved step.
 
     Args:
         store: Training store.
@@ -98,10 +98,11 @@ def reward(
         print(
             f"the reward model is not measured: its {len(held_out)} held-out episodes lack frames of success, or others"
         )
+    dreaming = model if values.reward.learn_dreams else None
     frames = RewardData(
-        real_and_dreamed(data, learned, model, seed),
+        real_and_dreamed(data, learned, dreaming, seed),
         measured,
-        real_and_dreamed(data, calibrating, model, seed) if calibrating else None,
+        real_and_dreamed(data, calibrating, dreaming, seed) if calibrating else None,
     )
     network, training = values.reward_config(data.contract), values.reward.training
     hashes = {"store": data.content_hash}
