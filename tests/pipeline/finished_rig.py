@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import torch
 import yaml
-from dream_rig import policy, press_store
+from dream_rig import policy, press_store, reward_model, world_model
 
 from world4rl.outcomes import POLICIES
 from world4rl.presets import load_preset, preset_values
 from world4rl.seed_ranges import SeedRanges
+from world4rl_wm.measures.replay_check import judge
 
 SMALL = [
     "imagination.num_envs=2",
@@ -38,3 +40,14 @@ def finished_folder(path: Path, *settings: str, episodes: int = 2) -> Path:
     config = {"task": "press_button", "seed": 0, "preset": "tiny", "settings": values}
     (path / "config.yaml").write_text(yaml.safe_dump(config))
     return path
+
+
+def run_with_dreams(path: Path) -> Path:
+    """The same with two dreamers, whose replay check was passed."""
+    folder = finished_folder(path, "selection.every=1", "selection.episodes=2")
+    for seed, name in enumerate("ab"):
+        world_model(seed).save(folder / "checkpoints" / f"world_model_{name}")
+        reward_model().save(folder / "checkpoints" / f"reward_{name}")
+    real = torch.tensor([True] * 20 + [False] * 20)
+    (folder / "replay_check.json").write_text(json.dumps(judge(real, real).to_dict()))
+    return folder

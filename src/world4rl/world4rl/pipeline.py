@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from world4rl.collect import Behaviour, evaluate
 from world4rl.concordance import imagined_and_real
-from world4rl.dreamers import DREAMERS, dreamer, train_dreamer
+from world4rl.dreamers import DREAMERS, dreamer, train_dreamer, train_reader
 from world4rl.outcomes import POLICIES
 from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, collect_into, successes, training_store
@@ -110,6 +110,12 @@ def world_models(run: Run) -> None:
     """Two world models with their reward models, side by side: one to dream in, one to judge by."""
     training_store(run, "demonstrations", "practice")
     in_parallel(train_dreamer, [(run, name, first + run.seed) for name, first in DREAMERS.items()])
+
+
+def reward_models(run: Run) -> None:
+    """The reward models alone, side by side, that read the dreams of world models that are there."""
+    training_store(run, "demonstrations", "practice")
+    in_parallel(train_reader, [(run, name, first + run.seed) for name, first in DREAMERS.items()])
 
 
 def start_policy(run: Run) -> None:

@@ -14,9 +14,7 @@ from typing import Any
 from world4rl import pipeline
 from world4rl.collect import Behaviour
 from world4rl.concordance import imagined_and_real
-from world4rl.dreamers import DREAMERS, train_reader
 from world4rl.load_run import ROW
-from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, collect_into, successes
 from world4rl.stages import Stages
 from world4rl.summary import compared
@@ -63,7 +61,7 @@ def world_models(run: Run) -> None:
 def readers(run: Run) -> None:
     """The reward models of this task that read the dreams of the world models over all tasks."""
     if not undecidable(run):
-        in_parallel(train_reader, [(run, name, first + run.seed) for name, first in DREAMERS.items()])
+        pipeline.reward_models(run)
 
 
 def start_policy(run: Run) -> None:
