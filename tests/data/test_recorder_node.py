@@ -8,142 +8,44 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-import rclpy
 from builtin_interfaces.msg import Time
-from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
-from geometry_msgs.msg import PoseStamped
 from lifecycle_msgs.msg import Transition
-from lifecycle_msgs.srv import ChangeState
 from rcl_interfaces.msg import Log
-from rclpy.executors import SingleThreadedExecutor
 from rclpy.parameter import Parameter
 from rclpy.parameter_client import AsyncParameterClient
-from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+from recorder_rig import (
+    LATCHED,
+    PRESS,
+    RECORDER,
+    Robot,
+    change_state,
+    running_robot,
+    start_second_recorder,
+    wait_until,
+)
 from rosgraph_msgs.msg import Clock
-from sensor_msgs.msg import Image, JointState
 from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from world4rl_data.bag_reader import EpisodeBag
-from world4rl_data.contract import TaskContract
 from world4rl_data.convert import bag_to_episode
 from world4rl_data.episode import Outcome
 from world4rl_data.validate import validate_bag
-from world4rl_interfaces.msg import Action, EpisodeStatus
 from world4rl_interfaces.srv import StartEpisode, StopEpisode
 
 pytestmark = pytest.mark.ros
-
-PRESS = TaskContract.load("franka_sim_push")
-RECORDER = ("-m", "world4rl_data.recorder_node")
-BEST_EFFORT = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 SILENCE_S = 0.6
-LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-
-
-class Robot:
-    """Publishes what a robot, its cameras and the gate would, ten times a second, and remembers it."""
-
-    def __init__(self) -> None:
-        self.node = rclpy.create_node("robot")
-        self.images = {s.name: self.node.create_publisher(Image, s.topic, BEST_EFFORT) for s in PRESS.images}
-        self.pose = self.node.create_publisher(PoseStamped, PRESS.proprioception[0].topic, BEST_EFFORT)
-        self.fingers = self.node.create_publisher(JointState, PRESS.proprioception[1].topic, 1)
-        self.wish = self.node.create_publisher(Action, PRESS.action_topic, 1)
-        self.executed = self.node.create_publisher(Action, PRESS.executed_action_topic, 1)
-        self.label = self.node.create_publisher(String, "/label", LATCHED)
-        self.label.publish(String(data="a latched word"))
-        self.status: list[EpisodeStatus] = []
-        self.node.create_subscription(EpisodeStatus, "/world4rl/recorder/status", self.status.append, LATCHED)
-        self.warnings: list[str] = []  # of the recorder's diagnostics
-        self.healthy = 0  # diagnostics without one since the last
-        self.node.create_subscription(DiagnosticArray, "/diagnostics", self.saw_diagnostics, 10)
-        self.node.create_timer(0.1, self.tick)
-        self.silent: set[str] = set()
-        self.sent: dict[int, dict] = {}  # stamp -> front pixels, x, action
-        self.executor = SingleThreadedExecutor()
-        self.executor.add_node(self.node)
-        self.thread = threading.Thread(target=self.executor.spin, daemon=True)
-        self.thread.start()
-
-    def tick(self) -> None:
-        rng = np.random.default_rng(len(self.sent))
-        now = self.node.get_clock().now()
-        header = PoseStamped().header
-        header.stamp = now.to_msg()
-        pixels = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
-        pose = PoseStamped(header=header)
-        pose.pose.position.x = float(rng.normal())
-        self.pose.publish(pose)
-        self.fingers.publish(JointState(header=header, name=["l", "r"], position=[0.01, 0.01]))
-        for name, publisher in self.images.items():
-            if name not in self.silent:
-                publisher.publish(
-                    Image(header=header, height=32, width=32, encoding="rgb8", step=96, data=pixels.tobytes())
-                )
-        values = rng.uniform(-1, 1, 3).astype(np.float32)
-        action = Action(header=header, values=values.tolist(), source=Action.SCRIPTED)
-        self.wish.publish(Action(header=header, values=[1.0, 1.0, 1.0], source=Action.SCRIPTED))
-        self.executed.publish(action)
-        self.sent[now.nanoseconds] = {"front": pixels, "x": pose.pose.position.x, "action": values}
-
-    def saw_diagnostics(self, array: DiagnosticArray) -> None:
-        for entry in array.status:
-            if entry.name == "/world4rl/recorder":
-                warns = entry.level != DiagnosticStatus.OK
-                self.healthy = 0 if warns else self.healthy + 1
-                self.warnings += [entry.message] if warns else []
-
-    def button(self, name: str):
-        return self.call(Trigger, f"/world4rl/recorder/{name}", Trigger.Request())
-
-    def call(self, kind, name, request, timeout=15.0):
-        return self.answer(self.ask(kind, name, request, timeout), timeout)
-
-    def ask(self, kind, name, request, timeout=15.0):
-        """(client, future of the answer), for `answer`."""
-        client = self.node.create_client(kind, name)
-        assert client.wait_for_service(timeout), f"{name} did not come up"
-        return client, client.call_async(request)
-
-    def answer(self, asked, timeout=15.0):
-        client, future = asked
-        wait_until(future.done, f"{client.srv_name} did not answer", timeout)
-        self.node.destroy_client(client)
-        return future.result()
-
-    def start(self, **fields):
-        return self.call(StartEpisode, "/world4rl/start_episode", StartEpisode.Request(**fields))
-
-    def stop(self, outcome, **fields):
-        return self.call(StopEpisode, "/world4rl/stop_episode", StopEpisode.Request(outcome=outcome, **fields))
-
-    def close(self) -> None:
-        self.executor.shutdown()
-        self.thread.join(5)
-        self.node.destroy_node()
 
 
 @pytest.fixture(scope="module")
 def robot(ros_domain):
-    rclpy.init()
-    fake = Robot()
-    yield fake
-    fake.close()
-    rclpy.shutdown()
-
-
-def wait_until(true, otherwise: str, timeout: float = 15.0) -> None:
-    deadline = time.monotonic() + timeout
-    while not true():
-        assert time.monotonic() < deadline, otherwise
-        time.sleep(0.01)
+    with running_robot() as robot:
+        yield robot
 
 
 def start_recorder(robot: Robot, bags: Path) -> subprocess.Popen:
@@ -161,11 +63,6 @@ def start_recorder(robot: Robot, bags: Path) -> subprocess.Popen:
     for transition in (Transition.TRANSITION_CONFIGURE, Transition.TRANSITION_ACTIVATE):
         assert change_state(robot, transition)
     return process
-
-
-def change_state(robot: Robot, transition: int, node: str = "/world4rl/recorder") -> bool:
-    request = ChangeState.Request(transition=Transition(id=transition))
-    return robot.call(ChangeState, f"{node}/change_state", request, 30.0).success
 
 
 @pytest.fixture(scope="module")
@@ -308,9 +205,8 @@ def test_silent_camera_is_named_and_nothing_is_left_behind(robot, bags):
     before = set(bags.iterdir())
     robot.silent.add("wrist")
     try:
-        time.sleep(
-            3 * SILENCE_S
-        )  # nobody is told of silence while nothing is recorded, and the last picture may be late
+        # nobody is told of silence while nothing is recorded, and the last picture may be late
+        time.sleep(3 * SILENCE_S)
         refused = robot.start(task="press")
     finally:
         robot.silent.clear()
@@ -359,166 +255,6 @@ def test_deactivation_closes_the_episode_and_activation_records_again(robot, bag
     assert change_state(robot, Transition.TRANSITION_ACTIVATE)
     assert robot.start(task="press").success
     assert robot.stop(Outcome.FAILURE).success
-
-
-def test_deactivation_ends_a_start_that_waits_for_topics(robot, tmp_path):
-    """Its own recorder, whose log tells that the start has come, and what it waits for: one that comes later is refused
-    with the same words."""
-    log, folder = tmp_path / "log", tmp_path / "bags"
-    robot.silent.add("wrist")
-    process = start_second_recorder(folder, "start_timeout_s:=30.0", log=log)
-    try:
-        waiting = robot.ask(StartEpisode, "/second/start_episode", StartEpisode.Request(task="press"), 30.0)
-        wait_until(lambda: "the start of an episode waits: " in log.read_text(), "the start does not wait")
-        assert change_state(robot, Transition.TRANSITION_DEACTIVATE, "/second/recorder")
-        refused = robot.answer(waiting)
-    finally:
-        robot.silent.clear()
-        process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
-    assert not refused.success and "not active" in refused.message
-    assert list(folder.glob("*")) == [], "no bag was begun"
-    (line,) = [line for line in log.read_text().splitlines() if "waits: " in line]
-    assert "wrist" in line, "told once, with the topic"
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signal_closes_the_running_episode_as_interrupted(robot, tmp_path, number):
-    """Its own recorder, so that the one of the other tests stays. What it has told of is in the bag."""
-    told: dict[str, int] = {}  # episode -> messages
-    status = robot.node.create_subscription(
-        EpisodeStatus, "/second/recorder/status", lambda s: told.update({s.episode_id: s.messages}), LATCHED
-    )
-    process = start_second_recorder(tmp_path)
-    try:
-        started = start_on_second(robot)
-        wait_until(lambda: told.get(started.episode_id, 0) >= 30, "the recorder hears nothing")  # six come at a time
-        process.send_signal(number)
-        assert process.wait(30) == 0
-    finally:
-        robot.node.destroy_subscription(status)
-        if process.poll() is None:
-            process.kill()
-    with EpisodeBag(started.uri) as bag:
-        assert bag.record.outcome == Outcome.INTERRUPTED
-        assert bag.topics[PRESS.executed_action_topic][1] >= 2
-        assert sum(count for _, count in bag.topics.values()) >= told[started.episode_id]
-
-
-STOPPING, CLOSING = " ends as SUCCESS: ", "the disk is slow"
-SLOW_DISK = """
-import sys, time
-from pathlib import Path
-from world4rl_data import bag_writer, recorder_node
-
-def close_late(*args):
-    print({closing!r}, file=sys.stderr, flush=True)
-    while not Path({free!r}).exists():
-        time.sleep(0.01)
-    return close(*args)
-
-close, bag_writer.BagWriter.close = bag_writer.BagWriter.close, close_late
-recorder_node.main()
-"""
-
-
-@pytest.fixture
-def slow(robot, tmp_path):
-    """Starts a second recorder, which closes no bag before `slow.free`."""
-    recorder = SlowRecorder(tmp_path)
-    yield recorder
-    if recorder.process is not None and recorder.process.poll() is None:
-        recorder.process.kill()
-
-
-class SlowRecorder:
-    def __init__(self, folder: Path) -> None:
-        self.bags, self.log, self._free = folder / "bags", folder / "log", folder / "free"
-        self.process: subprocess.Popen | None = None
-
-    def start(self, grace_s: float) -> None:
-        program = ("-c", SLOW_DISK.format(closing=CLOSING, free=str(self._free)))
-        self.process = start_second_recorder(self.bags, f"stop_grace_s:={grace_s}", program=program, log=self.log)
-
-    def signals(self, *numbers: int) -> None:
-        for number in numbers:
-            self.process.send_signal(number)
-            time.sleep(0.05)  # else two of a kind may be one
-
-    def says(self, words: str) -> None:
-        wait_until(lambda: words in self.log.read_text(), f"the recorder does not say '{words}'")
-
-    def ends_well(self) -> None:
-        """Once the disk lets it, and not before."""
-        self.says(CLOSING)
-        time.sleep(0.5)
-        assert self.process.poll() is None
-        self._free.touch()
-        assert self.process.wait(30) == 0
-
-
-@pytest.mark.parametrize(("grace_s", "when"), [(8.0, STOPPING), (0.0, CLOSING)], ids=["last messages", "closing"])
-def test_signal_while_an_episode_is_stopped_leaves_it_its_label(robot, slow, grace_s, when):
-    slow.start(grace_s)
-    started = start_on_second(robot)
-    robot.ask(StopEpisode, "/second/stop_episode", StopEpisode.Request(outcome=Outcome.SUCCESS, note="fine"))
-    slow.says(when)
-    slow.signals(signal.SIGINT)
-    slow.ends_well()
-    with EpisodeBag(started.uri) as bag:
-        assert (bag.record.outcome, bag.record.stop_note) == (Outcome.SUCCESS, "fine")
-
-
-@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("outcome", [Outcome.SUCCESS, Outcome.INTERRUPTED])
-def test_further_signals_do_not_break_off_the_closing_of_the_bag(robot, slow, first, outcome):
-    """An impatient second Ctrl-C, or a starter that sends it to the whole group and to each node once more."""
-    slow.start(0.0)
-    started = start_on_second(robot)
-    if outcome == Outcome.SUCCESS:
-        robot.ask(StopEpisode, "/second/stop_episode", StopEpisode.Request(outcome=outcome))
-        slow.says(CLOSING)
-    slow.signals(first, signal.SIGINT, signal.SIGTERM, signal.SIGINT)
-    slow.says(CLOSING)
-    slow.signals(signal.SIGINT, signal.SIGTERM)
-    slow.ends_well()
-    with EpisodeBag(started.uri) as bag:
-        assert bag.record.outcome == outcome
-
-
-def test_deactivation_while_an_episode_is_stopped_leaves_it_its_label(robot, tmp_path):
-    log = tmp_path / "log"
-    process = start_second_recorder(tmp_path / "bags", "stop_grace_s:=4.0", log=log)
-    try:
-        started = start_on_second(robot)
-        asked = robot.ask(StopEpisode, "/second/stop_episode", StopEpisode.Request(outcome=Outcome.FAILURE))
-        wait_until(lambda: f"{started.episode_id} ends as FAILURE" in log.read_text(), "the stop does not begin")
-        assert change_state(robot, Transition.TRANSITION_DEACTIVATE, "/second/recorder")
-        stopped = robot.answer(asked)
-        assert stopped.success and "FAILURE" in stopped.message
-    finally:
-        process.send_signal(signal.SIGINT)
-        assert process.wait(10) == 0
-    with EpisodeBag(stopped.uri) as bag:
-        assert bag.record.outcome == Outcome.FAILURE
-
-
-def start_on_second(robot):
-    started = robot.call(StartEpisode, "/second/start_episode", StartEpisode.Request(task="press"), 30.0)
-    assert started.success, started.message
-    return started
-
-
-def start_second_recorder(
-    bags: Path, *more: str, program: tuple[str, ...] = RECORDER, log: Path | None = None
-) -> subprocess.Popen:
-    words = ["contract:=franka_sim_push", f"bags_dir:={bags}", "autostart:=true", "min_free_mb:=1.0", *more]
-    options = [option for word in words for option in ("-p", word)]
-    command = [sys.executable, *program, "--ros-args", "-r", "__ns:=/second", *options]
-    if log is None:
-        return subprocess.Popen(command)
-    with log.open("w") as file:
-        return subprocess.Popen(command, stderr=file)
 
 
 def test_a_camera_of_another_size_than_the_contracts_is_refused_before_an_episode_begins(robot, tmp_path):
