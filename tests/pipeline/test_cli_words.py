@@ -46,6 +46,13 @@ def test_overview_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
     assert main([]) == 0
     text = capsys.readouterr().out
     assert all(f"  {' '.join(name)} " in text for name in COMMANDS)
+    assert "world4rl demo" in text.splitlines()[-1] and "docs/index.md" in text, "it ends with where to begin"
+
+
+def test_a_groups_overview_says_which_group_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["train", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "usage: world4rl train COMMAND" in text and "train reward" in text and "refine" not in text
 
 
 @pytest.mark.parametrize(

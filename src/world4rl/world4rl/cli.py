@@ -79,11 +79,14 @@ def _help(words: list[str]) -> int:
         asked = " ".join([*words[:1], *rest[:1]] if group else rest[:1])
         print(f"world4rl: no command '{asked}': use one of {known}", file=sys.stderr)
         return 2
-    print("usage: world4rl COMMAND [OPTIONS]\n\nLearn in a world model of the robot, on a ROS graph.\n\ncommands:")
+    usage = f"{words[0]} COMMAND" if group else "COMMAND"
+    print(f"usage: world4rl {usage} [OPTIONS]\n\nLearn in a world model of the robot, on a ROS graph.\n\ncommands:")
     for name, command in (group or COMMANDS).items():
         print(f"  {' '.join(name):<22} {command.summary}")
     print("\n`world4rl COMMAND --help` shows a command's options, their units and defaults.")
     print(f"Where an interrupted command says so, the same again goes on from there. {DEBUG}=1 shows tracebacks.")
+    if not group:
+        print("First: `world4rl demo`, or docs/quick_start.md, which needs no ROS. The guide: docs/index.md.")
     return 0
 
 

@@ -79,7 +79,7 @@ class GraphOptions:
     )
     explorer: bool = option(False, "Start the random explorer; it acts once ~/enable is called.")
     trust_world_model: str = option(
-        "", "World model whose uncertainty stops the policy above its calibrated limit. Empty: no such watch."
+        "", "World model whose surprise stops the policy above the limit in its trust.json. Empty: no such watch."
     )
     rviz: bool = option(False, "Start RViz with World4RL's views of cameras, dreams and the arm.")
     params_file: str = option("", "ROS parameter file read after the defaults; keys such as /**/recorder.")

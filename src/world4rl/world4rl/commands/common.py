@@ -24,7 +24,9 @@ PresetOption = Annotated[
 Overrides = Annotated[
     tuple[str, ...],
     tyro.conf.arg(
-        name="set", metavar="KEY=VALUE", help="Settings that replace the preset's, such as ppo.iterations=20."
+        name="set",
+        metavar="KEY=VALUE ...",
+        help="Settings that replace the preset's, one or more: --set ppo.iterations=20 ppo.clip=0.1.",
     ),
 ]
 SeedOption = Annotated[int, tyro.conf.arg(name="seed", help="Seed of everything random.")]

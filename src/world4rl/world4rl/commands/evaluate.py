@@ -26,7 +26,7 @@ def evaluate(
     """Let a policy act by its mean from held-out start states and print its success with the 95 % interval.
 
     Two policies evaluated with the same start states can be compared pair by pair. Interrupted, it goes on.
-    `world4rl evaluate world-model` measures a world model instead.
+    `world4rl evaluate world-model` measures a world model, `world4rl evaluate concordance` a refinement's dreams.
 
     Args:
         policy: Checkpoint folder.

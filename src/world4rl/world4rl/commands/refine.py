@@ -33,11 +33,12 @@ def refine(
     seed: SeedOption = 0,
     settings: Overrides = (),
 ) -> None:
-    """Refine a policy in imagination, as far as models that it never practised in confirm it.
+    """Refine a policy by PPO in imagination, and keep the checkpoint that does best in another world model's dreams.
 
     First the policy learns to act in dreams as in reality, by BC on its successes and on the same dreamed again. Then
     the replay check: fresh real episodes of the policy are dreamed again; where the dream cannot tell their successes
-    from their failures, the policy is kept as it is, the reason is printed, and the exit code is still 0.
+    from their failures, the policy is kept as it is, the reason is printed, and the exit code is still 0. Neither check
+    nor judge is a guarantee: `world4rl evaluate` says what was gained.
 
     Interrupted, the same command goes on after the last finished iteration. On several devices:
     `torchrun --nproc-per-node N -m world4rl refine ...`.
@@ -46,8 +47,8 @@ def refine(
         policy: Checkpoint of the policy to refine.
         world_model: World model to dream in.
         reward: Reward model of the dream.
-        judge_world_model: Independently trained world model (another --seed) that chooses the checkpoint.
-        judge_reward: Independently trained reward model for the judge.
+        judge_world_model: World model trained from another --seed, whose dreams choose the checkpoint.
+        judge_reward: Reward model trained from another --seed, for the judge.
         store: Store in whose episodes the dreams begin and whose successes feed the BC term.
         check: Store of fresh episodes of the policy with exploration noise, seen by no training.
         out: Checkpoint folder to write; settings, replay check, state and metrics by iteration go to OUT.training.

@@ -65,8 +65,8 @@ def reward(
     """Train the reward model on the labelled episodes of a store; every fifth episode is held out to measure it.
 
     With a world model it also learns to read that model's dreams: the episodes are dreamed again with their actions,
-    and each dreamed frame is labelled by what was really so. Refinement needs that; reward.learn_dreams=false leaves it
-    out, and the dreams only measure. Interrupted, it goes on from its last saved step.
+    and each dreamed frame is labelled by what was really so. From real frames alone it may take dreamed successes for
+    failures. With reward.learn_dreams=false the dreams only measure. Interrupted, it goes on from its last saved step.
 
     Args:
         store: Training store.
@@ -121,8 +121,9 @@ def bc(
 ) -> None:
     """Train a policy by behaviour cloning: on the demonstrations that did not fail, or on every success (filtered).
 
-    With bc.training.held_out above 0 (filtered: bc.filtered_training.held_out) that share of the episodes is set aside,
-    training stops where their actions no longer get more probable, and the best weights are kept.
+    Filtered BC is what refinement has to beat, and what it starts from. With bc.training.held_out above 0 (filtered:
+    bc.filtered_training.held_out) that share of the episodes is set aside, training stops where their actions no longer
+    get more probable, and the best weights are kept.
 
     Args:
         store: Training store.
