@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from world4rl_bringup.graph import MODES, graph
-from world4rl_bringup.spec import SIGKILL_AFTER_S, SIGTERM_AFTER_S
+from world4rl_bringup.spec import CLOSING_S, SIGKILL_AFTER_S
 
 ROOT = Path(__file__).parents[2]
 SERVICES: dict[str, Any] = yaml.safe_load((ROOT / "docker/compose.yaml").read_text())["services"]
@@ -92,7 +92,7 @@ def test_an_arm_never_starts_again_by_itself_and_nobody_is_root() -> None:
         assert (ROOT / profile.removeprefix("/world4rl/")).is_file(), "both images have the sources in /world4rl"
         assert service["stop_signal"] == "SIGINT", "the recorder closes its bag on SIGINT"
         grace_s = float(service["stop_grace_period"].removesuffix("s"))
-        assert grace_s > SIGTERM_AFTER_S + SIGKILL_AFTER_S, "the nodes end before the container does"
+        assert grace_s > CLOSING_S + SIGKILL_AFTER_S, "the nodes end before the container does"
         dockerfile = (ROOT / service["build"]["dockerfile"]).read_text()
         assert re.findall(r"^USER (.+)$", dockerfile, re.M)[-1] == "${USER_UID}:${USER_GID}"
 

@@ -11,7 +11,7 @@ import yaml
 from world4rl_bringup.graph import MODES, graph, notices
 from world4rl_bringup.options import GraphOptions, OptionError, default_of, parse_options
 from world4rl_bringup.refusals import unknown_arguments
-from world4rl_bringup.spec import NodeSpec
+from world4rl_bringup.spec import CLOSING_S, SIGTERM_AFTER_S, NodeSpec
 from world4rl_data.contract import TaskContract
 from world4rl_sim.task_contracts import TASK_CONTRACTS
 
@@ -39,6 +39,12 @@ def everything(tmp_path: Path) -> dict[str, list[NodeSpec]]:
 def ours(specs: list[NodeSpec]) -> list[NodeSpec]:
     """Without the programs of other projects."""
     return [spec for spec in specs if spec.package.startswith("world4rl_")]
+
+
+def test_the_recorder_has_longer_to_end_than_the_others() -> None:
+    """It closes a bag; a gate or a policy that hangs must not have as long."""
+    for spec in graph("sim_arm", GraphOptions(policy=True)):
+        assert spec.sigterm_after_s == (CLOSING_S if spec.name == "recorder" else SIGTERM_AFTER_S), spec.name
 
 
 def test_modes_hold_their_nodes(tmp_path: Path) -> None:

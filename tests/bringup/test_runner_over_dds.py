@@ -174,12 +174,26 @@ def test_a_node_that_cannot_start_is_reported(env: dict[str, str], tmp_path: Pat
 def test_a_node_that_ignores_signals_is_killed(
     env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick = tuple((number, 0.5) for number, _ in running_graph._ESCALATION)
-    monkeypatch.setattr(running_graph, "_ESCALATION", quick)
-    with RunningGraph([NodeSpec("toy_nodes", "stubborn", "rock", namespace="/toys")], tmp_path, env) as graph:
+    monkeypatch.setattr(running_graph, "SIGKILL_AFTER_S", 0.5)
+    rock = NodeSpec("toy_nodes", "stubborn", "rock", namespace="/toys", sigterm_after_s=0.5)
+    with RunningGraph([rock], tmp_path, env) as graph:
         pass
     assert graph.running == []
     assert "rock (signal SIGKILL)" in graph.log_path.read_text()
+
+
+def test_a_node_that_needs_long_to_end_gets_its_own_time_while_others_are_killed(
+    env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A recorder that closes a bag on a slow disk; no other node stays beside the arm for its sake."""
+    monkeypatch.setattr(running_graph, "SIGKILL_AFTER_S", 0.2)
+    rock = NodeSpec("toy_nodes", "stubborn", "rock", namespace="/toys", sigterm_after_s=0.2)
+    slow = NodeSpec("toy_nodes", "closing", "slow", namespace="/toys", sigterm_after_s=30.0)
+    with RunningGraph([slow, rock], tmp_path, env) as graph:
+        pass
+    log = graph.log_path.read_text()
+    assert "slow (exit code 0), rock (signal SIGKILL)" in log
+    assert log.index("rock did not end: sending SIGKILL") < log.index("[slow] closed")
 
 
 def test_nodes_end_when_their_runner_is_killed(env: dict[str, str], tmp_path: Path) -> None:

@@ -103,6 +103,17 @@ class Robot:
         self.node.destroy_client(client)
         return future.result()
 
+    def messages_told(self, episode: str, namespace: str = "/second") -> int:
+        """Waits until that recorder has told of some messages of the episode; their number."""
+        told: dict[str, int] = {}  # episode -> messages
+        note = lambda status: told.update({status.episode_id: status.messages})  # noqa: E731
+        status = self.node.create_subscription(EpisodeStatus, f"{namespace}/recorder/status", note, LATCHED)
+        try:
+            wait_until(lambda: told.get(episode, 0) >= 30, "the recorder hears nothing")  # six come at a time
+        finally:  # on the thread that serves it, which another one's destroying might end
+            self.executor.create_task(self.node.destroy_subscription, status)
+        return told[episode]
+
     def start(self, **fields):
         return self.call(StartEpisode, "/world4rl/start_episode", StartEpisode.Request(**fields))
 
@@ -138,18 +149,22 @@ def change_state(robot: Robot, transition: int, node: str = "/world4rl/recorder"
     return robot.call(ChangeState, f"{node}/change_state", request, 30.0).success
 
 
-def start_on_second(robot):
-    started = robot.call(StartEpisode, "/second/start_episode", StartEpisode.Request(task="press"), 30.0)
+def start_on_second(robot, namespace: str = "/second"):
+    started = robot.call(StartEpisode, f"{namespace}/start_episode", StartEpisode.Request(task="press"), 30.0)
     assert started.success, started.message
     return started
 
 
 def start_second_recorder(
-    bags: Path, *more: str, program: tuple[str, ...] = RECORDER, log: Path | None = None
+    bags: Path,
+    *more: str,
+    program: tuple[str, ...] = RECORDER,
+    log: Path | None = None,
+    namespace: str = "/second",
 ) -> subprocess.Popen:
     words = ["contract:=franka_sim_push", f"bags_dir:={bags}", "autostart:=true", "min_free_mb:=1.0", *more]
     options = [option for word in words for option in ("-p", word)]
-    command = [sys.executable, *program, "--ros-args", "-r", "__ns:=/second", *options]
+    command = [sys.executable, *program, "--ros-args", "-r", f"__ns:={namespace}", *options]
     if log is None:
         return subprocess.Popen(command)
     with log.open("w") as file:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 import time
 
+import mcap.writer
 import pytest
 from data_fakes import TYPES, messages
 from mcap.stream_reader import StreamReader
@@ -92,6 +94,45 @@ def test_discarded_episode_goes_to_the_trash_and_is_found_there_only(tmp_path):
         with EpisodeBag(path) as bag:
             assert bag.record.outcome == Outcome.DISCARDED and bag.topics["/text"][1] == 1
     assert find_bags(tmp_path) == [] and len(find_bags(tmp_path / "bags" / ".trash")) == 2
+
+
+def test_what_a_kill_during_the_closing_leaves_has_its_label_and_all_that_was_written(tmp_path, monkeypatch):
+    """On a disk that is slow to take what waits in the queue, and after that to close the file."""
+    gates = {name: threading.Event() for name in ("write", "finish")}
+    reached = {name: threading.Event() for name in gates}
+    write, written = BagWriter.write, []
+
+    def write_slowly(writer, *args):
+        if len(written) == 20:
+            reached["write"].set()
+            assert gates["write"].wait(20)
+        write(writer, *args)
+        written.append(args)
+
+    def finish_slowly(writer):
+        reached["finish"].set()
+        assert gates["finish"].wait(20)
+        finish(writer)
+
+    finish = mcap.writer.Writer.finish
+    monkeypatch.setattr(BagWriter, "write", write_slowly)
+    monkeypatch.setattr(mcap.writer.Writer, "finish", finish_slowly)
+    recorder = make_recorder(tmp_path, flush_s=0.0)
+    record = recorder.start("press", 0)
+    last = push_episode(recorder, steps=6)
+    assert reached["write"].wait(20)
+    closing = recorder.begin_stop(Outcome.SUCCESS, last, "fine")
+    gates["write"].set()
+    assert reached["finish"].wait(20)
+    left = shutil.copytree(recorder.config.bags_dir, tmp_path / "killed")  # what SIGKILL would leave
+    assert len(written) == 7 * 4 + 6
+    gates["finish"].set()
+    report = recover_bag(left / f"{record.episode_id}.partial")
+    assert (report.messages, report.lost_messages) == (7 * 4 + 6, 0)
+    with EpisodeBag(report.path) as bag:
+        assert (bag.record.outcome, bag.record.stop_note, bag.record.stop_ns) == (Outcome.SUCCESS, "fine", last)
+    killed, closed = bag_to_episode(report.path, PRESS), bag_to_episode(result_of(closing), PRESS)
+    assert killed.success_index == closed.success_index and len(killed) == len(closed)
 
 
 def test_next_episode_may_start_while_the_last_one_is_being_closed(tmp_path, monkeypatch):

@@ -33,7 +33,7 @@ from world4rl_bringup.graph import MODES, companions, graph, notices
 from world4rl_bringup.middleware import middleware
 from world4rl_bringup.options import default_of, help_of, parse_options
 from world4rl_bringup.refusals import refusals, unknown_arguments
-from world4rl_bringup.spec import SIGKILL_AFTER_S, SIGTERM_AFTER_S, NodeSpec
+from world4rl_bringup.spec import SIGKILL_AFTER_S, NodeSpec
 
 # Ways back from a transition that was begun: refused, or failed with an exception.
 _REFUSALS = (
@@ -64,7 +64,7 @@ def node_arguments(spec: NodeSpec) -> dict[str, Any]:
         "ros_arguments": list(spec.ros_arguments),
         "output": "both",
         "emulate_tty": True,
-        "sigterm_timeout": str(SIGTERM_AFTER_S),
+        "sigterm_timeout": str(spec.sigterm_after_s),
         "sigkill_timeout": str(SIGKILL_AFTER_S),
         # The same rule as the runner's: a node that ends by itself ends the graph.
         "on_exit": [OpaqueFunction(function=_end_graph, args=[spec.name])] if spec.essential else None,

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from world4rl_bringup.options import GraphOptions, OptionError
 from world4rl_bringup.paths import parameter_file, share_file
-from world4rl_bringup.spec import NodeSpec, ParameterValue
+from world4rl_bringup.spec import CLOSING_S, NodeSpec, ParameterValue
 
 CHECKPOINTS = ("policy_checkpoint", "world_model_checkpoint", "reward_checkpoint")
 _ROOT = "/"
@@ -68,10 +69,11 @@ def gate(options: GraphOptions, contract: str, sim_time: bool, robot: Mapping[st
 
 
 def recorder(options: GraphOptions, contract: str, sim_time: bool) -> NodeSpec:
-    """The recorder."""
+    """The recorder, with time to close its bag."""
     bags = str(Path(options.bags_dir).expanduser().resolve())
     parameters: dict[str, ParameterValue] = {"contract": contract, "bags_dir": bags, "use_sim_time": sim_time}
-    return _node(options, "world4rl_data", "recorder", parameters, lifecycle=True)
+    node = _node(options, "world4rl_data", "recorder", parameters, lifecycle=True)
+    return replace(node, sigterm_after_s=CLOSING_S)
 
 
 def _checkpoint(options: GraphOptions, option: str, parameter: str = "") -> dict[str, ParameterValue]:

@@ -14,12 +14,10 @@ from types import TracebackType
 from world4rl_bringup.node_process import NodeProcess, describe_exit
 from world4rl_bringup.orphan_guard import OrphanGuard
 from world4rl_bringup.paths import executable, import_path
-from world4rl_bringup.spec import SIGKILL_AFTER_S, SIGTERM_AFTER_S, NodeSpec, command_line
+from world4rl_bringup.spec import SIGKILL_AFTER_S, NodeSpec, command_line
 
 _AUTOSTART = "autostart"
 _POLL_S = 0.05
-# Signal and the seconds that the nodes get to follow it before the next one.
-_ESCALATION = ((signal.SIGINT, SIGTERM_AFTER_S), (signal.SIGTERM, SIGKILL_AFTER_S), (signal.SIGKILL, 5.0))
 
 
 class GraphError(RuntimeError):
@@ -121,21 +119,29 @@ class RunningGraph:
         self._stopping.set()
 
     def stop(self) -> dict[str, int]:
-        """End all nodes: SIGINT, then SIGTERM, then SIGKILL to those that stay. Returns exit codes by node name."""
+        """End all nodes, all at once: SIGINT, then SIGTERM, then SIGKILL to those that stay. Returns exit codes by
+        node name."""
         self._stopping.set()
         with self._stop_lock:
-            for number, patience_s in _ESCALATION:
-                left = [p for p in self._processes if p.exit_code() is None]
-                for process in left:
-                    if number is not signal.SIGINT:
-                        self._write("runner", f"{process.name} did not end: sending {number.name}")
-                    process.signal(number)
-                end = time.monotonic() + patience_s
-                for process in left:
-                    process.wait(max(0.0, end - time.monotonic()))
+            pairs = zip(self.specs, self._processes)
+            enders = [threading.Thread(target=self._end, args=pair, daemon=True) for pair in pairs]
+            for ender in enders:
+                ender.start()
+            for ender in enders:
+                ender.join()
             for process in self._processes:
                 process.drain()
         return {p.name: code for p in self._processes if (code := p.exit_code()) is not None}
+
+    def _end(self, spec: NodeSpec, process: NodeProcess) -> None:
+        patience = ((signal.SIGINT, spec.sigterm_after_s), (signal.SIGTERM, SIGKILL_AFTER_S), (signal.SIGKILL, 5.0))
+        for number, seconds in patience:
+            if process.exit_code() is not None:
+                return
+            if number is not signal.SIGINT:
+                self._write("runner", f"{process.name} did not end: sending {number.name}")
+            process.signal(number)
+            process.wait(seconds)
 
     def _start(self, spec: NodeSpec) -> None:
         command = command_line(spec, executable(spec, self._env), self.log_dir / "params")

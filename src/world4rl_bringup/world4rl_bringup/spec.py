@@ -9,8 +9,9 @@ from pathlib import Path
 
 import yaml
 
-# The seconds that a node gets to end in order, with launch and the runner alike: the recorder closes its bag on SIGINT.
+# The seconds that a node gets to end in order, with launch and the runner alike.
 SIGTERM_AFTER_S = 15.0  # after SIGINT
+CLOSING_S = 60.0  # the recorder's instead: a slow disk (5 MB/s) takes that long to swallow what its queue may hold
 SIGKILL_AFTER_S = 3.0  # after SIGTERM
 
 ParameterValue = bool | int | float | str | Sequence[str]
@@ -25,6 +26,7 @@ class NodeSpec:
     activated after they start. A node that ``finishes`` has a job with an end: its exit with code 0 ends the graph in
     order; any other node that ends by itself ends it as a failure, unless it is not ``essential`` (a window that a user
     closes). ``install`` says how to get a program of another project, for the message where it is missing.
+    ``sigterm_after_s``: how long it may take to end after SIGINT.
     """
 
     package: str
@@ -40,6 +42,7 @@ class NodeSpec:
     install: str = ""
     arguments: tuple[str, ...] = ()
     log_level: str = "info"
+    sigterm_after_s: float = SIGTERM_AFTER_S
 
     def __post_init__(self) -> None:
         if not self.namespace.startswith("/"):

@@ -143,10 +143,13 @@ class BagWriter:
             self._save_unfinished(self._record)
         self._flushed_at = time.monotonic()
 
-    def _save_unfinished(self, record: EpisodeRecord) -> None:
-        """With what was written so far, so that a later loss can be told."""
+    def _save_unfinished(self, record: EpisodeRecord, holes: bool = False) -> None:
+        """With what was written so far, so that a later loss can be told, and with the label once the episode has one:
+        a recorder killed while it closes the bag must not cost it. One with holes is no success or failure."""
         record.messages = dict(self._counts.messages)
-        replace(record, outcome=Outcome.INTERRUPTED, stop_ns=self._counts.last_ns).save(self.partial)
+        if holes or not record.ended:
+            record = replace(record, outcome=Outcome.INTERRUPTED, stop_ns=self._counts.last_ns)
+        record.save(self.partial)
 
     def abandon(self, record: EpisodeRecord) -> None:
         """Leave the bag as a killed recorder leaves it: to be recovered.
@@ -154,18 +157,19 @@ class BagWriter:
         For one whose write failed: mcap's writer has then lost a chunk whose messages it goes on to count and index.
         """
         with suppress(OSError):  # where not even this fits, the record of the last flush stays
-            self._save_unfinished(record)
+            self._save_unfinished(record, holes=True)
         with suppress(OSError):
             self._file.close()
 
     def close(self, record: EpisodeRecord) -> Path:
         """Finish the file, write metadata.yaml and episode.json, rename: each on the disk before the next.
 
-        Returns the final directory.
+        Returns the final directory. All messages and the label are on the disk first, before what makes it a bag.
         Where that fails, such as on a full disk, the bag is left as a killed recorder leaves it: to be recovered.
         """
         try:
-            self._save_unfinished(record)
+            self._record = record
+            self._flush()
             information = self._metadata(record)
             self._writer.add_metadata("rosbag2", {"serialized_metadata": yaml.safe_dump(information, sort_keys=False)})
             self._writer.finish()

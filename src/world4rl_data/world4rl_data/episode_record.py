@@ -39,6 +39,11 @@ class EpisodeRecord:
     dropped: dict[str, int] = field(default_factory=dict)  # topic -> messages lost on the way to the bag
 
     @property
+    def ended(self) -> bool:
+        """Whether the episode was stopped and has its label."""
+        return self.stop_ns > 0
+
+    @property
     def seed(self) -> int | None:
         """Start state's seed, where the note gives one: `seed=7` or `{"seed": 7}`."""
         match = re.search(r"\bseed\b[\"']?\s*[=:]\s*(-?\d+)", self.note)

@@ -135,8 +135,9 @@ class EpisodeRecorder:
         """As `stop`, without waiting for the disk: the result is for `result_of`. A new episode may start at once."""
         running = self._require_running()
         record = running.record
-        record.outcome, record.stop_ns, record.stop_note = outcome, now_ns, note
+        record.outcome, record.stop_note = outcome, note
         record.success_stamp_ns = record.reported_success_ns(now_ns) if outcome == Outcome.SUCCESS else None
+        record.stop_ns = now_ns  # last: from here on the thread that writes keeps the label
         closed = running.finish()
         self._last_dropped = running.dropped
         lost = sum(self._last_dropped.values())
