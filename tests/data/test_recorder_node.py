@@ -119,6 +119,19 @@ def test_second_start_and_stop_without_start_are_refused(robot, bags):
     assert robot.stop(Outcome.FAILURE).success  # and the running episode is none the worse
 
 
+def test_a_stop_asked_again_is_refused_with_the_folder_of_what_it_has_saved(robot, bags):
+    started = robot.start(task="press")
+    assert robot.stop(Outcome.FAILURE).success
+    again = robot.stop(Outcome.FAILURE)
+    assert not again.success and again.uri == started.uri and "ended as FAILURE" in again.message
+    other = robot.stop(Outcome.SUCCESS)
+    assert not other.success and other.uri == "", "nothing was saved as a success"
+    later = robot.start(task="press")
+    assert robot.stop(Outcome.SUCCESS).success
+    assert robot.stop(Outcome.FAILURE).uri == "", "not the one before the last"
+    assert robot.stop(Outcome.SUCCESS).uri == later.uri
+
+
 def test_status_comes_once_a_second_also_while_nothing_is_recorded(robot, bags):
     """That a bag could not be closed comes out after its episode has ended."""
     robot.status.clear()

@@ -147,6 +147,23 @@ def test_a_human_inside_random_actions_makes_an_intervention(
         assert [entry.source for entry in store.infos] == ["intervention"]
 
 
+def test_a_stop_whose_answer_was_lost_may_be_asked_again(client: World4RLClient) -> None:
+    """Else a script would take a saved episode for a lost one, and record it once more."""
+    started = client.start_episode()
+    with pytest.raises(NoAnswer):
+        client.stop_episode(Outcome.FAILURE, timeout_s=0.05)  # the recorder's grace alone takes longer
+    client.wait_for_recorder(lambda s: not s.recording)
+    wait_until(lambda: started.uri.is_dir())
+    assert client.stop_episode(Outcome.FAILURE) == started.uri
+    with pytest.raises(Refused, match="no episode is being recorded"):
+        client.stop_episode(Outcome.SUCCESS)  # it has another label
+    with (
+        World4RLClient("lab", name="other") as other,
+        pytest.raises(Refused, match="the last one has ended as FAILURE"),
+    ):
+        other.stop_episode(Outcome.FAILURE)  # one who began no episode must not think that it has one
+
+
 def test_discarded_and_refused_episodes(client: World4RLClient) -> None:
     with pytest.raises(Refused, match="no episode is being recorded"):
         client.stop_episode(Outcome.SUCCESS)

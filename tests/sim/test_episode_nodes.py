@@ -24,14 +24,17 @@ SETTING: dict[str, Any] = {"contract": CONTRACT, "task": "press_button"}
 
 
 class RecorderStandIn:
-    """Writes down what it is asked, and answers as the recorder does; the first time `late_s` after it was asked."""
+    """Writes down what it is asked, and answers as the recorder does; to the first start after `late_s`, to the first
+    stop after `late_stop_s`."""
 
     def __init__(self, node: Node) -> None:
         self.notes: list[str] = []
         self.stops: list[StopEpisode.Request] = []
         self.executed: list[list[Action]] = []
         self.late_s = 0.0
+        self.late_stop_s = 0.0
         self._recording = False
+        self._ended: int | None = None  # the last outcome
         self._node = node
         self._services = [
             node.create_service(StartEpisode, "/world4rl/start_episode", self._on_start),
@@ -57,8 +60,12 @@ class RecorderStandIn:
 
     def _on_stop(self, request: StopEpisode.Request, response: StopEpisode.Response) -> StopEpisode.Response:
         self.stops.append(request)
-        self._recording = False
-        response.success, response.uri = True, f"/bags/{len(self.notes)}"
+        response.success, self._recording = self._recording, False
+        if response.success or request.outcome == self._ended:
+            response.uri = f"/bags/{len(self.notes)}"
+        self._ended = request.outcome
+        time.sleep(self.late_stop_s)
+        self.late_stop_s = 0.0
         return response
 
     def _on_executed(self, message: Action) -> None:
@@ -165,6 +172,19 @@ def test_an_episode_is_begun_again_when_the_answer_to_its_start_is_lost(
     assert (summary["state"], summary["successes"]) == ("done", 1)
     assert recorder.notes == ["seed=40", "seed=40"]
     assert [stop.outcome for stop in recorder.stops] == [Outcome.INTERRUPTED, Outcome.SUCCESS]
+
+
+def test_an_episode_is_not_begun_again_when_the_answer_to_its_stop_is_lost(
+    graph: SimRig, recorder: RecorderStandIn, tmp_path: Path
+) -> None:
+    """The recorder did save it, and says so when it is asked again: no seed is recorded twice."""
+    recorder.late_stop_s = 12.0
+    module, timeout_s = "world4rl_sim.scripted_operator_node", 8.0
+    summary = _run(graph, module, tmp_path, episodes=2, first_seed=40, hesitation=0.0, timeout_s=timeout_s)
+    assert (summary["state"], summary["successes"]) == ("done", 2)
+    assert recorder.notes == ["seed=40", "seed=41"]
+    assert [stop.outcome for stop in recorder.stops] == [Outcome.SUCCESS] * 3
+    assert [result["uri"] for result in summary["results"]] == ["/bags/1", "/bags/2"]
 
 
 def test_deployment_counts_a_policy_that_does_nothing_as_failed(

@@ -60,6 +60,7 @@ class World4RLClient:
         domain_id: int | None = None,
     ) -> None:
         self.timeout_s = timeout_s
+        self._recorded = ""  # the uri of the last episode that this client has started
         self._link = ClientLink("/" + namespace.strip("/"), name, domain_id)
         for kind, topic in ((ArmStatus, _ARM), (PolicyStatus, _POLICY), (EpisodeStatus, _RECORDER)):
             self._link.follow(kind, topic)
@@ -83,13 +84,20 @@ class World4RLClient:
     ) -> StartedEpisode:
         """Begin to record. `task` empty: the contract's name."""
         request = StartEpisode.Request(task=task, operator_id=operator_id, note=note)
+        self._recorded = ""
         answer = self._ask(StartEpisode, "start_episode", request, timeout_s)
+        self._recorded = answer.uri
         return StartedEpisode(answer.episode_id, Path(answer.uri))
 
     def stop_episode(self, outcome: Outcome, note: str = "", *, timeout_s: float | None = None) -> Path:
-        """End the episode with its label; the folder of the closed bag."""
+        """End the episode with its label; the folder of the closed bag.
+
+        After NoAnswer call it again: an episode of this client that was saved with that label meanwhile is no error.
+        """
         request = StopEpisode.Request(outcome=int(outcome), note=note)
-        return Path(self._ask(StopEpisode, "stop_episode", request, timeout_s).uri)
+        answer = self._link.call(StopEpisode, "stop_episode", request, self._seconds(timeout_s))
+        saved = answer.uri != "" and answer.uri == self._recorded  # by a request before this one
+        return Path(answer.uri if saved else self._granted("stop_episode", answer).uri)
 
     def discard_episode(self, *, timeout_s: float | None = None) -> str:
         """End the episode and throw it away; the recorder's message."""
@@ -243,7 +251,9 @@ class World4RLClient:
         return read(message)
 
     def _ask(self, kind: Any, name: str, request: Any, timeout_s: float | None) -> Any:
-        answer = self._link.call(kind, name, request, self._seconds(timeout_s))
+        return self._granted(name, self._link.call(kind, name, request, self._seconds(timeout_s)))
+
+    def _granted(self, name: str, answer: Any) -> Any:
         if not answer.success:
             raise Refused(f"{self._link.absolute(name)} refused: {answer.message or 'no reason given, see its log'}")
         return answer

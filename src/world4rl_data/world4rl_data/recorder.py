@@ -148,6 +148,14 @@ class EpisodeRecorder:
         closed.add_done_callback(self._note_failure(running))
         return closed
 
+    def ended_as(self, outcome: Outcome) -> Path | None:
+        """The closed bag of the last episode, where that ended with this outcome and nothing is recorded now."""
+        if self._running is not None or not self._ended:
+            return None
+        last = self._ended[-1]
+        closed = last.closed.done() and last.closed.exception() is None
+        return last.closed.result() if closed and last.record.outcome == outcome else None
+
     def status(self) -> RecorderStatus:
         """The running episode, or the last one."""
         return self._snapshot(self._running) if self._running else self._last

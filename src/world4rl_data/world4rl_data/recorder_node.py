@@ -168,18 +168,20 @@ class RecorderNode(LifecycleNode):
         return True, f"recording {record.episode_id}", record.episode_id, str(recorder.uri)
 
     async def _stop(self, outcome: int, note: str) -> tuple[bool, str, str]:
-        """(success, message, uri)."""
+        """(success, message, uri). Asked again after it was done, the uri tells whoever lost the first answer."""
         asked_ns = self._now()
         if self._stopping:
             return False, "the episode is already being stopped", ""
         try:
             recorder = self._require_active()
-            if not recorder.recording:
-                raise RecorderError("no episode is being recorded; call start_episode first")
             if outcome not in list(Outcome):
                 raise RecorderError(
                     f"outcome {outcome} is unknown; give one of {[f'{o.value}={o.name}' for o in Outcome]}"
                 )
+            if not recorder.recording:
+                ended = recorder.ended_as(Outcome(outcome))
+                last = f"; the last one has ended as {Outcome(outcome).name}, in {ended}" if ended else ""
+                return False, f"no episode is being recorded; call start_episode first{last}", str(ended or "")
             silent = self._silent()
             stop = self._stopping = _Stop(Outcome(outcome), asked_ns, note)
             episode, grace_s = recorder.status().episode_id, self._value("stop_grace_s")

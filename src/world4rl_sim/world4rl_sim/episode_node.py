@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 import threading
 import time
@@ -45,6 +46,14 @@ class EpisodeError(RuntimeError):
 
 class EpisodeBroken(EpisodeError):
     """An episode that stopped half-way, of a kind that may go well the next time."""
+
+
+class EpisodeRefused(EpisodeError):
+    """A service's no; `response` is its answer."""
+
+    def __init__(self, name: str, response: Any) -> None:
+        super().__init__(f"service {name} refused: {response.message}")
+        self.response = response
 
 
 class EpisodeNode(Node):
@@ -117,12 +126,12 @@ class EpisodeNode(Node):
             outcome = self._act(seed)
         except EpisodeError:
             if self._record:
-                self.call(self._stop, StopEpisode.Request(outcome=int(Outcome.INTERRUPTED)))
+                self._stop_recording(uri, Outcome.INTERRUPTED)
             raise
         if self._record:
             seen_ns = self._monitor.success_stamp_ns
             note = "" if seen_ns is None else f"success_stamp_ns={seen_ns}"  # success came before the episode's end
-            uri = self.call(self._stop, StopEpisode.Request(outcome=int(outcome), note=note)).uri or uri
+            uri = self._stop_recording(uri, outcome, note)
         return EpisodeResult(seed, outcome is Outcome.SUCCESS, self._monitor.steps, outcome.name.lower(), uri)
 
     def _start_recording(self, seed: int) -> str:
@@ -133,6 +142,27 @@ class EpisodeNode(Node):
             with contextlib.suppress(EpisodeError):
                 self.call_patiently(self._stop, StopEpisode.Request(outcome=int(Outcome.INTERRUPTED)))
             raise
+
+    def _stop_recording(self, uri: str, outcome: Outcome, note: str = "") -> str:
+        """The bag's folder. A stop whose answer is lost is asked again, not the whole episode: it may be saved already,
+        which the recorder then tells by the folder."""
+        request, lost = StopEpisode.Request(outcome=int(outcome), note=note), 0
+        end = math.inf
+        while True:
+            try:
+                return self.call(self._stop, request).uri or uri
+            except EpisodeRefused as refused:
+                if lost and refused.response.uri == uri:
+                    return uri
+                if not lost or time.monotonic() > end:
+                    raise
+                time.sleep(0.2)  # it is being stopped still, by the first request
+            except EpisodeBroken as error:
+                lost += 1
+                end = time.monotonic() + self._timeout_s
+                if lost == _ATTEMPTS:
+                    raise EpisodeError(f"{error}, {lost} times: nobody knows whether {uri} is saved") from error
+                self.get_logger().warning(f"{error}: asked again")
 
     def _act(self, seed: int) -> Outcome:
         # What was under way while the recorder started may be missing in its bag: the second new scene is wholly in it.
@@ -192,7 +222,7 @@ class EpisodeNode(Node):
             raise EpisodeBroken(f"service {client.srv_name} did not answer within {self._timeout_s} s")
         response = future.result()
         if not response.success:
-            raise EpisodeError(f"service {client.srv_name} refused: {response.message}")
+            raise EpisodeRefused(client.srv_name, response)
         return response
 
     def call_patiently(self, client: Client, request: Any) -> Any:
