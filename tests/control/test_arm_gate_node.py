@@ -15,6 +15,7 @@ pytestmark = pytest.mark.ros
 import rclpy  # noqa: E402
 import rclpy.node  # noqa: E402
 from arm_rig import STATE, ArmRig  # noqa: E402
+from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from franka_msgs.action import Grasp  # noqa: E402
 from franka_msgs.msg import FrankaRobotState  # noqa: E402
 from geometry_msgs.msg import PoseStamped, TwistStamped  # noqa: E402
@@ -455,3 +456,16 @@ def test_a_contract_that_does_not_exist_ends_the_node_with_the_mend():
     command = [sys.executable, "-m", "world4rl_control.arm_gate_node", "--ros-args", "-p", "contract:=no_such"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, env=dict(os.environ), check=False)
     assert ended.returncode != 0 and "no_such" in ended.stderr and "Traceback" not in ended.stderr
+
+
+def test_who_enables_the_arm_is_told_that_the_gripper_is_not_homed_though_that_was_asked_for() -> None:
+    rig, gate = _make("franka_sim_lift", home_gripper=True)
+    told: list[str] = []
+    note = lambda message: told.extend(v.value for s in message.status for v in s.values if v.key == "doubts")  # noqa: E731
+    rig.create_subscription(DiagnosticArray, "/diagnostics", note, 10)
+    try:
+        rig.ready()
+        assert "the gripper is not homed yet: no gripper action server" in rig.enable().message
+        rig.until(lambda: told and "the gripper is not homed yet" in told[-1], what="the same in the diagnostics")
+    finally:
+        _close(rig, gate)

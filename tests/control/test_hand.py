@@ -13,6 +13,7 @@ from world4rl_control.command_gripper import CommandGripper
 from world4rl_control.error_recovery import ErrorRecovery
 from world4rl_control.franka_gripper import FrankaClients, FrankaGripper
 from world4rl_control.hand import DrivenHand, NoHand
+from world4rl_control.homing import Homing
 
 SUCCEEDED, ABORTED = 4, 6
 
@@ -275,7 +276,9 @@ def test_homing_that_never_ends_is_answered_and_so_is_one_that_cannot_begin():
     hand.tick(29.0)
     assert answers == []
     hand.tick(30.5)
-    assert "30 s" in answers[0]
+    assert answers == [] and len(driver.stops) == 1, "it is ended before anybody may ask again"
+    driver.stops[0].complete(None)
+    assert answers == ["homing did not end within 30 s, and was stopped"]
     driver.ready = False
     hand.home(31.0, answers.append)
     assert "load_gripper" in answers[1]
@@ -283,6 +286,94 @@ def test_homing_that_never_ends_is_answered_and_so_is_one_that_cannot_begin():
     assert "no homing" in answers[2]
     NoHand("no gripper here", wanted=True).home(0.0, answers.append)
     assert answers[3] == "no gripper here"
+
+
+class Start:
+    """A homing at the start of a gate, its driver, and the ticks of the two."""
+
+    def __init__(self) -> None:
+        self.hand, self.driver = franka()
+        self.moving = False
+        self.homing = Homing(self.hand, lambda: self.moving, at_start=True)
+        self.now_s = 0.0
+
+    def tick(self, seconds: float = 0.1) -> None:
+        for _ in range(round(seconds / 0.1)):
+            self.now_s += 0.1
+            self.hand.tick(self.now_s)
+            self.homing.tick(self.now_s)
+
+
+def test_a_homing_whose_answer_is_lost_is_asked_again_once_the_driver_has_answered_stop():
+    start = Start()
+    start.tick(1.5)
+    assert start.driver.said == ["home"] and len(start.driver.stops) == 1, "it may run: nothing new before its end"
+    assert "being homed" in start.hand.refusal, "nobody enables the arm meanwhile"
+    start.driver.stops[0].complete(None)
+    assert "asked again" in start.homing.note and not start.homing.failed
+    start.tick()
+    assert start.driver.said == ["home", "home"]
+    start.driver.goals[0].accept()
+    assert start.driver.goals[0].cancels == 1, "one that is taken much too late does not run beside the new one"
+    start.driver.goals[1].accept()
+    start.driver.goals[1].end(success=True, error="")
+    assert (start.homing.note, start.hand.problem, start.hand.refusal) == ("", "", "")
+    start.tick(2.0)
+    assert len(start.driver.goals) == 2
+
+
+def test_a_homing_that_nobody_answers_is_given_up_with_what_to_do():
+    start = Start()
+    for tries in (1, 2, 3):
+        start.tick(1.2)
+        assert len(start.driver.goals) == len(start.driver.stops) == tries
+        start.driver.stops[-1].complete(None)
+    start.tick(10.0)
+    assert len(start.driver.goals) == 3 and start.homing.failed and start.hand.refusal == ""
+    assert start.homing.note.endswith("3 times: see its driver's log, then call ~/home_gripper")
+    answers: list[str] = []
+    start.homing.request(start.now_s, answers.append)
+    start.driver.goals[3].accept()
+    start.driver.goals[3].end(success=True, error="")
+    assert answers == [""] and start.homing.note == "" and not start.homing.failed
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["silent", "gone"])
+def test_a_homing_that_may_be_running_still_is_not_asked_again(there):
+    """Neither its own answer nor that of stop has come: the fingers may be moving, so nothing more is sent to them."""
+    start = Start()
+    start.driver.stoppable = there
+    start.tick(5.0)
+    assert start.driver.said == ["home"] and start.homing.failed and "nor to stop" in start.homing.note
+
+
+def test_a_homing_taken_while_it_is_being_stopped_is_cancelled_and_does_not_count():
+    start = Start()
+    start.tick(1.2)
+    start.driver.goals[0].accept()
+    assert start.driver.goals[0].cancels == 1 and start.driver.said == ["home"]
+    start.driver.stops[0].complete(None)
+    start.tick()
+    assert start.driver.said == ["home", "home"]
+
+
+def test_homing_at_the_start_waits_for_driver_and_gate_and_says_so():
+    start = Start()
+    start.driver.ready, start.moving = False, True
+    assert "not homed yet" in start.homing.note
+    start.tick()
+    assert "until the gate is disabled" in start.homing.note
+    start.moving = False
+    start.tick()
+    assert "load_gripper:=true" in start.homing.note and not start.homing.failed
+    start.driver.ready = True
+    start.tick()
+    start.homing.request(start.now_s, (answers := []).append)
+    assert start.driver.said == ["home"] and answers == ["homing is going on already"]
+    start.driver.goals[0].accept()
+    start.driver.goals[0].end(ABORTED, success=False, error="no power")
+    start.tick()
+    assert "could not home: no power: see its driver's log" in start.homing.note and start.driver.said == ["home"]
 
 
 # -- error recovery ----------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.ros
 import rclpy  # noqa: E402
 from control_msgs.action import GripperCommand  # noqa: E402
 from franka_msgs.action import ErrorRecovery  # noqa: E402
-from rclpy.action import ActionServer, CancelResponse  # noqa: E402
+from rclpy.action import ActionServer, CancelResponse, GoalResponse  # noqa: E402
 from rclpy.callback_groups import ReentrantCallbackGroup  # noqa: E402
 from rclpy.executors import MultiThreadedExecutor, SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
@@ -28,6 +28,7 @@ from world4rl_control.franka_gripper import FrankaGripper  # noqa: E402
 from world4rl_control.hand import DrivenHand, Hand, NoHand  # noqa: E402
 from world4rl_control.hand_node import connect_hand  # noqa: E402
 from world4rl_data.contract import Gripper  # noqa: E402
+from world4rl_sim import gripper_server_node  # noqa: E402
 from world4rl_sim.gripper_server_node import GripperServer  # noqa: E402
 
 GRIPPER = Gripper()
@@ -213,6 +214,29 @@ def test_the_gripper_is_homed_once_at_the_start_as_soon_as_its_driver_is_there(r
     end = time.monotonic() + 0.5
     rig.until(lambda: time.monotonic() > end)
     assert len(fingers.told) == 1
+
+
+def test_homing_at_the_start_outlives_a_lost_answer(rigs, monkeypatch):
+    """The driver takes the first goal too late: that is as good as no answer."""
+    rig = rigs(home_gripper=True)
+    begun: list[float] = []
+
+    class Slow(ActionServer):
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, goal_callback=self.take, **options)
+
+        def take(self, _goal: Any) -> GoalResponse:
+            begun.append(time.monotonic())
+            time.sleep(1.5 if len(begun) == 1 else 0.0)
+            return GoalResponse.ACCEPT
+
+    monkeypatch.setattr(gripper_server_node, "ActionServer", Slow)
+    fingers, stops = _serve_franka(rig)
+    services = ArmServices(rig.node, rig.hand, str, lambda: False)
+    notes: list[str] = []
+    rig.until(lambda: (notes.append(services.homing.note), not notes[-1])[1], what="the end of homing")
+    assert len(begun) == 2 and stops == ["stop"] and len(fingers.told) >= 2
+    assert any("asked again" in note for note in notes) and rig.hand.problem == "" and rig.hand.refusal == ""
 
 
 def test_homing_on_request_answers_when_it_has_ended_and_is_refused_while_the_arm_may_move(rigs):

@@ -45,8 +45,8 @@ class ArmControl:
     thread. In the `arm_gate` node that is the one that spins it: its callbacks must not be served by several.
 
     `faults` stop the arm, and keep it from being enabled, as robot modes do; `silences` do so when they last (see
-    Confirmed); `requirements` only keep it from being enabled; `doubts` say what nobody watches, and forbid nothing.
-    `on_stop` is told the reason of every stop.
+    Confirmed); `requirements` only keep it from being enabled; `doubts` say what a person should know, and forbid
+    nothing. `on_stop` is told the reason of every stop.
     """
 
     def __init__(
@@ -193,8 +193,8 @@ class ArmControl:
             return reason
         return self._blind(self.gate.active_source, now) or reason
 
-    def unwatched(self, now: Instant) -> str:
-        """What should be watched and cannot be, for a person to know; "" where nothing is amiss."""
+    def doubted(self, now: Instant) -> str:
+        """What a person should know before the arm moves, such as what nobody watches; "" where nothing is amiss."""
         return "; ".join(doubt for watch in self.doubts if (doubt := watch(now)))
 
     def _blind(self, source: int, now: Instant) -> str:

@@ -63,7 +63,7 @@ class ArmGateNode(Node):
         self._ahead_s = 0.0
         self._control = self._make_control()
         self._report = GateReport(self, self._control)
-        self._report.notes["unwatched"] = lambda: self._control.unwatched(self._instant())
+        self._report.notes["doubts"] = lambda: self._control.doubted(self._instant())
         self._hand = connect_hand(self, contract.gripper)
         if contract.gripper.fixed is None:
             self._control.requirements.append(lambda _now: self._hand.refusal)
@@ -76,7 +76,8 @@ class ArmGateNode(Node):
         # Deeper than the publishers' 1: two sources that speak at the same moment must not push each other out.
         self.create_subscription(Action, contract.action_topic, self._on_action, 10)
         self._requests = GateServices(self, self._control, self._instant, self._changed)
-        ArmServices(self, self._hand, self._hold_for_recovery, lambda: self._control.gate.enabled)
+        services = ArmServices(self, self._hand, self._hold_for_recovery, lambda: self._control.gate.enabled)
+        self._control.doubts.append(lambda _now: services.homing.note)
         self.create_timer(_WATCH_PERIOD_S, self._watch, clock=Clock(clock_type=ClockType.STEADY_TIME))
         self._changed()
 

@@ -14,7 +14,8 @@ from rclpy.task import Future
 from std_srvs.srv import Trigger
 
 from world4rl_control.error_recovery import ErrorRecovery
-from world4rl_control.hand import NO_SERVER, Hand
+from world4rl_control.hand import Hand
+from world4rl_control.homing import Homing
 from world4rl_data.parameter_messages import describe
 
 _TICK_S = 0.1
@@ -34,8 +35,9 @@ class ArmServices:
     def __init__(self, node: Node, hand: Hand, hold: Callable[[], str], moving: Callable[[], bool]) -> None:
         for name, (value, text) in _PARAMETERS.items():
             node.declare_parameter(name, value, describe(text))
-        self._node, self._log, self._hand, self._moving = node, node.get_logger(), hand, moving
-        self._home_at_start = node.get_parameter("home_gripper").value
+        self._node, self._log = node, node.get_logger()
+        self.homing = Homing(hand, moving, at_start=node.get_parameter("home_gripper").value)
+        self._homing_told = ""
         self._recovery = _connect(node, node.get_parameter("error_recovery_action").value, hold)
         group = ReentrantCallbackGroup()  # several callers may wait at once
         node.create_service(Trigger, "~/recover", self._on_recover, callback_group=group)
@@ -56,10 +58,7 @@ class ArmServices:
 
     async def _on_home(self, _request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         ended: Future = Future(executor=self._node.executor)
-        if self._moving():
-            ended.set_result("the gate is enabled: disable it first")
-        else:
-            self._hand.home(time.monotonic(), ended.set_result)
+        self.homing.request(time.monotonic(), ended.set_result)
         problem = await ended
         response.success, response.message = not problem, problem or "homed"
         return response
@@ -67,18 +66,15 @@ class ArmServices:
     def _tick(self) -> None:
         now_s = time.monotonic()
         self._recovery.tick(now_s)
-        if self._home_at_start and not self._moving():
-            self._home_at_start = False
-            self._hand.home(now_s, self._on_homed_at_start)
-
-    def _on_homed_at_start(self, problem: str) -> None:
-        if problem.startswith(NO_SERVER):  # not there yet
-            self._home_at_start = True
-            self._log.info(f"homing waits: {problem}", throttle_duration_sec=5.0)
-        elif problem:
-            self._log.error(f"homing the gripper at the start: {problem}")
+        self.homing.tick(now_s)
+        note, told = self.homing.note, self._homing_told
+        self._homing_told = note
+        if note == told:
+            return
+        if self.homing.failed:  # two lines: rclpy ties the severity to the line that logs
+            self._log.error(note)
         else:
-            self._log.info("the gripper is homed")
+            self._log.info(note or "the gripper is homed")
 
 
 def _connect(node: Node, action: str, hold: Callable[[], str]) -> ErrorRecovery:

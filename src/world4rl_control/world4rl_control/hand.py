@@ -13,8 +13,10 @@ from world4rl_control.gripper import GripperCommand
 
 Deed = Literal["open", "close", "home"]
 NO_SERVER = "no gripper action server"  # how the problem of a driver that is not there begins
+HOMING_LOST = "the gripper did not answer to home, and was stopped"  # it may be asked again
 _ANSWER_S = 1.0  # patience with a driver that should answer at once [s]
 _KEPT_S = 10.0  # a command older than this surprises whoever starts the missing driver [s]
+_NOT_STOPPED = ", nor to stop: it may be moving still; restart its driver"
 _HOMING_S = 30.0  # homing moves the fingers to both ends [s]
 
 
@@ -28,7 +30,10 @@ class GripperDriver(Protocol):
         """The goal message."""
 
     def halt(self, handle: Any, done: Callable[[], None]) -> bool:
-        """Begin to end the goal of a handle and call `done` once the driver has answered; False when it cannot."""
+        """Begin to end the goal of a handle and call `done` once the driver has answered; False when it cannot.
+
+        The handle of a homing is None where the driver did not answer whether it takes the goal.
+        """
 
     def complaint(self, deed: Deed, outcome: Any) -> str:
         """What went wrong, from the answer to `get_result_async` (`status`, `result`); empty when nothing did."""
@@ -38,7 +43,10 @@ class Hand(Protocol):
     """What the gate uses. Every method returns at once; times are seconds of a steady clock."""
 
     problem: str  # what went wrong last, for diagnostics; empty when all is well
-    refusal: str  # why an arm whose contract moves the gripper must not be enabled; empty when it may
+
+    @property
+    def refusal(self) -> str:
+        """Why an arm whose contract moves the gripper must not be enabled; empty when it may."""
 
     def command(self, wanted: GripperCommand, now_s: float) -> None:
         """Open or close from now on; the newest command counts."""
@@ -75,12 +83,11 @@ class _Sent:
         self.deed, self.sent_s = deed, now_s
         self.handle: Any = None
         self.halted_s: float | None = None  # when it was asked to end
+        self.trouble = ""  # why, where it is no newer command that asks for it
 
 
 class DrivenHand:
     """Sends the newest command; one that has not gone out yet is forgotten. A Hand, for one thread."""
-
-    refusal = ""
 
     def __init__(self, driver: GripperDriver) -> None:
         self._driver = driver
@@ -90,6 +97,11 @@ class DrivenHand:
         self._homed: Callable[[str], None] | None = None  # to be called when homing has ended
         self._sent: _Sent | None = None
         self.problem = ""
+
+    @property
+    def refusal(self) -> str:
+        """See Hand."""
+        return "" if self._homed is None else "the gripper is being homed: wait until that has ended"
 
     def command(self, wanted: GripperCommand, now_s: float) -> None:
         """See Hand."""
@@ -121,19 +133,29 @@ class DrivenHand:
 
     def _watch(self, sent: _Sent) -> None:
         """Gives up on a driver that does not answer, and ends a goal that a newer command replaces."""
-        if sent.handle is None:
+        if sent.halted_s is not None:
+            if self._waited(sent.halted_s, _ANSWER_S):
+                self._end(sent, sent.trouble + _NOT_STOPPED if sent.trouble else "the gripper did not answer stop")
+        elif sent.handle is None:
             if self._waited(sent.sent_s, _ANSWER_S):
-                self._end(sent, f"the gripper did not answer to {sent.deed}")
+                self._give_up(sent, f"the gripper did not answer to {sent.deed}")
         elif sent.deed == "home":
             if self._waited(sent.sent_s, _HOMING_S):
-                self._end(sent, f"homing did not end within {_HOMING_S:g} s")
-        elif sent.halted_s is not None:
-            if self._waited(sent.halted_s, _ANSWER_S):
-                self._end(sent, "the gripper did not answer stop")
+                self._give_up(sent, f"homing did not end within {_HOMING_S:g} s")
         elif self._wanted is not None or self._homed is not None:
             sent.halted_s = self._now_s
             if not self._driver.halt(sent.handle, lambda: self._on_halted(sent)):
                 self._sent = None  # nobody there to stop it: the driver takes the newer goal or not
+
+    def _give_up(self, sent: _Sent, trouble: str) -> None:
+        """A homing may go on all the same: it is ended, so that no two goals run. Not so the others, where a stop might
+        drop what the hand holds."""
+        if sent.deed != "home":
+            self._end(sent, trouble)
+            return
+        sent.trouble, sent.halted_s = trouble, self._now_s
+        if not self._driver.halt(sent.handle, lambda: self._end(sent, f"{trouble}, and was stopped")):
+            self._end(sent, trouble + _NOT_STOPPED)
 
     def _waited(self, since_s: float, limit_s: float) -> bool:
         return not 0.0 <= self._now_s - since_s < limit_s
@@ -159,7 +181,12 @@ class DrivenHand:
 
     def _on_answer(self, sent: _Sent, answer: Any) -> None:
         handle = answer.result()
-        if handle is None or not handle.accepted:
+        accepted = handle is not None and handle.accepted
+        if sent.deed == "home" and (self._sent is not sent or sent.halted_s is not None):
+            if accepted:  # too late: it was given up
+                handle.cancel_goal_async()
+            return
+        if not accepted:
             self._end(sent, f"the gripper refused to {sent.deed}")
             return
         sent.handle = handle
@@ -170,6 +197,8 @@ class DrivenHand:
         self._end(sent, "")
 
     def _on_outcome(self, sent: _Sent, outcome: Any) -> None:
+        if sent.trouble:
+            return  # it ends with the answer to stop
         # A goal that was stopped for the next one complains, as it should.
         complaint = "" if sent.halted_s is not None else self._driver.complaint(sent.deed, outcome.result())
         self._end(sent, complaint)
