@@ -172,7 +172,7 @@ def test_recovery_is_prepared_with_the_measured_pose_whatever_the_mode(bench):
     assert len(bench.sent) == count + 1
     bench.silent = {"pose"}
     bench.pass_time(0.5)
-    assert "pose" in bench.control.prepare_recovery(bench.now)
+    assert "no fresh measured pose" in (refusal := bench.control.prepare_recovery(bench.now)) and "restart" in refusal
 
 
 def test_the_dead_man_button_must_be_held():

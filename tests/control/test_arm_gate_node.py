@@ -290,6 +290,35 @@ def test_the_gripper_is_closed_through_the_driver_without_waiting():
         _close(rig, gate)
 
 
+def test_a_grasp_that_waits_for_its_driver_is_dropped_when_the_arm_is_stopped():
+    """The fingers do not move under the hands of whoever has stopped the arm to look after the driver."""
+    rig, gate = _make("franka_sim_lift")
+    goals: list[float] = []
+
+    def grasp(handle):
+        goals.append(handle.request.width)
+        handle.succeed()
+        return Grasp.Result(success=True)
+
+    server = None
+    try:
+        rig.ready()
+        assert rig.enable().success
+        rig.act([0, 0, 0, -1])
+        assert rig.enable(False).success
+        server = ActionServer(rig, Grasp, "/franka_gripper/grasp", grasp)
+        rig.until(gate._hand._driver.client("close").server_is_ready, what="the gate to find the driver")
+        rig.spin(0.5)  # ten looks of the gate at its driver
+        assert goals == []
+        assert rig.enable().success
+        rig.act([0, 0, 0, -1])
+        rig.until(lambda: goals == [0.0], what="the grasp that was asked for since")
+    finally:
+        if server is not None:
+            server.destroy()
+        _close(rig, gate)
+
+
 def test_servo_gets_fresh_twists_towards_the_target_and_zeros_after_the_stop():
     rig, gate = _make(backend="servo_twist")
     twists: list[TwistStamped] = []

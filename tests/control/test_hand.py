@@ -185,6 +185,21 @@ def test_a_command_that_waited_long_for_its_driver_is_dropped_so_that_it_surpris
     assert driver.said == ["open"] and hand.problem == ""
 
 
+@both
+def test_after_a_stop_nothing_goes_out_that_had_not_gone_out_before(make):
+    hand, driver = make()
+    hand.command("close", 0.0)
+    hand.command("open", 0.1)  # waits for the answer to the first, or for its driver
+    hand.forget()
+    hand.tick(1.1)
+    driver.ready = False
+    hand.command("close", 2.0)
+    hand.forget()
+    driver.ready = True
+    hand.tick(2.1)
+    assert driver.said == ["close"]
+
+
 def test_why_a_goal_failed_is_told():
     hand, driver = franka()
     hand.command("open", 0.0)

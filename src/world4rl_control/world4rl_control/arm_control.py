@@ -165,7 +165,9 @@ class ArmControl:
         agree as for enabling: a target that is off by their difference would be pulled to at once.
         """
         self.stop("error recovery", now)
-        refusal = _first([self._pose_missing, self._frames_differ, *self.faults], now)
+        if missing := self._pose_missing(now):
+            return f"{missing} One that ended with the reflex recovers the arm when it is started again: restart it"
+        refusal = _first([self._frames_differ, *self.faults], now)
         if not refusal:
             self._fix_frame()
             self.stay(now)

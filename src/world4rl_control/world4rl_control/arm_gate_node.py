@@ -67,6 +67,7 @@ class ArmGateNode(Node):
         self._hand = connect_hand(self, contract.gripper)
         if contract.gripper.fixed is None:
             self._control.requirements.append(lambda _now: self._hand.refusal)
+        self._control.on_stop.append(lambda _reason: self._hand.forget())
         self._report.notes["gripper"] = lambda: self._hand.problem
         namespace = self._value("gripper_namespace") or contract.gripper.namespace
         self._links = ArmLinks(self, self._control, namespace, self._tick)

@@ -51,6 +51,9 @@ class Hand(Protocol):
     def command(self, wanted: GripperCommand, now_s: float) -> None:
         """Open or close from now on; the newest command counts."""
 
+    def forget(self) -> None:
+        """The arm was stopped: a command that has not gone out yet never does. One on its way ends by itself."""
+
     def home(self, now_s: float, done: Callable[[str], None]) -> None:
         """Find the fingers' range; calls `done` once, with "" or with what went wrong. Commands wait meanwhile."""
 
@@ -67,6 +70,9 @@ class NoHand:
 
     def command(self, wanted: GripperCommand, now_s: float) -> None:
         """Nothing to do: a contract that moves the gripper was refused before."""
+
+    def forget(self) -> None:
+        """Nothing to do."""
 
     def home(self, now_s: float, done: Callable[[str], None]) -> None:
         """Answers with the reason."""
@@ -107,6 +113,10 @@ class DrivenHand:
         """See Hand."""
         self._wanted, self._wanted_s = wanted, now_s
         self.tick(now_s)
+
+    def forget(self) -> None:
+        """See Hand."""
+        self._wanted = None
 
     def home(self, now_s: float, done: Callable[[str], None]) -> None:
         """See Hand."""
