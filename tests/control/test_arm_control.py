@@ -175,6 +175,18 @@ def test_recovery_is_prepared_with_the_measured_pose_whatever_the_mode(bench):
     assert "no fresh measured pose" in (refusal := bench.control.prepare_recovery(bench.now)) and "restart" in refusal
 
 
+def test_whoever_enables_the_arm_again_is_told_that_a_policy_acts_still(bench):
+    """After a reflex or a stop the policy sends on, unheard: the arm would move at once, to a person's surprise."""
+    bench.act()
+    assert bench.control.doubted(bench.now) == "", "it drives the arm, and everybody knows"
+    bench.control.stop("disabled on request", bench.now)
+    bench.act()
+    assert "POLICY sends actions already: the arm moves as soon as" in bench.control.doubted(bench.now)
+    bench.pass_time(CONTRACT.action_timeout_s + 0.1)
+    bench.act(source=HUMAN)
+    assert bench.control.doubted(bench.now) == "", "the policy fell silent, and a person knows what she does"
+
+
 def test_the_dead_man_button_must_be_held():
     bench, button = Bench(), DeadMan(2, 0.25, "/joy")
     bench.control.faults.append(button.released)

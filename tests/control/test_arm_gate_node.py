@@ -6,9 +6,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
+import yaml
 
 pytestmark = pytest.mark.ros
 
@@ -25,7 +27,9 @@ from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Joy  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 
+import world4rl_data  # noqa: E402
 from world4rl_control.arm_gate_node import ArmGateNode  # noqa: E402
+from world4rl_control.arm_links_node import pose_topic_of  # noqa: E402
 from world4rl_data.contract import TaskContract  # noqa: E402
 from world4rl_interfaces.msg import Action  # noqa: E402
 from world4rl_interfaces.srv import ResetArm  # noqa: E402
@@ -192,6 +196,26 @@ def test_disabling_leaves_the_controller_the_measured_pose(rig):
     rig.until(lambda: len(rig.targets) == 2)
     np.testing.assert_allclose(_position(rig.targets[1]), rig.position, atol=1e-9)
     assert not rig.status.enabled
+
+
+def test_the_answer_of_enable_says_that_somebody_sends_actions_already(rig):
+    rig.act([1, 0, 0])
+    assert "enabled at the measured pose, but: POLICY sends actions already" in rig.enable().message
+
+
+def test_a_contract_with_several_poses_must_be_told_which_is_the_arms(tmp_path):
+    contract = yaml.safe_load((Path(world4rl_data.__file__).parent / "contracts/franka_sim_press.yaml").read_text())
+    (pose,) = (s for s in contract["proprioception"] if s["type"] == "geometry_msgs/msg/PoseStamped")
+    contract["proprioception"].insert(0, {**pose, "name": "cube", "topic": "/cube/pose"})
+    path = tmp_path / "two_poses.yaml"
+    path.write_text(yaml.safe_dump(contract))
+    with pytest.raises(ValueError, match=r"several poses, /cube/pose, .*current_pose: .*\(pose_topic\)"):
+        pose_topic_of(TaskContract.load(str(path)))  # the first of them might be the cube's
+    rig, gate = _make(str(path), pose_topic=pose["topic"])
+    _close(rig, gate)
+    contract["proprioception"][0] |= {"topic": pose["topic"], "fields": ["pose.orientation.x"]}
+    path.write_text(yaml.safe_dump(contract))
+    assert pose_topic_of(TaskContract.load(str(path))) == pose["topic"], "one topic may give several streams"
 
 
 def test_a_robot_in_reflex_stops_the_gate_and_keeps_it_from_enabling(rig):

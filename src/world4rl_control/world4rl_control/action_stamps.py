@@ -16,6 +16,7 @@ class ActionStamps:
 
     def __init__(self) -> None:
         self.ages_s: dict[int, float] = {}  # by source: how old its last action was on arrival, taken or not
+        self.heard_s: dict[int, float] = {}  # by source: when that was
         self.clear()
 
     def clear(self) -> None:
@@ -28,7 +29,7 @@ class ActionStamps:
         """Note an action that has come; a clock that went back began again, and earlier stamps say nothing more."""
         if now_s < self._now_s:
             self.clear()
-        self._now_s, self.ages_s[source] = now_s, now_s - stamp_s
+        self._now_s, self.ages_s[source], self.heard_s[source] = now_s, now_s - stamp_s, now_s
 
     def take(self, source: int, stamp_s: float) -> None:
         """Note an action that is executed."""

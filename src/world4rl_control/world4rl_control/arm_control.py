@@ -63,7 +63,7 @@ class ArmControl:
         self.faults: list[Watch] = []
         self.silences: list[Confirmed] = [Confirmed(self._driver_lost), Confirmed(self._state_lost)]
         self.requirements: list[Watch] = [self._pose_missing, self._frames_differ]
-        self.doubts: list[Watch] = []
+        self.doubts: list[Watch] = [self._waiting_sources]
         self.on_stop: list[Callable[[str], None]] = []
         self.on_enable: list[Callable[[], None]] = []
         self._backend, self._send = backend, send
@@ -228,6 +228,15 @@ class ArmControl:
         if self.arm.pose_age(now.ros_s) <= self.gate.config.pose_timeout_s:
             return ""
         return "no fresh measured pose: is the robot's driver (or sim_arm) running, and the pose topic right?"
+
+    def _waiting_sources(self, now: Instant) -> str:
+        """After a stop a policy may still be acting in vain, and whoever enables the gate not be thinking of it."""
+        heard_s, limit_s = self.stamps.heard_s, self.contract.action_timeout_s
+        others = (ActionSource.SCRIPTED, ActionSource.POLICY, ActionSource.RANDOM)
+        waiting = [who.name for who in others if abs(now.ros_s - heard_s.get(who, math.inf)) <= limit_s]
+        if self.gate.enabled or not waiting:
+            return ""
+        return f"{' and '.join(waiting)} sends actions already: the arm moves as soon as the gate is enabled"
 
     def _frames_differ(self, now: Instant) -> str:
         return "" if self.frame is None else self.frame.disagreement(self._pose, now.ros_s)

@@ -33,7 +33,7 @@ class ArmLinks:
         self._node, self._control, self._on_fault = node, control, on_fault
         self._decoded_s = 0.0
         self._raw: bytes | None = None  # the newest robot state, not decoded yet
-        self._pose_topic = str(_value(node, "pose_topic") or _pose_topic(control.contract))
+        self._pose_topic = str(_value(node, "pose_topic") or pose_topic_of(control.contract))
         self._finger_topic = f"{gripper_namespace}/joint_states"
         node.create_subscription(PoseStamped, self._pose_topic, self._see_pose, _NEWEST)
         node.create_subscription(JointState, self._finger_topic, self._see_fingers, _NEWEST)
@@ -106,8 +106,13 @@ def _arrays(message: PoseStamped) -> tuple[np.ndarray, np.ndarray]:
     return np.array((p.x, p.y, p.z)), np.array((q.x, q.y, q.z, q.w))
 
 
-def _pose_topic(contract: TaskContract) -> str:
-    poses = [stream.topic for stream in contract.proprioception if stream.type == "geometry_msgs/msg/PoseStamped"]
+def pose_topic_of(contract: TaskContract) -> str:
+    """Where a contract has the arm's pose. Raises ValueError where that is not clear."""
+    streams = [stream.topic for stream in contract.proprioception if stream.type == "geometry_msgs/msg/PoseStamped"]
+    poses = list(dict.fromkeys(streams))
+    if len(poses) > 1:  # an object's, perhaps: limits and targets would start there
+        names = ", ".join(poses)
+        raise ValueError(f"contract {contract.name} has several poses, {names}: say which is the arm's (pose_topic)")
     return poses[0] if poses else _DEFAULT_POSE
 
 

@@ -38,8 +38,8 @@ class GateServices:
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
         if request.data:
-            refusal = self._control.enable(self._instant())
             doubts = self._control.doubted(self._instant())
+            refusal = self._control.enable(self._instant())
             enabled = "enabled at the measured pose" + (f", but: {doubts}" if doubts else "")
             response.success, response.message = not refusal, refusal or enabled
         else:
