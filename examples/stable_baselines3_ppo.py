@@ -2,7 +2,7 @@
 
     pip install stable-baselines3
     python examples/stable_baselines3_ppo.py runs/demo --out models/sb3
-    world4rl evaluate models/sb3 --episodes 50
+    world4rl evaluate --policy models/sb3 --episodes 50
 
 The dream is shaped like gymnasium's vector environments; `DreamVecEnv` puts it into stable-baselines3's shape. The
 policy network is World4RL's own, so that its weights can be saved as a World4RL policy, with the contract beside them.
@@ -168,7 +168,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     policy = ppo.policy
     assert isinstance(policy, FramePolicy)
     policy.to_world4rl(contract).save(given.out, metrics={"imagined_steps": ppo.num_timesteps}, seed=given.seed)
-    print(f"{given.out}: world4rl evaluate {given.out} --episodes 50")
+    print(f"{given.out} is written; how to count its successes: --help")
 
 
 if __name__ == "__main__":

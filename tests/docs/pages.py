@@ -1,7 +1,8 @@
-"""The shell commands of README.md and docs/*.md, as a reader would copy them."""
+"""The shell commands of README.md, docs/*.md and of what examples/ say of themselves, as a reader would copy them."""
 
 from __future__ import annotations
 
+import ast
 import re
 import shlex
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+EXAMPLES = sorted(path for path in (ROOT / "examples").iterdir() if path.suffix in (".py", ".sh"))
 _BLOCK = re.compile(r"^( *)```bash\n(.*?)^\1```$", re.S | re.M)
 _COMMENT = re.compile(r"(^|\s)#.*$", re.M)
 _ASSIGNMENT = re.compile(r"[A-Z][A-Z0-9_]*=")
@@ -41,7 +43,19 @@ def commands_of(text: str, page: str) -> list[Command]:
     return found
 
 
+def example_commands(text: str, name: str) -> list[Command]:
+    """The commands of an example: the indented lines of a program's docstring, or of the comment that begins a script."""
+    if name.endswith(".py"):
+        lines = (ast.get_docstring(ast.parse(text)) or "").splitlines()
+    else:
+        head = text.partition("\n\n")[0].splitlines()
+        lines = [line.removeprefix("#").removeprefix(" ") for line in head if line.startswith("# ") or line == "#"]
+    block = "\n".join(line.strip() for line in lines if re.match(r" {2,}\S", line))
+    return commands_of(f"```bash\n{block}\n```\n", name)
+
+
 def commands(*first: str) -> list[Command]:
-    """The commands of all pages that begin with these words, such as ``commands("ros2", "topic")``."""
+    """The commands of all pages and examples that begin with these words, such as ``commands("ros2", "topic")``."""
     everything = [command for page in PAGES for command in commands_of(page.read_text(encoding="utf-8"), page.name)]
+    everything += [found for path in EXAMPLES for found in example_commands(path.read_text("utf-8"), path.name)]
     return [command for command in everything if tuple(command.words[: len(first)]) == first]

@@ -74,6 +74,12 @@ def models(folder: Path) -> None:
         GaussianPolicy(preset.policy_config(CONTRACT), CONTRACT).save(folder / name)
 
 
+def policy(path: Path) -> None:
+    """A policy of the simulator's first task, untrained."""
+    torch.manual_seed(0)
+    GaussianPolicy(load_preset("tiny").policy_config(CONTRACT), CONTRACT).save(path)
+
+
 def run(path: Path) -> None:
     """A folder as a finished `world4rl demo` leaves it, as far as commands read it."""
     preset = load_preset("tiny")
@@ -131,6 +137,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "push.csv": pushes,
     "bags": bags,
     "models": models,
+    "models/sb3": policy,
     "runs/demo": run,
     "runs/seed0": run,
     "runs/seed1": run,

@@ -1,4 +1,5 @@
-"""The `world4rl` commands of the pages run as they stand there, page by page, in small amounts and with small networks.
+"""The `world4rl` commands of pages and examples run as they stand there, page by page, in small amounts, with small
+networks.
 
 A new page with such commands needs a walk below; a command that cannot run in a test, a reason in NOT_RUN.
 """
@@ -30,6 +31,7 @@ WALKS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("play.md",): ("runs/demo", "data/train", "models", "push.csv"),
     ("measures.md",): ("runs/demo", "data/check", "models"),
     ("deploy.md",): ("data/check", "models"),
+    ("stable_baselines3_ppo.py",): ("models/sb3",),
     ("results.md",): ("runs/seed0", "runs/seed1"),
     ("metaworld.md", "metaworld_results.md", "metaworld_earlier.md"): (),
 }

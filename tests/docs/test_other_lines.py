@@ -1,4 +1,5 @@
-"""Every line of the pages' bash blocks is one that a test knows what to do with, and names things that exist."""
+"""Every line of the pages' bash blocks, and every command that an example names, is one that a test knows what to do
+with, and names things that exist."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ from typing import Any
 
 import pytest
 from not_run import NOT_RUN
-from pages import ROOT, Command, commands, commands_of
+from pages import EXAMPLES, PAGES, ROOT, Command, commands, commands_of, example_commands
 
 from world4rl.cli import main
 from world4rl.commands.registry import Command as Registered
@@ -32,6 +33,7 @@ OTHERS = {
     "deactivate",
     "export",
     "sudo",
+    "sbatch",
 }
 OTHERS |= {"uname", "ulimit", "cpupower", "chronyc", "for", "done", "enclave=/world4rl/$(basename"}
 """First words of lines for the reader's own system: only the files of this project that they name are looked for."""
@@ -144,4 +146,8 @@ def test_a_block_becomes_commands() -> None:
     found = commands_of(page, "page.md")
     assert [c.text for c in found] == ["A=1 world4rl dataset info a", "make x", "make y", "ls"]
     assert found[0].words == ["world4rl", "dataset", "info", "a"]
+    program = '"""What it is.\n\n    ls a  # why\n\nMore.\n"""\n'
+    script = "#!/bin/bash\n# What it is.\n#   ls b\n#SBATCH --time=1\nset -e\n\n#   ls c\n"
+    assert [c.text for c in example_commands(program, "a.py") + example_commands(script, "a.sh")] == ["ls a", "ls b"]
+    assert {path.name for path in EXAMPLES} == {command.page for command in commands()} - {page.name for page in PAGES}
     assert len(commands("world4rl")) > 50 and len(commands("ros2")) > 40
