@@ -44,7 +44,7 @@ def commands_of(text: str, page: str) -> list[Command]:
 
 
 def example_commands(text: str, name: str) -> list[Command]:
-    """The commands of an example: the indented lines of a program's docstring, or of the comment that begins a script."""
+    """The commands of an example: indented lines of a program's docstring, or of the comment that begins a script."""
     if name.endswith(".py"):
         lines = (ast.get_docstring(ast.parse(text)) or "").splitlines()
     else:
