@@ -1,10 +1,12 @@
-"""Put demo runs of several seeds together: results as JSON, and the README's table.
+"""Put demo runs of several seeds together: results as JSON, and the first table of docs/results.md.
 
     python benchmarks/demo.py runs/demo-seed0 runs/demo-seed1 runs/demo-seed2
 
-Each run's summary.json and concordance.json become benchmarks/results/demo-seed<N>.json; runs, and what is there
-already of other seeds, must differ in nothing but their seed. Differences are paired on the same start states; their
-intervals: Student's t over the training seeds, and a bootstrap of seeds, then of the episodes within them.
+Each run's summary.json and concordance.json become benchmarks/results/demo-seed<N>.json: this overwrites the published
+figures and their page. `world4rl report RUN RUN` compares runs without that. Runs, and what is there already of other
+seeds, must be of one task, preset, number of episodes and settings; revisions are not compared. Differences are paired
+on the same start states; their intervals: Student's t over the training seeds, and a bootstrap of seeds, then of the
+episodes within them.
 """
 
 from __future__ import annotations
@@ -27,18 +29,21 @@ from world4rl_wm.measures.replay_check import rate_text
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
+PAGE = ROOT / "docs" / "results.md"
 BEGIN, END = "<!-- results:begin -->", "<!-- results:end -->"
 
 
 def table(summaries: list[dict]) -> str:
     """Markdown: a row per seed, then the mean, then the paired differences."""
-    head = ["seed", "demonstrations", *NAMES.values(), "on the graph", "replay check TPR / FPR", "minutes"]
+    head = ["seed", "real episodes (demonstrations)", *NAMES.values()]
+    head += ["on the graph", "replay check TPR / FPR", "minutes"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for s in summaries:
         check, graph = s["replay_check"], s["graph"]
         rates = [f"{s[f'{name}_success']:.1%}" for name in POLICIES]
         minutes = sum(s["wall_s"].values()) / 60
-        row = [s["seed"], s["demonstrations"], *rates, f"{graph['success']:.0%} of {graph['episodes']}"]
+        real = f"{s['real_episodes']} ({s['demonstrations']})"
+        row = [s["seed"], real, *rates, f"{graph['success']:.0%} of {graph['episodes']}"]
         row += [f"{rate_text(check['tpr'])} / {rate_text(check['fpr'])}", f"{minutes:.1f}"]
         lines.append("| " + " | ".join(map(str, row)) + " |")
     means = [f"**{np.mean([s[f'{name}_success'] for s in summaries]):.1%}**" for name in POLICIES]
@@ -51,7 +56,7 @@ def difference(summaries: list[dict], a: str, b: str) -> str:
     parts = [decode_outcomes(s["outcomes"][b]) - decode_outcomes(s["outcomes"][a]) for s in summaries]
     mean, *bootstrap = clustered_interval(parts)
     by_t = seed_interval([[part.mean() for part in parts]])
-    told = f"- {b} minus {a}: {100 * mean:+.1f} points".replace("_", " ")
+    told = f"- {NAMES[b]} minus {NAMES[a]}: {100 * mean:+.1f} points"
     if by_t is not None:
         told += f", {_pair(*by_t)} by Student's t over the seeds"
     return f"{told}, {_pair(*bootstrap)} by the bootstrap"
@@ -62,18 +67,18 @@ def _pair(low: float, high: float) -> str:
 
 
 def text(summaries: list[dict]) -> str:
-    """What the README says between its markers."""
+    """What the page says between its markers."""
     episodes, task = summaries[0]["episodes"], summaries[0]["task"]
     said = [difference(summaries, a, b) for a, b in PAIRS]
     return "\n".join(
         [
             f"`world4rl demo` for {len(summaries)} seeds, task `{task}`: success by the policies' mean actions on",
-            f"{episodes} start states for each seed that nothing was trained on ([files](benchmarks/results),",
+            f"{episodes} start states for each seed that nothing was trained on ([files](../benchmarks/results),",
             "put together by `benchmarks/demo.py`).",
             "",
             table(summaries),
             "",
-            "Paired differences with 95 % intervals ([which](docs/results.md#success)):",
+            "Paired differences with 95 % intervals ([which](#success)):",
             "",
             *said,
         ]
@@ -87,7 +92,7 @@ def recipe(summary: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def require_one_recipe(summaries: Mapping[str, Mapping[str, Any]]) -> None:
-    """Raises SystemExit unless the summaries, by the names of their places, differ in nothing but their seed."""
+    """Raises SystemExit unless the summaries, by the names of their places, are of one recipe."""
     recipes = {name: recipe(summary) for name, summary in summaries.items()}
     differing = differences_of(list(recipes.values()))
     if differing:
@@ -133,9 +138,8 @@ def main() -> None:
     if not summaries:
         raise SystemExit(f"no demo-seed*.json in {RESULTS}: give the folders of finished runs")
     said = text(summaries)
-    readme = ROOT / "README.md"
-    before, rest = readme.read_text().split(BEGIN)
-    readme.write_text(before + BEGIN + "\n" + said + "\n" + END + rest.split(END)[1])
+    before, rest = PAGE.read_text().split(BEGIN)
+    PAGE.write_text(before + BEGIN + "\n" + said + "\n" + END + rest.split(END)[1])
     print(said)
 
 

@@ -29,7 +29,7 @@ def demo_section(summaries: list[dict[str, Any]]) -> str:
     lines = [
         "## world4rl demo",
         f"Task `{summaries[0]['task']}`, {summaries[0]['episodes']} held-out start states for each seed. The means "
-        "over the seeds, with intervals that resample the seeds as well: [README](../../README.md#results).",
+        "over the seeds, with their intervals: [results](../results.md#the-three-seeds).",
         "Success [%] and its 95 % interval (Wilson):",
         table(("seed", *POLICIES.values()), rates),
         "Differences on the same start states [percentage points] and their 95 % intervals (bootstrap over episodes):",

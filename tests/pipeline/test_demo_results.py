@@ -1,4 +1,4 @@
-"""Demo runs as the README's table: runs of one recipe alone."""
+"""Demo runs as the table of docs/results.md: runs of one recipe alone, and what the files say."""
 
 # ruff: noqa: E402 (the helpers are found after the path is set)
 from __future__ import annotations
@@ -88,3 +88,23 @@ def test_all_seeds_may_change_their_recipe_together(tmp_path: Path, results: Pat
 def test_one_seed_has_one_run(tmp_path: Path, results: Path) -> None:
     with pytest.raises(SystemExit, match="several of the runs have one seed"):
         demo.take_over([run(tmp_path, 0), run(tmp_path, 0)])
+
+
+def test_the_page_says_what_the_files_say() -> None:
+    said = demo.text([json.loads(path.read_text()) for path in COMMITTED])
+    assert f"{demo.BEGIN}\n{said}\n{demo.END}" in demo.PAGE.read_text()
+
+
+def test_runs_change_the_page_between_its_markers_alone(
+    tmp_path: Path, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(f"above\n{demo.BEGIN}\nold\n{demo.END}\nbelow\n")
+    monkeypatch.setattr(demo, "PAGE", page)
+    monkeypatch.setattr(sys, "argv", ["demo.py", str(run(tmp_path, 7, real_episodes=123, demonstrations=45))])
+    demo.main()
+    before, said = page.read_text().split(demo.BEGIN)
+    said, after = said.split(demo.END)
+    assert (before, after) == ("above\n", "\nbelow\n") and "old" not in said
+    assert "| 7 | 123 (45) |" in said, "a run's real episodes are all that it used, demonstrations among them"
+    assert sorted(contents(results)) == sorted([*(path.name for path in COMMITTED), "demo-seed7.json"])
