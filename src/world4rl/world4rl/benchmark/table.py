@@ -201,8 +201,8 @@ def notes(found: Mapping[str, Any]) -> str:
     )
     if not found["paper_protocol"]:
         said.append(
-            f"- not the paper's protocol ({'; '.join(found['departures_from_paper'])}), so its column is for "
-            "orientation only"
+            f"- not the paper's protocol ({'; '.join(found['departures_from_paper'])}), so its column, which "
+            "is from summaries of the paper by others, is for orientation only"
         )
     return "\n".join(said)
 

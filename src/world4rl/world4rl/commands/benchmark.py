@@ -25,11 +25,13 @@ def metaworld(
     preset: PresetOption = "tiny",
     settings: Overrides = (),
 ) -> int:
-    """Meta-World by the paper's protocol: for each task and seed expert, policy and random episodes, world model,
-    reward model, BC, filtered BC, replay check, refinement in imagination, all of them on the same unseen start states.
+    """Meta-World's tasks, after the paper's protocol: for each task and seed expert, policy and random episodes, world
+    model, reward model, BC, filtered BC, replay check, refinement in imagination, on the same unseen start states.
 
-    Prints the table next to the paper's figures. Interrupted, the same command goes on; rows can be divided among
-    processes or machines by --tasks and --seeds with the same --run (with --world-model shared: by seeds).
+    Fresh episodes for the replay check are added, so that no table is the paper's protocol. Prints the table, what
+    differs, and the paper's figures as summaries of it by others give them, for orientation. Interrupted, the same
+    command goes on; rows can be divided among processes or machines by --tasks and --seeds with the same --run (with
+    --world-model shared: by seeds).
 
     Args:
         tasks: Meta-World's names, with or without the version; all 50 are accepted.

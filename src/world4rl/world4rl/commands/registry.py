@@ -57,7 +57,7 @@ COMMANDS: dict[tuple[str, ...], Command] = {
     ),
     ("benchmark", "metaworld"): Command(
         "benchmark:metaworld",
-        "the paper's protocol on Meta-World's tasks: a resumable row for each task and seed",
+        "Meta-World's tasks, after the paper's protocol: a row for each task and seed",
         resumes=True,
     ),
     ("loop",): Command("loop:loop", "rounds of work, learning and refinement after a finished run", resumes=True),
