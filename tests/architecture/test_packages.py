@@ -59,7 +59,7 @@ def test_pip_requirements_are_what_the_package_imports(package: str) -> None:
         used |= imports(path)
     ros = {name for name in used if name.endswith(("_msgs", "_interfaces"))} | NOT_FROM_PIP
     used -= set(sys.stdlib_module_names) | ros | OPTIONAL | {package}
-    # Needed for work on the graph only; `pip` could not find them, so the README names them where they are wanted.
+    # Needed for work on the graph only; `pip` could not find them, so install.md names them where they are wanted.
     used -= {"world4rl_control", "world4rl_bringup"}
     needed = {DISTRIBUTIONS.get(name, name).lower() for name in used}
     assert needed == _declared(package), f"src/{package}/setup.py: install_requires"

@@ -1,4 +1,4 @@
-"""rosdep can install what our manifests name, on every ROS 2 that the project is for, or the README says to skip it."""
+"""rosdep can install what our manifests name, on every ROS 2 that the project is for, or install.md says to skip it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _named() -> dict[str, set[str]]:
 
 
 def _skipped() -> set[str]:
-    (keys,) = re.findall(r"rosdep install .*--skip-keys (\w+)", (ROOT / "README.md").read_text(encoding="utf-8"))
+    (keys,) = re.findall(r"rosdep install .*--skip-keys (\w+)", (ROOT / "docs/install.md").read_text(encoding="utf-8"))
     return {keys}
 
 
@@ -39,9 +39,9 @@ def test_every_key_is_in_the_list_and_none_is_left_over() -> None:
     assert used == set(_known()), AGAIN
 
 
-def test_every_distribution_has_every_key_or_the_readme_skips_it() -> None:
+def test_every_distribution_has_every_key_or_install_md_skips_it() -> None:
     for key, answers in _known().items():
         assert set(answers) == {"humble", "jazzy", "kilted"}
         unknown = {name for name, package in answers.items() if package is None}
         assert not unknown or key in _skipped(), f"{key} has no package on {sorted(unknown)}"
-    assert _skipped() <= set(_known()), "the README skips a key that nobody names"
+    assert _skipped() <= set(_known()), "install.md skips a key that nobody names"

@@ -24,7 +24,6 @@ OTHERS = {
     "pip",
     "pytest",
     "rosdep",
-    "colcon",
     "python3",
     "touch",
     "cp",
