@@ -39,11 +39,12 @@ def table(summaries: list[dict]) -> str:
     head += ["on the graph", "replay check TPR / FPR", "minutes"]
     lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
     for s in summaries:
-        check, graph = s["replay_check"], s["graph"]
+        check, graph = s["replay_check"], s.get("graph")
         rates = [f"{s[f'{name}_success']:.1%}" for name in POLICIES]
         minutes = sum(s["wall_s"].values()) / 60
         real = f"{s['real_episodes']} ({s['demonstrations']})"
-        row = [s["seed"], real, *rates, f"{graph['success']:.0%} of {graph['episodes']}"]
+        deployed = f"{graph['success']:.0%} of {graph['episodes']}" if graph else "–"
+        row = [s["seed"], real, *rates, deployed]
         row += [f"{rate_text(check['tpr'])} / {rate_text(check['fpr'])}", f"{minutes:.1f}"]
         lines.append("| " + " | ".join(map(str, row)) + " |")
     means = [f"**{np.mean([s[f'{name}_success'] for s in summaries]):.1%}**" for name in POLICIES]

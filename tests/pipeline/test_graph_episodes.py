@@ -9,18 +9,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 
 sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "data")]
 
 from data_fakes import messages, write_bag
 from dream_rig import CONTRACT
+from finished_rig import finished_folder
 
-from world4rl import graph_episodes, pipeline
+from world4rl import graph_episodes, pipeline, summary
+from world4rl.load_run import load_run
 from world4rl.presets import load_preset
 from world4rl.run_folder import Run
 from world4rl_bringup.graph import graph
 from world4rl_bringup.options import GraphOptions
+from world4rl_wm.measures.replay_check import judge
 
 WANTED = 4
 
@@ -81,3 +85,20 @@ def test_deployments_begin_anew_as_well(tmp_path: Path, monkeypatch: pytest.Monk
         else:
             graph_episodes.deploy("press_button", tmp_path / "policy", 2, 7, tmp_path)
     assert len(list((tmp_path / "bags" / "deployments").iterdir())) == 2
+
+
+def test_a_demo_without_deployments_comes_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`evaluation.graph_episodes=0` means none: no graph is started, and summary and report do without its rate."""
+    folder = finished_folder(tmp_path, "evaluation.graph_episodes=0")
+    run = load_run(folder, progress=False)
+    monkeypatch.setattr(graph_episodes, "run_graph", lambda *_: pytest.fail("a graph was started"))
+    monkeypatch.setattr(summary, "reward_confusion", lambda _: {})
+    real = torch.tensor([True] * 20 + [False] * 20)
+    run.write("replay_check.json", judge(real, real).to_dict())
+    judged = dict.fromkeys(("imagined_start", "imagined_refined", "judged_start", "judged_refined"), 0.5)
+    run.write("refinement.json", judged | {"kept_start_policy": False, "reason": "better"})
+    run.write("uncertainty.json", {})
+    pipeline.deployment(run)
+    pipeline.report(run)
+    assert not (folder / "evaluation" / "graph.json").exists() and "graph" not in run.read("summary.json")
+    assert "No deployments on the ROS graph in this run." in (folder / "report.html").read_text()

@@ -239,10 +239,13 @@ def evaluation(run: Run, policies: Sequence[str] = POLICIES) -> None:
 
 
 def deployment(run: Run) -> None:
-    """The refined policy acts on the graph, over DDS, and is recorded."""
+    """The refined policy acts on the graph, over DDS, and is recorded; where no episode is asked for, nothing is."""
     from world4rl.graph_episodes import deploy
 
     episodes = run.preset.evaluation.graph_episodes
+    if not episodes:
+        print("deployment: none (evaluation.graph_episodes is 0)")
+        return
     found = deploy(run.task, run.checkpoint("refined"), episodes, run.seeds.first("deploy"), run.path, run.progress)
     rows = found["results"]
     columns = {"seeds": "seed", "success": "success", "steps": "steps"}

@@ -21,17 +21,22 @@ _CHANCE = {
 
 
 def summarise(run: Run) -> dict[str, Any]:
-    """Read the run folder's parts and put them together."""
-    graph = run.read("evaluation/graph.json")["success"]
+    """Read the run folder's parts and put them together; "graph" is left out where nothing was to be deployed."""
     return compared(run) | {
         "uncertainty": run.read("uncertainty.json"),
         "reward_confusion": reward_confusion(run),
-        "graph": {
-            "episodes": len(graph),
-            "success": float(np.mean(graph)),
-            "ci95": wilson_interval(sum(graph), len(graph)),
-        },
+        **({"graph": _on_graph(run)} if run.preset.evaluation.graph_episodes else {}),
         "lamp": run.task == "press_button",
+    }
+
+
+def _on_graph(run: Run) -> dict[str, Any]:
+    """Success of the deployments over DDS."""
+    success = run.read("evaluation/graph.json")["success"]
+    return {
+        "episodes": len(success),
+        "success": float(np.mean(success)),
+        "ci95": wilson_interval(sum(success), len(success)),
     }
 
 
