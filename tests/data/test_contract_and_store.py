@@ -69,6 +69,20 @@ def test_mismatch_names_the_field():
     PRESS.require_same(TaskContract.from_dict(PRESS.to_dict()), "itself")
 
 
+@pytest.mark.parametrize("kind", ["images", "proprioception"])
+def test_mismatch_names_the_order_of_streams(kind):
+    """Channels and numbers come in that order: models are not interchangeable, recordings are."""
+    data = PRESS.to_dict()
+    data[kind].reverse()
+    other = TaskContract.from_dict(data)
+    here = ", ".join(stream.name for stream in getattr(PRESS, kind))
+    there = ", ".join(stream.name for stream in getattr(other, kind))
+    assert here != there and PRESS.differences(other) == [f"{kind}: {here} here, {there} there"]
+    with pytest.raises(ContractMismatch, match=f"{kind}: {here} here, {there} there"):
+        PRESS.require_same(other, "checkpoint x")
+    PRESS.require_reads(other, "a bag")
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

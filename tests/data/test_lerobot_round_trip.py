@@ -12,7 +12,7 @@ from store_made import SIM, made_episode, made_store
 
 from world4rl_data.contract import ContractMismatch, TaskContract
 from world4rl_data.episode import Outcome
-from world4rl_data.lerobot import dataset_writer, export
+from world4rl_data.lerobot import dataset_writer, export, import_store
 from world4rl_data.lerobot.dataset import LeRobotDataset
 from world4rl_data.lerobot.export import export_store
 from world4rl_data.lerobot.import_store import import_dataset
@@ -166,3 +166,13 @@ def test_an_episode_of_one_action_survives(tmp_path):
     import_dataset(tmp_path / "set", tmp_path / "back", workers=1, progress=False)
     back = EpisodeStore.open(tmp_path / "back")
     assert (back.infos[0].length, back.infos[0].success_index) == (1, 1)
+
+
+def test_an_episode_whose_id_is_taken_is_left_out(tmp_path, monkeypatch):
+    made_store(tmp_path / "store", 3)
+    export_store(tmp_path / "store", tmp_path / "set", workers=1, progress=False)
+    read = import_store.read_episode
+    monkeypatch.setattr(import_store, "read_episode", lambda *a: dataclasses.replace(read(*a), episode_id="same"))
+    report = import_dataset(tmp_path / "set", tmp_path / "back", workers=1, progress=False)
+    assert report.added == 1 and [number for number, _ in report.skipped] == [1, 2]
+    assert "same is already in" in report.skipped[0][1]

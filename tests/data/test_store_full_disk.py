@@ -92,6 +92,19 @@ def test_an_export_that_does_not_fit_leaves_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "set").exists() and not (tmp_path / "set.partial").exists()
 
 
+def test_an_import_that_does_not_fit_leaves_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """An episode that finds no room is not unfit: half a store under the final name would pass for the whole set."""
+    made_store(tmp_path / "s", 4)
+    export_store(tmp_path / "s", tmp_path / "set", workers=1, progress=False)
+    words = ["dataset", "import-lerobot", str(tmp_path / "set"), "--out", str(tmp_path / "back"), "--workers", "1"]
+    size = (tmp_path / "s/images_wrist.bin").stat().st_size
+    with room_for(size * 5 // 8):
+        assert main(words) == 2
+    assert "cannot take episode made-2" in capsys.readouterr().err
+    assert not (tmp_path / "back").exists() and not (tmp_path / "back.partial").exists()
+    assert main(words) == 0 and len(EpisodeStore.open(tmp_path / "back")) == 4
+
+
 def test_a_store_that_was_cut_is_refused_by_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     made_store(tmp_path / "s", 2)
     with (tmp_path / "s/stamps.bin").open("r+b") as file:

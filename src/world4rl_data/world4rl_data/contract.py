@@ -171,8 +171,21 @@ class TaskContract:
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     def differences(self, other: TaskContract) -> list[str]:
-        """One line per field that differs: `images.front.height: 32 here, 64 there`."""
-        return list(self._differing(other).values())
+        """One line per field that differs: `images.front.height: 32 here, 64 there`.
+
+        The order of the streams counts, for it is that of channels and of proprioception: `images: front, wrist here,
+        wrist, front there`.
+        """
+        return [*self._other_orders(other), *self._differing(other).values()]
+
+    def _other_orders(self, other: TaskContract) -> list[str]:
+        """One line per kind of streams where both have the same in another order."""
+        lines = []
+        for kind in ("images", "proprioception"):
+            here, there = ([stream.name for stream in getattr(contract, kind)] for contract in (self, other))
+            if here != there and sorted(here) == sorted(there):
+                lines.append(f"{kind}: {', '.join(here)} here, {', '.join(there)} there")
+        return lines
 
     def _differing(self, other: TaskContract) -> dict[str, str]:
         """Field to line."""

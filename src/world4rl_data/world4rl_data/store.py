@@ -18,10 +18,10 @@ import numpy as np
 
 from .contract import TaskContract
 from .episode import Episode, Outcome
-from .store_index import FORMAT, INDEX, StoreError, content_hash, read_index, write_index
+from .store_index import FORMAT, INDEX, DuplicateError, StoreError, content_hash, read_index, write_index
 from .store_rows import EpisodeInfo, arrays_of, info_of, layout, row_bytes, write_all
 
-__all__ = ["EpisodeInfo", "EpisodeStore", "StoreError"]
+__all__ = ["DuplicateError", "EpisodeInfo", "EpisodeStore", "StoreError"]
 
 _FLUSH_S = 1.0  # the index is rewritten at most this often while appending,
 _FLUSH_SHARE = 20  # and at most for a twentieth of the time: that of 100 000 episodes takes seconds
@@ -73,10 +73,17 @@ class EpisodeStore:
     # -- writing -------------------------------------------------------------------------------------------------
 
     def append(self, episode: Episode, uri: str = "") -> None:
-        """Validate and add one episode that came from `uri`; the index follows soon (_FLUSH_S), or at close."""
+        """Validate and add one episode that came from `uri`; the index follows soon (_FLUSH_S), or at close.
+
+        Raises:
+            EpisodeError: it is unfit. DuplicateError: its id is taken. Nothing is written then.
+            StoreError: the store cannot be written, or another process writes it.
+        """
         episode.validate(self.contract)
         if episode.episode_id in self._ids:
-            raise StoreError(f"episode {episode.episode_id} is already in {self.path}; give each episode its own id")
+            raise DuplicateError(
+                f"episode {episode.episode_id} is already in {self.path}; give each episode its own id"
+            )
         self._open_for_writing()
         digest = hashlib.sha256()
         try:

@@ -25,6 +25,10 @@ class StoreError(RuntimeError):
     """A store that cannot be opened or written; the message says what to do."""
 
 
+class DuplicateError(StoreError):
+    """An episode whose id the store holds already; nothing was written."""
+
+
 def read_index(path: Path) -> tuple[TaskContract, list[EpisodeInfo], str]:
     """Contract, episodes and format of the store in the folder `path`. Raises StoreError."""
     return _parsed(_load(path))

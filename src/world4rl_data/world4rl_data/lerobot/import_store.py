@@ -10,7 +10,7 @@ from uuid import uuid4
 from ..contract import TaskContract
 from ..episode import Episode, EpisodeError
 from ..partial_folder import partial_folder
-from ..store import EpisodeStore, StoreError
+from ..store import DuplicateError, EpisodeStore
 from ..workers import ordered, with_progress
 from . import layout
 from .dataset import LeRobotDataset
@@ -46,7 +46,8 @@ def import_dataset(
     """Write the episodes of a dataset as a new store in the folder `out`.
 
     Datasets that World4RL exported need no contract and no mapping. Raises LeRobotError where the dataset does not fit,
-    FolderError where `out` is not empty. Unfit episodes are left out; where none is fit, nothing is written.
+    FolderError where `out` is not empty, StoreError where the disk is full: nothing is written then. Unfit episodes,
+    and those whose id another one has, are left out; where none is fit, nothing is written.
     """
     dataset = LeRobotDataset(dataset_path)
     if not len(dataset):
@@ -74,9 +75,9 @@ def _add(
             store.append(episode, uri=uri)
             report.added += 1
             return
-        except (EpisodeError, StoreError) as error:
+        except (EpisodeError, DuplicateError) as error:  # what the disk refuses is no fault of the episode
             episode = error
-    if not isinstance(episode, EpisodeError | LeRobotError | StoreError):
+    if not isinstance(episode, EpisodeError | LeRobotError | DuplicateError):
         raise episode
     report.skipped.append((number, str(episode)))
 
