@@ -34,7 +34,8 @@ def demonstrations(run: Run) -> None:
     from world4rl.graph_episodes import demonstrate
     from world4rl_data.build import build_store
 
-    settings, first = run.preset.collect, run.seeds.first("demonstrate")
+    settings = run.preset.collect
+    first = run.seeds.take("demonstrate", settings.demonstrations).start
     demonstrate(run.task, settings.demonstrations, first, settings.demonstration_noise, run.path, run.progress)
     store = run.path / "stores" / "demonstrations"
     report = build_store(run.path / "bags" / "demonstrations", store, run.contract, progress=False)
@@ -246,7 +247,8 @@ def deployment(run: Run) -> None:
     if not episodes:
         print("deployment: none (evaluation.graph_episodes is 0)")
         return
-    found = deploy(run.task, run.checkpoint("refined"), episodes, run.seeds.first("deploy"), run.path, run.progress)
+    first = run.seeds.take("deploy", episodes).start
+    found = deploy(run.task, run.checkpoint("refined"), episodes, first, run.path, run.progress)
     rows = found["results"]
     columns = {"seeds": "seed", "success": "success", "steps": "steps"}
     run.write("evaluation/graph.json", {name: [row[key] for row in rows] for name, key in columns.items()})

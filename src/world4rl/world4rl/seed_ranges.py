@@ -28,19 +28,22 @@ class SeedRanges:
 
     seed: int
 
-    def first(self, purpose: str) -> int:
-        """First seed of a purpose: one of `PURPOSES`."""
+    def _first(self, purpose: str) -> int:
         if purpose not in _OFFSETS:
             raise ValueError(f"no seeds are set apart for '{purpose}': the purposes are {', '.join(PURPOSES)}")
         return _SPAN * (self.seed + 1) + _OFFSETS[purpose]
 
     def take(self, purpose: str, count: int) -> range:
-        """`count` seeds of a purpose."""
-        first = self.first(purpose)
+        """`count` seeds of a purpose, one of `PURPOSES`, from its first on.
+
+        Raises:
+            ValueError: there is no such purpose, or fewer are set apart for it.
+        """
+        first = self._first(purpose)
         if count > _COUNT[purpose]:
             raise ValueError(f"{count} start states for {purpose}: at most {_COUNT[purpose]} are set apart")
         return range(first, first + count)
 
     def to_dict(self) -> dict[str, list[int]]:
         """First and last seed set apart for each purpose."""
-        return {p: [self.first(p), self.first(p) + _COUNT[p] - 1] for p in PURPOSES}
+        return {p: [self._first(p), self._first(p) + _COUNT[p] - 1] for p in PURPOSES}

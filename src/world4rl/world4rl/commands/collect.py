@@ -57,7 +57,7 @@ def collect(
     if policy is not None:
         read_config(policy, KIND)
     task, asked = task_named(task), contract_for(task, contract)
-    start = SeedRanges(seed).first(PURPOSE[behaviour]) if first is None else first
+    start = SeedRanges(seed).take(PURPOSE[behaviour], episodes).start if first is None else first
     digest = "" if policy is None else checkpoint_digest(policy)
     store = open_store(out, asked)
     require_same_policy(store, policy, digest)
