@@ -17,7 +17,7 @@ from world4rl.simulation import contract_for
 from world4rl_data.contract import TaskContract
 from world4rl_data.durable import replace_file
 from world4rl_data.episode import Outcome
-from world4rl_data.store import EpisodeStore
+from world4rl_data.store import EpisodeStore, StoreError
 
 
 @dataclass(frozen=True)
@@ -97,17 +97,22 @@ def training_store(run: Run, *names: str) -> EpisodeStore:
 
 
 def joined_store(path: Path, parts: Sequence[EpisodeStore]) -> EpisodeStore:
-    """The store at `path` with the episodes of all `parts`, in their order; what it lacks is added."""
-    if (path / "index.json").is_file():
-        joined = EpisodeStore.open(path)
-        if len(joined) == sum(len(part) for part in parts):
-            return joined
-    else:
-        joined = EpisodeStore.create(path, parts[0].contract)
-    have = {i.episode_id for i in joined.infos}
-    with joined:
-        for part in parts:
-            for row, info in enumerate(part.infos):
-                if info.episode_id not in have:
-                    joined.append(part.episode(row))
+    """The store at `path` with the episodes of all `parts`, in their order, each once; what it lacks is added.
+
+    Raises:
+        StoreError: it was joined of other episodes than the parts hold now, or two of them share their id.
+    """
+    there = (path / "index.json").is_file()
+    joined = EpisodeStore.open(path) if there else EpisodeStore.create(path, parts[0].contract)
+    wanted = {(i.episode_id, i.digest): (part, row) for part in parts for row, i in enumerate(part.infos)}
+    have = [(i.episode_id, i.digest) for i in joined.infos]
+    if have != list(wanted)[: len(have)]:
+        raise StoreError(
+            f"{path} was joined of other episodes than {', '.join(str(part.path) for part in parts)} hold now: remove "
+            "it, and what was made of it"
+        )
+    if len(have) < len(wanted):
+        with joined:
+            for part, row in list(wanted.values())[len(have) :]:
+                joined.append(part.episode(row))
     return joined
