@@ -76,6 +76,14 @@ def test_a_dream_whose_successes_are_mostly_false_is_not_practised_in() -> None:
     assert case(0, 24, 0, 96).precision == 0.0
 
 
+def test_a_figure_just_below_its_limit_is_not_told_as_the_limit() -> None:
+    """Of a share that "only 70% would be real, below 70%" nobody would learn anything."""
+    rare = case(90, 100, 39, 100)
+    assert rare.cause == "precision" and "only 69.8% would be real, below 70%" in rare.reason
+    near = case(870, 1000, 73, 1000)
+    assert near.j == 0.797 and near.reason.startswith("J = 0.797 is below 0.8")
+
+
 def test_a_precision_of_exactly_the_limit_is_enough() -> None:
     """7 of 10 dreamed successes are real, whatever the rates are: no rounding stands in between."""
     for counts in ((7, 10, 3, 95), (7, 15, 3, 60), (14, 19, 6, 18), (14, 15, 6, 60), (7, 10, 3, 10)):

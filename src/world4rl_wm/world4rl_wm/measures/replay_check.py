@@ -23,6 +23,9 @@ class ReplayCheckConfig:
 
     Where a policy succeeds rarely, a J that would do elsewhere leaves most of its dreamed successes false, and those
     are what PPO learns from.
+
+    The verdict rests on the rates themselves. `confidence` is that of the bounds `tpr_low` and `fpr_high`, which are
+    shown beside it and decide nothing.
     """
 
     refine_from: float = 0.8
@@ -30,6 +33,10 @@ class ReplayCheckConfig:
     precision_from: float = 0.7
     min_episodes: int = 10
     confidence: float = 0.95
+
+    def __post_init__(self) -> None:
+        if not 0 < self.confidence < 1:
+            raise ValueError(f"confidence is {self.confidence}: give one above 0 and below 1, such as 0.95")
 
 
 @dataclass(frozen=True)
@@ -117,7 +124,8 @@ def judge(
     # what was never seen counts against the dream; 0.85 - 0.05 is 0.8 to the limits below
     j = round((tpr or 0.0) - (1.0 if fpr is None else fpr), 9)
     known = bool(successes and failures)
-    told = f"J = {j:.2f}" if known else f"J = {j:.2f} at worst"
+    limit = config.refine_from if j >= config.cautious_from else config.cautious_from
+    told = f"J = {_beside(j, limit, 2)}" + ("" if known else " at worst")
     precision = _precision(tpr, fpr, policy_dreamed, successes, failures)
     verdict: Verdict
     cause: Cause | None = None
@@ -126,9 +134,10 @@ def judge(
     elif j >= config.cautious_from and precision < config.precision_from:
         verdict, cause = "keep", "precision"
         reason = (
-            f"{told}, but of the policy's dreamed successes only {precision:.0%} would be real, below "
-            f"{config.precision_from:.0%}: it succeeds too rarely for this dream. Collect more episodes, above all "
-            "successful ones."
+            f"{told}, but of the policy's dreamed successes only "
+            f"{_beside(100 * precision, 100 * config.precision_from, 0)}% would be real, below "
+            f"{100 * config.precision_from:g}%: it succeeds too rarely for this dream. Collect more episodes, above "
+            "all successful ones."
         )
     elif j >= config.refine_from:
         verdict, reason = "refine", f"{told}: the dream tells success from failure"
@@ -142,6 +151,13 @@ def judge(
         )
     measured = (tpr, fpr, tpr_low, fpr_high, j if known else None, successes, failures)
     return ReplayCheck(*measured, verdict, reason, policy_dreamed, cause)
+
+
+def _beside(value: float, limit: float, decimals: int) -> str:
+    """`value` with `decimals`, or as many more as tell it from the `limit`: 70% would not be below 70%."""
+    while value != limit and decimals < 9 and round(value, decimals) == round(limit, decimals):
+        decimals += 1
+    return f"{value:.{decimals}f}"
 
 
 def undecided(successes: int, failures: int, config: ReplayCheckConfig) -> ReplayCheck:
