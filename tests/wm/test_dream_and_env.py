@@ -234,6 +234,12 @@ def test_shares_of_a_batch_dream_its_rows(store: EpisodeStore, model: WorldModel
         env.reset(options={"reset_mask": torch.ones(2, dtype=torch.bool)})
 
 
+def test_a_mask_before_the_first_batch_is_refused(store: EpisodeStore) -> None:
+    """There is nothing yet that some could be chosen from."""
+    with pytest.raises(ValueError, match=r"no dreams are running .* reset without it first"):
+        make_env(store, [other_model()]).reset(options={"reset_mask": torch.ones(ENVS, dtype=torch.bool)})
+
+
 def test_uncertainty_comes_with_each_step_where_others_dream_along(store: EpisodeStore, model: WorldModel) -> None:
     """Without changing the dreams; a world model agrees with itself and disagrees with another."""
     config = ImaginationConfig(num_envs=ENVS, horizon=HORIZON, observed_frames=2)

@@ -150,6 +150,9 @@ class ImaginationEnv:
 
         With ``options["reset_mask"]``, bool ``(num_envs,)``, only those start anew; ``info["start"]`` of others is -1.
         ``info["tasks"]`` names the tasks of all.
+
+        Raises:
+            ValueError: a mask where no batch was started before, or several processes share the batch.
         """
         if seed is not None:
             self._generator.manual_seed(seed)
@@ -177,6 +180,8 @@ class ImaginationEnv:
     def _restart(self, mask: Tensor) -> tuple[Tensor, dict[str, Any]]:
         if self.share.count > 1:
             raise ValueError("a batch that several processes share starts as a whole: reset without reset_mask")
+        if not self._dreams:
+            raise ValueError("no dreams are running that a reset_mask could choose from: reset without it first")
         rows = torch.full((self.num_envs,), -1, device="cpu")
         rows[mask] = self._sampler.draw(int(mask.sum()), self._generator)
         pieces = [piece.chunk(len(self._dreams)) for piece in (mask, rows)]
@@ -193,7 +198,13 @@ class ImaginationEnv:
         return self._observation(), {"start": rows, "tasks": self.tasks}
 
     def step(self, actions: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, dict[str, Tensor]]:
-        """Do `actions` ``(num_envs, A)``; observation, reward, terminated, truncated, info (as gymnasium)."""
+        """Do `actions` ``(num_envs, A)``; observation, reward, terminated, truncated, info (as gymnasium).
+
+        ``info`` has, each ``(num_envs,)``: ``success``, bool, whether it is reached in this step; ``probability``, in
+        [0, 1], that the new frame shows success, the least of all reward models', each of which has a threshold of its
+        own, so that it alone does not tell what counts; ``uncertainty``, 0 without an ensemble; and with a witness
+        ``verified``.
+        """
         parts = actions.clamp(-1, 1).chunk(len(self._dreams))
         imagined = [dream.step(part) for dream, part in zip(self._dreams, parts, strict=True)]
         frames = torch.cat(imagined)

@@ -47,7 +47,7 @@ class GroupMeasures:
 
     `open_loop` is the dream against copying the last frame, `following` the dream with an episode's own actions against
     the dream with another episode's: empty where there is no other. `dream_error` ``(E,)``: mean `moving` error of the
-    dream of the whole episode, NaN where nothing moved.
+    dream from the episode's first frame, as many steps as `DreamSettings` gives it, NaN where nothing moved.
     """
 
     episodes: int
