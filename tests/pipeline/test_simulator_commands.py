@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 
 from world4rl.cli import main
 from world4rl.record import noted
@@ -80,8 +81,27 @@ def test_evaluation_refuses_start_states_that_were_not_asked(
     words, work = ["evaluate", "--policy", str(policy), *STARTS, "--episodes"], policy.with_name("bc.evaluation.run")
     assert main([*words, "8"]) == 0
     (work / "command.yaml").unlink()
-    assert main([*words, "4"]) == 2
+    assert main([*words, "4", "--first", "201"]) == 2
     assert "holds other start states than asked" in capsys.readouterr().err
+
+
+def test_an_evaluation_goes_on_where_more_episodes_are_asked(
+    policy: Path, evaluated: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of the same policy, wherever it lies now; of fewer episodes the figures are those of the first."""
+    words, out = ["evaluate", *STARTS, "--out", str(policy.parents[1] / "bc.json"), "--policy"], policy.parents[1]
+    assert main([*words, str(policy), "--episodes", "4"]) == 0
+    moved = policy.rename(out / "moved")
+    assert main([*words, str(moved), "--episodes", "8"]) == 0
+    assert evaluated == list(range(200, 208)) and "6 of 8" in capsys.readouterr().out
+    assert json.loads((out / "bc.json").read_text())["seeds"] == evaluated
+    record = yaml.safe_load((out / "bc.run" / "command.yaml").read_text())
+    assert record["settings"]["episodes"] == 8 and record["settings"]["policy"] == str(moved)
+    assert main([*words, str(moved), "--episodes", "5"]) == 0
+    assert len(evaluated) == 8 and "3 of 5" in capsys.readouterr().out
+    assert json.loads((out / "bc.json").read_text())["seeds"] == [200, 201, 202, 203, 204]
+    assert main([*words, str(moved), "--episodes", "8", "--noise", "0.1"]) == 2
+    assert "settings.noise: 0.0 there, 0.1 asked" in capsys.readouterr().err
 
 
 def episode(contract: TaskContract, seed: int, policy: Path, length: int = 4) -> Episode:
@@ -167,4 +187,19 @@ def test_another_kind_of_checkpoint_is_refused_before_anything_is_written(
         f"{policy} holds a world_model checkpoint, but a policy is needed here: "
         "give the folder of `world4rl train bc` or `refine`.\n"
     )
+    assert list(policy.parent.iterdir()) == [policy] and not evaluated
+
+
+def test_no_more_start_states_are_used_than_are_set_apart(
+    policy: Path, evaluated: list[int], interrupt_after: list[int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those behind them are of another purpose, some of them what the judge chooses a policy by."""
+    store = ["collect", "--out", str(policy.parent / "store"), "--task", "press_button"]
+    for words, purpose in (
+        ([*store, "--behaviour", "random", "--episodes", "5001"], "random"),
+        ([*store, "--behaviour", "policy", "--policy", str(policy), "--episodes", "10001"], "train"),
+        (["evaluate", "--policy", str(policy), "--episodes", "10001"], "evaluate"),
+    ):
+        assert main(words) == 2
+        assert f"start states for {purpose}: at most" in capsys.readouterr().err
     assert list(policy.parent.iterdir()) == [policy] and not evaluated

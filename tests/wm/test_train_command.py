@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from made_episodes import made_episode, made_store
 from small_models import small_contract, world_model
 
@@ -231,3 +233,20 @@ def test_frames_that_the_networks_cannot_take_name_their_stream(height: int, wid
     for config in (load_preset("tiny").world_model_config, load_preset("tiny").policy_config):
         with pytest.raises(ContractError, match=f"image stream 'wrist' has {width} x {height} pixels"):
             config(contract)
+
+
+def test_what_was_trained_is_known_again_wherever_its_parts_lie(
+    store: EpisodeStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A store or a checkpoint that was moved, or is given from another directory, is the same one."""
+    start = world_model(CONTRACT).save(tmp_path / "start")
+    words = ("--set", *SHORT, *TINY)
+    assert train(store, "world-model", tmp_path / "wm", "--start-from", str(start), *words) == 0
+    start = start.rename(tmp_path / "moved")
+    copied = EpisodeStore.open(shutil.copytree(store.path, tmp_path / "copied"))
+    capsys.readouterr()
+    assert train(copied, "world-model", tmp_path / "wm", "--start-from", str(start), *words) == 0
+    assert "there already" in capsys.readouterr().out
+    record = yaml.safe_load((tmp_path / "wm.training" / "command.yaml").read_text())
+    assert record["settings"]["store"] == str(copied.path) and record["settings"]["start_from"].startswith(str(start))
+    assert record["finished"]

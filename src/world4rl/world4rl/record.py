@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,8 +24,21 @@ class Record:
     ``command.yaml`` holds command, settings, seed and provenance; ``metrics.jsonl`` what was measured.
     """
 
-    def __init__(self, folder: Path, command: str, settings: Mapping[str, Any], seed: int | None, anew: bool = False):
+    def __init__(
+        self,
+        folder: Path,
+        command: str,
+        settings: Mapping[str, Any],
+        seed: int | None,
+        anew: bool = False,
+        told: Collection[str] = (),
+        placed: Collection[str] = (),
+    ):
         """Open the record, or go on with that of the same command; `anew`: whatever its settings, begin it again.
+
+        Args:
+            told: names of settings that may change from call to call: the record tells the newest.
+            placed: names of checkpoints among them, as `identified`: they may lie elsewhere now, with the same weights.
 
         Raises:
             CommandError: the folder holds work of another command or other settings.
@@ -35,7 +48,8 @@ class Record:
         path = folder / COMMAND
         if path.is_file():
             self._values = yaml.safe_load(path.read_text())
-            changed = differences({k: self._values.get(k) for k in asked}, asked)
+            there = {k: self._values.get(k) for k in asked}
+            changed = differences(*(_decisive(values, told, placed) for values in (there, asked)))
             again = anew and self._values.get("command") == command
             if changed and not again and self._holds_work():
                 raise CommandError(
@@ -43,6 +57,9 @@ class Record:
                     "give another --out, or remove it to start over"
                 )
             if not changed and not again:
+                if there != asked:
+                    self._values |= asked
+                    self._write()
                 return
         from world4rl_wm.checkpoint import provenance
 
@@ -81,6 +98,13 @@ class Record:
         if not main_process():
             return
         replace_file(self.folder / COMMAND, yaml.safe_dump(self._values, sort_keys=False))
+
+
+def _decisive(values: Mapping[str, Any], told: Collection[str], placed: Collection[str]) -> dict[str, Any]:
+    """A record's values without what may change from call to call."""
+    settings = {k: v for k, v in (values["settings"] or {}).items() if k not in told}
+    weights = {k: settings[k].rsplit(" ", 1)[-1] for k in placed if isinstance(settings.get(k), str)}
+    return {**values, "settings": settings | weights}
 
 
 def note(folder: Path, command: str, settings: Mapping[str, Any], seed: int | None, results: Mapping[str, Any]) -> None:

@@ -30,7 +30,8 @@ def evaluate(
 
     Args:
         policy: Checkpoint folder.
-        out: JSON file with seeds, success and steps; None writes POLICY.evaluation.json. One of before is overwritten.
+        out: JSON file with seeds, success and steps; None writes POLICY.evaluation.json. More episodes go on from
+            what is there of the same policy and settings; that of others is refused.
         task: press_button, push_cube, lift_cube or a task of Meta-World; None takes the one of the policy's contract.
         episodes: Number of start states.
         noise: Standard deviation of noise added to each action [action units, 1 = a full step].
@@ -51,15 +52,16 @@ def evaluate(
     digest = checkpoint_digest(policy)
     contract = TaskContract.load(policy / "contract.yaml")
     task = task_named(task or task_of(contract.name))
-    start = SeedRanges(seed).first("evaluate") if first is None else first
+    start = SeedRanges(seed).take("evaluate", episodes).start if first is None else first
     out = out or policy.with_name(policy.name + ".evaluation.json")
     settings = {"policy": str(policy), "digest": digest, "task": task, "noise": noise, "first": start}
-    record = Record(out.with_suffix(".run"), "evaluate", settings | {"episodes": episodes}, seed)
+    settings |= {"episodes": episodes}
+    record = Record(out.with_suffix(".run"), "evaluate", settings, seed, told=("policy", "episodes"))
     kept = record.folder / EPISODES
     found: dict[str, list] = {"seeds": [], "success": [], "steps": []}
     if kept.is_file():
         found = json.loads(kept.read_text())
-    if found["seeds"] != list(range(start, start + episodes))[: len(found["seeds"])]:
+    if found["seeds"] != list(range(start, start + len(found["seeds"]))):
         raise CommandError(f"{kept} holds other start states than asked: remove {record.folder} to start over")
     while len(found["seeds"]) < episodes:
         begin = start + len(found["seeds"])
@@ -68,6 +70,7 @@ def evaluate(
         found = {key: found[key] + part[key] for key in found}
         record.metric(episodes=len(found["seeds"]), successes=sum(found["success"]))
         replace_file(kept, json.dumps(found))
+    found = {key: values[:episodes] for key, values in found.items()}
     replace_file(out, json.dumps(found))
     record.finish()
     successes = sum(found["success"])

@@ -76,7 +76,7 @@ def refine(
     asked: dict[str, Any] = {name: place_and_weights(path, digests[name]) for name, path in names.items()}
     asked |= {"store": real.content_hash, "check": fresh.content_hash, "config": asdict(config)}
     work = out.with_name(out.name + ".training")
-    record = Record(work, "refine", asked | {"limits": asdict(values.replay_check.limits)}, seed)
+    record = Record(work, "refine", asked | {"limits": asdict(values.replay_check.limits)}, seed, placed=tuple(names))
     if record.finished and out.is_dir():
         print(f"{out} is there already, made by the same command")
         return

@@ -169,7 +169,8 @@ def _record(out: Path, command: str, section: Any, data: EpisodeStore, seed: int
     from world4rl.record import Record
 
     settings = {"store": str(data.path), "content_hash": data.content_hash, **more, "preset": asdict(section)}
-    return Record(out.with_name(out.name + ".training"), command, settings, seed)
+    placed = ("start_from", "world_model")
+    return Record(out.with_name(out.name + ".training"), command, settings, seed, told=("store",), placed=placed)
 
 
 def _done(record: Record, out: Path) -> bool:
