@@ -13,7 +13,7 @@ from micro_refinement import CHECK, CONFIG, policy, torn_reward_model
 
 from world4rl.dreamed import Dreamer
 from world4rl.presets import load_preset
-from world4rl.refine import RefineConfig, refine
+from world4rl.refine import RefineConfig, _some, refine
 from world4rl.start_states import practice_starts
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.imagination.env import ImaginationConfig, ImaginationEnv
@@ -81,3 +81,12 @@ def test_a_share_beyond_the_whole_is_refused_by_name() -> None:
     assert load_preset("tiny").imagination.key_frames == 0, "off unless asked for"
     with pytest.raises(ValueError, match=r"imagination.key_frames is 2.0: a share lies between 0 and 1"):
         load_preset("tiny", ["imagination.key_frames=2"])
+
+
+def test_what_is_measured_is_of_all_that_is_practised(tmp_path: Path) -> None:
+    """The first start states are those of the demonstrations and of the first policies."""
+    starts = StartStates.of(press_store(tmp_path / "store", (1,) * 20), range(20))
+    few = _some(starts, 6)
+    rows = [next(i for i in range(20) if torch.equal(starts.frames[i], frame)) for frame in few.frames]
+    assert len(rows) == 6 and rows == sorted(set(rows)) and rows[-1] >= 10
+    assert few.digest == _some(starts, 6).digest and _some(starts, 99).digest == starts.digest

@@ -11,6 +11,8 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+import torch
+
 from world4rl.checkpoint_choice import CheckpointChoice, Refinement, Selection
 from world4rl.dreamed import Dreamer, dreamed_success
 from world4rl.practice import Practice
@@ -116,8 +118,8 @@ def refine(
     begun = starts.beginnings  # what is measured or shown begins where episodes begin
     start = copy.deepcopy(start).to(dream.world_model.device)
     imagined, judged = (
-        partial(dreamed_success, dreamer=who, starts=where[:few], config=config.imagination, share=share)
-        for who, where in ((dream, begun), (judge, judge_starts))
+        partial(dreamed_success, dreamer=who, starts=where, config=config.imagination, share=share)
+        for who, where in ((dream, _some(begun, few)), (judge, judge_starts[:few]))
     )
     choice = CheckpointChoice(config.selection, start, before, imagined, judged, out, seed)
     if not check.passed:
@@ -151,6 +153,13 @@ def refine(
             bar.update()
     journal.tell_times()
     return replace(choice.result(), config=asdict(config))
+
+
+def _some(starts: StartStates, few: int) -> StartStates:
+    """At most `few` of all, the same every time: the first ones alone would be those of the first policies, and every
+    n-th one may be of one task."""
+    order = torch.randperm(len(starts), generator=torch.Generator().manual_seed(0), device="cpu")
+    return starts[order[:few].sort().values]
 
 
 def _identity(
