@@ -223,7 +223,12 @@ def test_the_command_writes_the_limit_beside_the_world_model(
     words = ["calibrate-trust", str(training), "--world-model", str(copy), "--held-out", "0.9", "--device", "cpu"]
     assert main([*words, "--source", "random"]) == 2 and not (copy / "trust.json").exists()
     assert main([*words, "--steps", "2"]) == 0
-    assert "has learned from this very store" in capsys.readouterr().out
+    assert "has learned from episodes of this store" in capsys.readouterr().out
     limit = TrustLimit.load(copy, model)
     assert (limit.steps, limit.calibration_episodes, limit.held_out_episodes) == (2, 3, 27)
+    longer = moving_dot.EpisodeStore.open(shutil.copytree(training, tmp_path / "longer"))  # a store that has grown
+    with longer:
+        longer.append(moving_dot.episode(FRESH[0]))
+    assert main(["calibrate-trust", str(longer.path), *words[2:], "--steps", "2"]) == 0
+    assert "has learned from episodes of this store" in capsys.readouterr().out
     assert limit.store == str(training)

@@ -123,6 +123,17 @@ def test_another_contract_names_the_field(tmp_path: Path) -> None:
         load_checkpoint(path, "toy", small_contract())
 
 
+@pytest.mark.parametrize(
+    ("name", "text"), [("contract.yaml", "- a\n"), ("contract.yaml", "kind: [toy\n"), ("metrics.json", '{"loss": ')]
+)
+def test_a_damaged_contract_or_record_is_a_checkpoint_error(tmp_path: Path, name: str, text: str) -> None:
+    """Of whatever file the copy was cut short, the mend is the same."""
+    path = save(tmp_path / "toy")
+    (path / name).write_text(text)
+    with pytest.raises(CheckpointError, match=r"(?s)toy cannot be read .*: copy or train it again"):
+        load_checkpoint(path, "toy", small_contract())
+
+
 def test_weights_that_do_not_fit_the_config_are_refused(tmp_path: Path) -> None:
     path = reward_model(small_contract()).save(tmp_path / "reward")
     config = yaml.safe_load((path / "config.yaml").read_text())

@@ -13,6 +13,7 @@ from small_models import small_contract, small_store, world_model
 from torch import Tensor, nn
 
 from world4rl_data.store import EpisodeStore
+from world4rl_wm.checkpoint_identity import learned_from
 from world4rl_wm.training import state as training_state
 from world4rl_wm.training.draws import Draws
 from world4rl_wm.training.state import TrainingState
@@ -117,6 +118,41 @@ def test_other_settings_begin_anew(store: EpisodeStore, tmp_path: Path, monkeypa
     assert found == [False, False, True]  # world model and state model anew; then the finished world model
 
 
+def test_a_later_round_goes_on_wherever_its_start_lies_now(
+    store: EpisodeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run folder may be moved, or given by another path: the weights to start from are what counts."""
+    found: list[bool] = []
+    restore = TrainingState.restore
+    monkeypatch.setattr(TrainingState, "restore", lambda *args: found.append(restore(*args)) or found[-1])
+    model, config = world_model(store.contract), replace(CONFIG, steps=3)
+
+    def further(start: Path) -> None:
+        found.clear()
+        train_world_model(store, [0, 1], model.config, tmp_path / "wm", config, progress=False, start_from=start)
+
+    further(model.save(tmp_path / "before"))
+    assert found == [False, False]  # neither the world model nor its state model
+    further((tmp_path / "before").rename(tmp_path / "moved"))
+    assert found == [True]
+    next(model.parameters()).data.add_(1.0)
+    further(model.save(tmp_path / "moved"))
+    assert found == [False, False]
+
+
+def test_a_world_model_tells_the_episodes_that_it_learned_from(store: EpisodeStore, tmp_path: Path) -> None:
+    """In whatever store they lie: a run's models learn from a join, and are calibrated on one of its parts."""
+    train(store, tmp_path / "wm", replace(CONFIG, steps=3))
+    grown = small_store(tmp_path / "grown", store.contract, (6, 5, 4))
+    assert [learned_from(tmp_path / "wm", grown, few) for few in ([0, 1, 2], [1], [2])] == [2, 1, 0]
+    model, config = world_model(store.contract).config, replace(CONFIG, steps=3)
+    train_world_model(grown, [2], model, tmp_path / "on", config, progress=False, start_from=tmp_path / "wm")
+    assert learned_from(tmp_path / "on", grown, [0, 1, 2]) == 3, "of its start's episodes too"
+    assert learned_from(tmp_path / "on", small_store(tmp_path / "fresh", store.contract, (3,)), [0]) == 0
+    (tmp_path / "wm" / "episodes.json").unlink()  # as older ones, which tell their store alone
+    assert [learned_from(tmp_path / "wm", one, [0, 1]) for one in (store, grown)] == [2, 0]
+
+
 def test_learning_rate_rises_then_falls_to_a_tenth() -> None:
     config = WorldModelTraining(steps=100, warm_up=10)
     factors = [learning_rate_factor(step, config) for step in range(101)]
@@ -194,14 +230,15 @@ def test_state_keeps_tensors_of_any_number_and_size(tmp_path: Path) -> None:
         assert all(found[name].dtype == value.dtype for name, value in held.items())
 
 
-def test_state_of_another_run_is_left_alone(tmp_path: Path) -> None:
+def test_state_of_another_run_is_left_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     state = toy_state(0)
     learn(state, 1)
     state.save(tmp_path / "state", "run")
     other = toy_state(1)
     before = other.model.weight.clone()
+    assert not other.restore(tmp_path / "nothing", "run") and not capsys.readouterr().out
     assert not other.restore(tmp_path / "state", "other run")
-    assert not other.restore(tmp_path / "nothing", "run")
+    assert f"{tmp_path} holds step 1 of other settings, data or weights: begun anew" in capsys.readouterr().out
     assert other.step == 0 and torch.equal(other.model.weight, before)
 
 

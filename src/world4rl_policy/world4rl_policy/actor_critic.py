@@ -164,7 +164,11 @@ class GaussianPolicy(nn.Module):
     def load(
         cls, path: Path | str, device: str | torch.device = "cpu", contract: TaskContract | None = None
     ) -> GaussianPolicy:
-        """Read a checkpoint folder in evaluation mode."""
+        """Read a checkpoint folder in evaluation mode.
+
+        Raises:
+            CheckpointError, ContractMismatch: as `load_checkpoint`.
+        """
         checkpoint = load_checkpoint(path, KIND, contract)
         return checkpoint.into(lambda config, own: cls(PolicyConfig.from_dict(config), own), device)
 

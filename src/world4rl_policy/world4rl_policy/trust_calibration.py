@@ -85,7 +85,7 @@ def calibrate(
         false_alarm_ci95=(0.0, 1.0),
         store=str(store.path),
         store_hash=store.content_hash,
-        trained_on_store=learned_from(checkpoint, store.content_hash),
+        trained_on_store=learned_from(checkpoint, store, order) > 0,
         calibration=asdict(config),
     )
     scores = {episode: (s / scales).max(1) for episode, s in zip(order[kept:], surprises, strict=True)}

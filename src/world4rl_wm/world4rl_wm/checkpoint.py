@@ -8,7 +8,7 @@ import platform
 import shutil
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -25,7 +25,7 @@ from world4rl_wm.unfinished import unfinished
 from world4rl_wm.weights_file import write_weights
 
 WEIGHTS, CONFIG, CONTRACT = "model.safetensors", "config.yaml", "contract.yaml"
-METRICS, PROVENANCE = "metrics.json", "provenance.json"
+METRICS, PROVENANCE, EPISODES = "metrics.json", "provenance.json", "episodes.json"
 MADE_BY = {
     "policy": "`world4rl train bc` or `refine`",
     "world_model": "`world4rl train world-model`",
@@ -37,7 +37,7 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 class CheckpointError(RuntimeError):
-    """A checkpoint is missing, damaged, of another kind, or made for another contract."""
+    """A checkpoint is missing, damaged or of another kind."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +100,12 @@ def save_checkpoint(
     metrics: dict[str, Any] | None = None,
     seed: int | None = None,
     data_hashes: dict[str, str] | None = None,
+    episodes: Iterable[str] | None = None,
 ) -> Path:
-    """Write a checkpoint folder as a whole or not at all: it is built beside its place and renamed."""
+    """Write a checkpoint folder as a whole or not at all: it is built beside its place and renamed.
+
+    `episodes`: what those that it was trained on are known by (`checkpoint_identity.known_by`); None: it does not tell.
+    """
     path = Path(path)
     building = path.with_name(f"{path.name}.building-{os.getpid()}")
     shutil.rmtree(building, ignore_errors=True)
@@ -111,6 +115,8 @@ def save_checkpoint(
         (building / CONFIG).write_text(yaml.safe_dump({"kind": kind, **config}, sort_keys=False))
         contract.save(building / CONTRACT)
         (building / METRICS).write_text(json.dumps(metrics or {}, indent=2))
+        if episodes is not None:
+            (building / EPISODES).write_text(json.dumps(sorted(set(episodes))))
         (building / PROVENANCE).write_text(json.dumps(provenance(seed, data_hashes or {}), indent=2))
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)  # on a full disk it is in the way of whatever comes next
@@ -133,7 +139,8 @@ def load_checkpoint(path: Path | str, kind: str, contract: TaskContract | None =
     """Read a checkpoint folder.
 
     Raises:
-        CheckpointError: a file is missing or unreadable, the kind differs, or `contract` does not match.
+        CheckpointError: a file is missing or unreadable, or the kind differs.
+        ContractMismatch: it was made with another contract than `contract`.
     """
     path = Path(path)
     config = read_config(path, kind)
@@ -141,11 +148,14 @@ def load_checkpoint(path: Path | str, kind: str, contract: TaskContract | None =
         weights = load_file(path / WEIGHTS)
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path} cannot be read ({error}): copy or train it again.") from error
-    own = TaskContract.load(path / CONTRACT)
+    metrics_file = path / METRICS
+    try:
+        own = TaskContract.load(path / CONTRACT)
+        metrics = json.loads(metrics_file.read_text()) if metrics_file.is_file() else {}
+    except (ValueError, OSError) as error:  # a ContractError is one
+        raise CheckpointError(f"{path} cannot be read ({error}): copy or train it again.") from error
     if contract is not None:
         contract.require_same(own, f"checkpoint {path}")
-    metrics_file = path / METRICS
-    metrics = json.loads(metrics_file.read_text()) if metrics_file.is_file() else {}
     return Checkpoint(path, kind, weights, config, own, metrics)
 
 

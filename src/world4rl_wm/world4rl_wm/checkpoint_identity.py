@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from torch import nn
 
-from world4rl_wm.checkpoint import PROVENANCE, WEIGHTS
+from world4rl_data.store import EpisodeInfo, EpisodeStore
+from world4rl_wm.checkpoint import EPISODES, PROVENANCE, WEIGHTS
 
 
 def weights_digest(checkpoint: Path) -> str:
@@ -33,8 +35,25 @@ def module_digest(module: nn.Module) -> str:
     return digest.hexdigest()[:16]
 
 
-def learned_from(checkpoint: Path, content_hash: str) -> bool:
-    """Whether a checkpoint was trained on the store of this content hash, as far as its provenance tells."""
+def known_by(info: EpisodeInfo) -> str:
+    """16 hex digits of an episode's data, by which checkpoints remember it, in whatever store it lies."""
+    return info.digest[:16]
+
+
+def learned_episodes(checkpoint: Path) -> frozenset[str] | None:
+    """What the episodes that a checkpoint was trained on are known by; None: it does not tell, as older ones do not."""
+    path = checkpoint / EPISODES
+    return frozenset(json.loads(path.read_text())) if path.is_file() else None
+
+
+def learned_from(checkpoint: Path, store: EpisodeStore, episodes: Sequence[int]) -> int:
+    """How many of the store's `episodes` a checkpoint was trained on, as far as it tells.
+
+    One that does not tell its episodes tells the content of its store, and has learned from all of that very one.
+    """
+    known = learned_episodes(checkpoint)
+    if known is not None:
+        return sum(known_by(store.infos[episode]) in known for episode in episodes)
     path = checkpoint / PROVENANCE
     data = json.loads(path.read_text()).get("data", {}) if path.is_file() else {}
-    return content_hash in data.values()
+    return len(episodes) if store.content_hash in data.values() else 0

@@ -63,4 +63,4 @@ def calibrate_trust(
         f"false alarms in {limit.false_alarms} of {limit.held_out_episodes} others (95 % {low:.1%} to {high:.1%})"
     )
     if limit.trained_on_store:
-        print("the world model has learned from this very store: fresh episodes will surprise it more, use such")
+        print("the world model has learned from episodes of this store: fresh episodes will surprise it more, use such")

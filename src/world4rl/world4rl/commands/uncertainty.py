@@ -81,4 +81,4 @@ def calibrate_uncertainty(
             "one world model: give --ensemble with another of a different --seed for an uncertainty that is not noise's"
         )
     if found.trained_on_store:
-        print("a world model has learned from this very store: fresh episodes will be worse, use such")
+        print("a world model has learned from episodes of this store: fresh episodes will be worse, use such")

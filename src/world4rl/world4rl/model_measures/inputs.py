@@ -15,6 +15,7 @@ from world4rl.load_run import CONFIG, ROW, load_run
 from world4rl.record import COMMAND
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.checkpoint import PROVENANCE
+from world4rl_wm.checkpoint_identity import known_by, learned_episodes
 from world4rl_wm.imagination.env import ImaginationConfig
 
 
@@ -79,10 +80,14 @@ def find_inputs(model: Path, reward: Path | None, stores: Sequence[Path], out: P
 
 
 def learned_digests(model: Path, run: Path | None) -> set[str] | None:
-    """Digests of the episodes that a world model was trained on; None where their store is not to be found.
+    """What the episodes that a world model was trained on are known by; None where that is not to be found.
 
-    Looked for among the run's stores and where the record of its training says, by the hash in the checkpoint.
+    Of a checkpoint that does not tell them, their store is looked for among the run's and where the record of its
+    training says, by the hash in the checkpoint.
     """
+    known = learned_episodes(model)
+    if known is not None:
+        return set(known)
     provenance = model / PROVENANCE
     wanted = json.loads(provenance.read_text()).get("data", {}).get("store") if provenance.is_file() else None
     places = sorted((run / "stores").iterdir()) if run is not None and (run / "stores").is_dir() else []
@@ -93,7 +98,7 @@ def learned_digests(model: Path, run: Path | None) -> set[str] | None:
         if (place / "index.json").is_file():
             store = EpisodeStore.open(place)
             if store.content_hash == wanted:
-                return {info.digest for info in store.infos}
+                return {known_by(info) for info in store.infos}
     return None
 
 
@@ -102,7 +107,7 @@ def groups_of(store: EpisodeStore, learned: set[str] | None, most: int) -> list[
     found: dict[tuple[str, str, bool | None], list[int]] = {}
     for row, info in enumerate(store.infos):
         if info.length:
-            seen = None if learned is None else info.digest in learned
+            seen = None if learned is None else known_by(info) in learned
             found.setdefault((info.task, info.source, seen), []).append(row)
     groups = []
     for (task, source, seen), rows in sorted(found.items(), key=str):

@@ -224,14 +224,18 @@ class WorldModel(nn.Module):
             )
 
     def save(self, path: Path | str, weights: dict[str, Tensor] | None = None, **meta: Any) -> Path:
-        """Write a checkpoint folder; `meta` goes to `save_checkpoint` (metrics, seed, data_hashes)."""
+        """Write a checkpoint folder; `meta` goes to `save_checkpoint` (metrics, seed, data_hashes, episodes)."""
         return save_checkpoint(path, KIND, weights or self.state_dict(), self.config.to_dict(), self.contract, **meta)
 
     @classmethod
     def load(
         cls, path: Path | str, device: str | torch.device = "cpu", contract: TaskContract | None = None
     ) -> WorldModel:
-        """Read a checkpoint folder for inference: frozen and in evaluation mode."""
+        """Read a checkpoint folder for inference: frozen and in evaluation mode.
+
+        Raises:
+            CheckpointError, ContractMismatch: as `load_checkpoint`.
+        """
         checkpoint = load_checkpoint(path, KIND, contract)
         return checkpoint.into(lambda config, own: cls(WorldModelConfig.from_dict(config), own), device).requires_grad_(
             False

@@ -79,6 +79,10 @@ class RewardModel(nn.Module):
     def load(
         cls, path: Path | str, device: str | torch.device = "cpu", contract: TaskContract | None = None
     ) -> RewardModel:
-        """Read a checkpoint folder for inference: frozen and in evaluation mode."""
+        """Read a checkpoint folder for inference: frozen and in evaluation mode.
+
+        Raises:
+            CheckpointError, ContractMismatch: as `load_checkpoint`.
+        """
         checkpoint = load_checkpoint(path, KIND, contract)
         return checkpoint.into(lambda config, own: cls(RewardConfig(**config), own), device).requires_grad_(False)

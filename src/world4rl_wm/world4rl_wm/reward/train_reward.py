@@ -15,7 +15,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from world4rl_data.contract import TaskContract
-from world4rl_wm.checkpoint_identity import place_and_weights
+from world4rl_wm.checkpoint_identity import weights_digest
 from world4rl_wm.reward.batches import RewardBatches, RewardTraining
 from world4rl_wm.reward.calibration import RewardCalibration, calibrate
 from world4rl_wm.reward.data import LabelledFrames, RewardData
@@ -55,8 +55,8 @@ def train_reward(
     """Fit `model` by binary cross-entropy with both classes in fixed shares; returns it in evaluation mode.
 
     With a folder `work` the training saves its state there, with metrics.jsonl and TensorBoard's curves; the same call
-    goes on where an interrupted one stopped, and ends with the same weights. `begun` names what it started from, None:
-    random or pre-trained weights; a training that started from something else does not go on there.
+    goes on where an interrupted one stopped, and ends with the same weights. `begun` names the weights it started from,
+    None: random or pre-trained ones; a training that started from something else does not go on there.
     """
     torch.manual_seed(seed)
     batches = RewardBatches(data, config, seed)
@@ -136,7 +136,7 @@ def train_and_save(
         model.load_state_dict(RewardModel.load(start_from, contract=contract).state_dict())
     model.to(process_state().device)
     work = out.with_name(out.name + ".training")
-    begun = None if start_from is None else place_and_weights(start_from)
+    begun = None if start_from is None else weights_digest(start_from)  # wherever the folder is now
     train_reward(data.learned, model, config, seed, progress, work, begun)
     calibrate(model, data.calibration, calibration)
     held_out = {name: measure(model, frames) for name, frames in data.held_out.items()}

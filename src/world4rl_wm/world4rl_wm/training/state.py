@@ -12,10 +12,13 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 
+from world4rl_wm.training.processes import main_process
 from world4rl_wm.weights_file import write_weights
 
 STATE = "state.safetensors"
 """The state's file in the folder of a training."""
+LEAST_STEPS = 3
+"""Of a training whose learning rate rises and falls (`one_cycle`)."""
 
 
 class Remembers(Protocol):
@@ -80,11 +83,14 @@ class TrainingState:
         building.replace(path)
 
     def restore(self, path: Path, fingerprint: str) -> bool:
-        """Go on from `path` if it exists and belongs to the same run; returns whether it did."""
+        """Go on from `path` if it exists and belongs to the same run; returns whether it did. That of another run is
+        left alone, and it is said, for whoever begins anew there overwrites it."""
         if not path.is_file():
             return False
         meta = _metadata(path)
         if meta.get("fingerprint") != fingerprint:
+            if main_process():
+                print(f"{path.parent} holds step {meta.get('step')} of other settings, data or weights: begun anew")
             return False
         tensors = load_file(path, device=str(next(self.model.parameters()).device))
         self.model.load_state_dict({k[6:]: v for k, v in tensors.items() if k.startswith("model.")})
@@ -113,10 +119,12 @@ def one_cycle(optimizer: torch.optim.Optimizer, learning_rate: float, steps: int
     """The one-cycle schedule of `steps` steps, as it stands after `step` of them.
 
     Raises:
-        ValueError: fewer than 3 steps cannot rise and fall.
+        ValueError: fewer than `LEAST_STEPS` cannot rise and fall.
     """
-    if steps < 3:
-        raise ValueError(f"a training of {steps} steps: its learning rate has to rise and fall, give at least 3")
+    if steps < LEAST_STEPS:
+        raise ValueError(
+            f"a training of {steps} steps: its learning rate has to rise and fall, give at least {LEAST_STEPS}"
+        )
     rising = max(0.1, 2 / steps)  # share of the steps
     schedule = OneCycleLR(optimizer, learning_rate, total_steps=steps, pct_start=rising)
     if step:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.checkpoint import CheckpointError
-from world4rl_wm.checkpoint_identity import place_and_weights
+from world4rl_wm.checkpoint_identity import known_by, learned_episodes, weights_digest
 from world4rl_wm.model.frames import FrameWindows
 from world4rl_wm.model.world_model import WorldModel, WorldModelConfig
 from world4rl_wm.training.film import TrainingFilm
@@ -63,7 +63,7 @@ def train_world_model(
     state = TrainingState(model, training.optimizer)
     work = out.with_name(out.name + ".training")
     work.mkdir(parents=True, exist_ok=True)
-    begun = str(start_from) if start_from is None else place_and_weights(start_from)
+    begun = str(start_from) if start_from is None else weights_digest(start_from)  # wherever the folder is now
     identity = [asdict(config), model_config.to_dict(), seed, list(episodes), store.content_hash, begun]
     fingerprint = hashlib.sha256(json.dumps(identity).encode()).hexdigest()
     resumed = state.restore(work / STATE, fingerprint)
@@ -84,7 +84,11 @@ def train_world_model(
             "parameters": sum(p.numel() for p in model.parameters()),
             "final_loss": float(monitor.log.last("loss")),
         }
-        model.save(out, state.average, metrics=metrics, seed=seed, data_hashes={"store": store.content_hash})
+        learned = {known_by(store.infos[episode]) for episode in episodes}
+        if start_from is not None:
+            learned |= learned_episodes(start_from) or set()
+        hashes = {"store": store.content_hash}
+        model.save(out, state.average, metrics=metrics, seed=seed, data_hashes=hashes, episodes=learned)
     accelerator.wait_for_everyone()
     return out
 

@@ -152,7 +152,7 @@ def calibrate(
         held_out_episodes=kept,
         store=str(store.path),
         store_hash=store.content_hash,
-        trained_on_store=any(learned_from(path, store.content_hash) for path in paths),
+        trained_on_store=any(learned_from(path, store, episodes) for path in paths),
         config=config,
     )
     return calibration, held_out
