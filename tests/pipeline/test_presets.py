@@ -158,9 +158,9 @@ def test_values_read_back_the_same(tmp_path: Path) -> None:
 
 def test_own_file_extends_a_shipped_one(tmp_path: Path) -> None:
     path = tmp_path / "toy.yaml"
-    path.write_text("extends: tiny\ndescription: toy\nppo:\n  iterations: 3\n")
+    path.write_text("extends: tiny\ndescription: toy\nppo:\n  iterations: 30\n")
     toy, tiny = load_preset(path), load_preset("tiny")
-    assert toy.ppo.iterations == 3 and toy.ppo.clip == tiny.ppo.clip and toy.collect == tiny.collect
+    assert toy.ppo.iterations == 30 and toy.ppo.clip == tiny.ppo.clip and toy.collect == tiny.collect
 
 
 def test_a_result_tells_what_differs_from_a_shipped_preset(tmp_path: Path) -> None:
@@ -169,8 +169,8 @@ def test_a_result_tells_what_differs_from_a_shipped_preset(tmp_path: Path) -> No
     assert changed_settings(preset, "metaworld/tiny") == {"preset": "metaworld/tiny", "changed": told}
     assert changed_settings(load_preset("metaworld/tiny"), "metaworld/tiny")["changed"] == {}
     path = tmp_path / "mine.yaml"  # which others do not have
-    path.write_text("extends: tiny\nppo:\n  iterations: 3\n")
-    assert changed_settings(load_preset(path), str(path)) == {"preset": "tiny", "changed": {"ppo.iterations": 3}}
+    path.write_text("extends: tiny\nppo:\n  iterations: 30\n")
+    assert changed_settings(load_preset(path), str(path)) == {"preset": "tiny", "changed": {"ppo.iterations": 30}}
     assert [metaworld_preset(name) for name in ("paper", str(path))] == ["metaworld/paper", str(path)]
 
 

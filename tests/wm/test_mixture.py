@@ -104,7 +104,6 @@ def test_a_source_without_a_share_is_not_drawn_for_want_of_longer_episodes(store
 @pytest.mark.parametrize(
     ("mixture", "words"),
     [
-        (Mixture(expert=-1), "negative share"),
         (Mixture(intervention=1), "asks for intervention, but the episodes are of expert, policy, random"),
         (Mixture(expert=1, balance_tasks=True), "leaves nothing of task 'press'"),
     ],
@@ -112,6 +111,8 @@ def test_a_source_without_a_share_is_not_drawn_for_want_of_longer_episodes(store
 def test_mixtures_that_cannot_be_are_named(store: EpisodeStore, mixture: Mixture, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         episode_weights(store.infos, mixture)
+    with pytest.raises(ValueError, match="negative share"):
+        Mixture(expert=-1)
 
 
 def test_a_preset_without_a_word_on_it_keeps_the_data_as_they_are(tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 
 import yaml
 
-from world4rl.settings import CONTRACT_DECIDES, MAY_BE_ZERO, NETWORKS, RUN_DECIDES, Preset
+from world4rl.settings import CONTRACT_DECIDES, MAY_BE_ZERO, NETWORKS, RISES_AND_FALLS, RUN_DECIDES, Preset
 from world4rl_data.dotted import dotted
+from world4rl_wm.training.state import LEAST_STEPS
 
 PRESETS_DIR = Path(__file__).parent / "presets"
 METAWORLD = "metaworld/"
@@ -36,17 +37,25 @@ def load_preset(name_or_path: str | Path, overrides: Sequence[str] = ()) -> Pres
     A file may say ``extends: tiny`` and then give only what differs.
 
     Raises:
-        PresetError: no such preset, an unknown or missing key, or a value of the wrong type or out of bounds.
+        PresetError: no such preset, an unknown or missing key, a value of the wrong type or out of bounds, or PPO whose
+            policy would never learn.
     """
     values = _read(name_or_path, ())
     for text in overrides:
         _override(values, text)
-    return _build(Preset, values, "")
+    preset: Preset = _build(Preset, values, "")
+    ppo = preset.ppo
+    if ppo.value_warm_up >= ppo.iterations:  # asked of what is new: there may be records of such a run
+        raise PresetError(
+            f"ppo.value_warm_up is {ppo.value_warm_up} of {ppo.iterations} iterations: the policy would never learn; "
+            "give fewer, or more ppo.iterations"
+        )
+    return preset
 
 
 def preset_of(values: Mapping[str, Any], base: str | Path, overrides: Sequence[str] = ()) -> Preset:
     """The preset of a run from its settings; those that came after the run was made are the preset `base`'s, and those
-    that have gone since then are left out.
+    of `RUN_DECIDES`, which records of earlier versions have, are left out.
 
     `overrides` come on top, as with `load_preset`.
 
@@ -149,7 +158,11 @@ def _build(cls: type, values: Any, where: str) -> Any:
     hints = typing.get_type_hints(cls)
     given = {key for key in hints if f"{where}.{key}" not in RUN_DECIDES}
     _require_keys(values, given, given, where)
-    return cls(**{key: _convert(hints[key], value, f"{where}.{key}".strip(".")) for key, value in values.items()})
+    converted = {key: _convert(hints[key], value, f"{where}.{key}".strip(".")) for key, value in values.items()}
+    try:
+        return cls(**converted)
+    except ValueError as error:  # a bound that the settings' own dataclass knows
+        raise PresetError(f"{where}: {error}" if where and where not in str(error) else str(error)) from error
 
 
 def _network(cls: type, values: Any, where: str) -> dict[str, Any]:
@@ -214,7 +227,7 @@ def _scalar(kind: Any, value: Any, where: str) -> Any:
         return number
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise PresetError(f"{where} must be {'an integer' if kind is int else kind.__name__}, got {value!r}")
-    least = 0 if where in MAY_BE_ZERO else 1
+    least = 0 if where in MAY_BE_ZERO else LEAST_STEPS if where in RISES_AND_FALLS else 1
     if kind is int and value < least:
         raise PresetError(f"{where} must be at least {least}, got {value}")
     return value

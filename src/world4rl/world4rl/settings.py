@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
+
+import numpy as np
+import torch
 
 from world4rl.checkpoint_choice import Selection
 from world4rl.refine import Caution, RefineConfig
@@ -13,7 +17,7 @@ from world4rl_policy.bc import BcOptimisation, BcTraining
 from world4rl_policy.ppo_config import PpoConfig
 from world4rl_wm.imagination.env import ImaginationConfig
 from world4rl_wm.measures.replay_check import ReplayCheckConfig
-from world4rl_wm.model.denoiser import DenoiserConfig
+from world4rl_wm.model.denoiser import Denoiser, DenoiserConfig
 from world4rl_wm.model.edm import EdmConfig
 from world4rl_wm.model.world_model import WorldModelConfig
 from world4rl_wm.reward.batches import RewardTraining
@@ -40,6 +44,16 @@ class CollectSettings:
     scout_noise: float
     random_episodes: int
     workers: int
+
+    def __post_init__(self) -> None:
+        if self.policy_episodes and not self.policy_noise:
+            raise ValueError(
+                f"collect.policy_noise is empty, but {self.policy_episodes} episodes are dealt out over its levels: "
+                "give one or more, or collect.policy_episodes=0"
+            )
+        for name in ("demonstration_noise", "policy_noise", "scout_noise"):
+            if np.min(getattr(self, name), initial=0.0) < 0:
+                raise ValueError(f"collect.{name} is {getattr(self, name)}: a standard deviation is not below 0")
 
 
 @dataclass(frozen=True)
@@ -110,6 +124,13 @@ class LoopSettings:
     reward_steps: int
     iterations: int
 
+    def __post_init__(self) -> None:
+        if not 0 < self.check_share < 1:
+            raise ValueError(
+                f"loop.check_share is {self.check_share}: some roll-outs are learned from and some checked on, give a "
+                "share above 0 and below 1"
+            )
+
 
 @dataclass(frozen=True)
 class Preset:
@@ -137,6 +158,11 @@ class Preset:
                 f"bc.network.history is {self.policy_history}, but of a dream no more than the newest {remembered} "
                 "frames are known (world_model.denoiser.history)"
             )
+        if self.imagination.progress_reward and not self.reward.network.get("progress", RewardNetwork.progress):
+            raise ValueError(
+                f"imagination.progress_reward is {self.imagination.progress_reward}, but no network tells progress: "
+                "give reward.network.progress=true as well"
+            )
 
     @property
     def policy_history(self) -> int:
@@ -148,6 +174,19 @@ class Preset:
         settings = self.world_model
         denoiser = DenoiserConfig(**_sizes(contract), proprio_dim=contract.proprio_dim, **settings.denoiser)
         return WorldModelConfig(denoiser, settings.edm, settings.change_scale, still_change=settings.still_change)
+
+    def require_trainable(self, contract: TaskContract) -> None:
+        """Refuse what would fail only when a model is made, hours after a run has begun.
+
+        Raises:
+            ContractError, ValueError: the settings make no networks for the contract's frames and actions.
+            FileNotFoundError: there are no such pre-trained weights.
+        """
+        with torch.device("meta"):  # shapes only
+            Denoiser(self.world_model_config(contract).denoiser)
+        pretrained = self.reward.training.pretrained
+        if pretrained is not None and not Path(pretrained).is_file():
+            raise FileNotFoundError(f"reward.training.pretrained: there is no file {pretrained}")
 
     def later_world_model_training(self) -> WorldModelTraining:
         """That of a later round: its learning rate rises and falls within the round's own steps."""
@@ -187,7 +226,9 @@ MAY_BE_ZERO = (
     *("dream_bc.steps", "ppo.value_warm_up", "replay_check.limits.min_episodes"),
     *("evaluation.concordance_episodes", "evaluation.graph_episodes"),
 )
-"""The integers of a preset that may be 0, which means none. All the others are at least 1."""
+"""The integers of a preset that may be 0, which means none. All the others are at least 1,"""
+RISES_AND_FALLS = ("reward.training.steps", "world_model.training.state.steps", "loop.reward_steps")
+"""and these `LEAST_STEPS`, for their learning rate rises and falls within them."""
 
 FRAME_UNIT = 8
 """Pixels of a frame that become one cell in the networks of policy and state model."""

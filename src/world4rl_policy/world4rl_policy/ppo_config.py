@@ -48,6 +48,15 @@ class PpoConfig:
         return min(round(self.imagined_bc * self.bc_batch_size), self.bc_batch_size - 1)
 
     def __post_init__(self) -> None:
+        for name in ("std", "clip", "target_kl", "max_grad_norm"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"ppo.{name} is {getattr(self, name)}: it must be above 0")
+        for name in ("policy_learning_rate", "value_learning_rate", "bc_coefficient", "kl_coefficient"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"ppo.{name} is {getattr(self, name)}: it must not be below 0")
+        for name in ("gamma", "gae_lambda"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"ppo.{name} is {getattr(self, name)}: it must be from 0 to 1")
         if not 0 <= self.imagined_bc < 1:
             raise ValueError(f"ppo.imagined_bc is {self.imagined_bc}: a share from 0 to below 1, some stay real")
         if self.imagined_bc and not (self.bc_coefficient and self.imagined_batch_size):

@@ -64,7 +64,7 @@ def metaworld(
     asked = {"preset": preset, "contract": load_contract(contract).to_dict(), "world_model": world_model}
     if world_model == "shared":
         asked["tasks"] = sorted(names)
-    values.world_model_config(load_contract(contract))
+    values.require_trainable(load_contract(contract))
     environment_class(names[0])  # a missing library is told before anything is written
     require_config(run, {**asked, "settings": preset_values(values)})
     print(f"{len(names) * len(seeds)} rows, preset {preset}: {values.description}")

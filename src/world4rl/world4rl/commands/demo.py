@@ -29,7 +29,7 @@ def demo(
     from world4rl.simulation import contract_for
 
     values = load_preset(preset, settings)
-    values.world_model_config(contract_for(task))  # refused before anything is written: an unknown task, or no network
+    values.require_trainable(contract_for(task))  # refused before anything is written: an unknown task, or no network
     require_config(run, {"task": task, "seed": seed, "preset": preset, "settings": preset_values(values)})
     print(f"{task}, seed {seed}, preset {preset}: {values.description}")
     print(f"report: {run_pipeline(Run(run, task, seed, preset, values))}")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Literal, Protocol, get_args
 
 import torch
 from torch import Tensor
 
 ROUNDING = 1e-5  # beyond [-1, 1]: float32 sums, not a broken source
-ENCODINGS = ("two_hot", "one_hot", "linear")
+Encoding = Literal["two_hot", "one_hot", "linear"]
+ENCODINGS: tuple[Encoding, ...] = get_args(Encoding)
 
 
 class ActionEncoding(Protocol):

@@ -5,7 +5,7 @@ Both are called alike: ``backbone(frames (B, C, H, W), time (B,), class_labels=c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 import torch
 from diffusers import DiTTransformer2DModel, UNet2DModel
@@ -16,7 +16,7 @@ from world4rl_wm.model.winograd import use_winograd
 if TYPE_CHECKING:
     from world4rl_wm.model.denoiser import DenoiserConfig
 
-BACKBONES = ("unet", "dit")
+Backbone = Literal["unet", "dit"]
 
 
 def condition_dim(config: DenoiserConfig) -> int:
@@ -42,7 +42,7 @@ def make_backbone(config: DenoiserConfig, in_channels: int, out_channels: int) -
         return _unet(config, in_channels, out_channels)
     if config.backbone == "dit":
         return _dit(config, in_channels, out_channels)
-    raise ValueError(f"no backbone '{config.backbone}': use one of {', '.join(BACKBONES)}")
+    raise ValueError(f"no backbone '{config.backbone}': use one of {', '.join(get_args(Backbone))}")
 
 
 class _UNet(UNet2DModel):

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from world4rl_wm.model.action_encoding import action_encoding
-from world4rl_wm.model.backbones import condition_dim, make_backbone
+from world4rl_wm.model.action_encoding import Encoding, action_encoding
+from world4rl_wm.model.backbones import Backbone, condition_dim, make_backbone
 from world4rl_wm.model.composition import out_channels
 from world4rl_wm.model.packed import use_packed
 
@@ -28,7 +28,7 @@ class DenoiserConfig:
     """Shape of the denoiser.
 
     `history` frames of `image_channels` (3 per camera stream) at `image_size` pixels; `stem` is the space-to-depth
-    factor in front of the backbone (`backbones.BACKBONES`). A `unet` has `widths` channels from fine to coarse, with
+    factor in front of the backbone (`backbones.Backbone`). A `unet` has `widths` channels from fine to coarse, with
     `layers` blocks and `groups` of normalisation at each; a `dit` has `layers` blocks of one width with `heads`.
     With `proprio_dim` above 0 it is also told where the arm is and where it will be, with `task_dim` above 0 a vector
     that says which task. Where frames are `composed` it is shown the dream's first frame too, and says what to keep,
@@ -46,8 +46,8 @@ class DenoiserConfig:
     widths: tuple[int, ...] = (48, 96, 96)
     layers: int = 2
     groups: int = 8
-    encoding: str = "two_hot"
-    backbone: str = "unet"
+    encoding: Encoding = "two_hot"
+    backbone: Backbone = "unet"
     heads: int = 4
     task_dim: int = 0
     composed: bool = False

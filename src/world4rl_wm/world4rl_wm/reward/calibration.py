@@ -28,6 +28,8 @@ class RewardCalibration:
     threshold: float | Literal["calibrated"] = 0.5
 
     def __post_init__(self) -> None:
+        if not 0 <= self.episodes <= 0.5:
+            raise ValueError(f"reward.calibration.episodes is {self.episodes}: the share set aside must be 0 to 0.5")
         if self.episodes == 0 and self.threshold == "calibrated":
             raise ValueError(
                 "reward.calibration.threshold=calibrated needs episodes to calibrate on: "

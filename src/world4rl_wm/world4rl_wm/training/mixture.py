@@ -25,16 +25,23 @@ class Mixture:
     intervention: float = 0.0
     balance_tasks: bool = False
 
+    def __post_init__(self) -> None:
+        if min(self.shares.values()) < 0:
+            raise ValueError(f"mixture {self.shares} has a negative share: give 0 to leave a source out")
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """By source."""
+        return {name: value for name, value in asdict(self).items() if name != "balance_tasks"}
+
 
 def episode_weights(infos: Sequence[EpisodeInfo], mixture: Mixture) -> np.ndarray | None:
     """How likely a moment of each episode is drawn, ``(episodes,)``; None where all moments are equally likely.
 
     Raises:
-        ValueError: a share is negative, or of a source that no episode has.
+        ValueError: a share is of a source that no episode has.
     """
-    shares = {name: value for name, value in asdict(mixture).items() if name != "balance_tasks"}
-    if min(shares.values()) < 0:
-        raise ValueError(f"mixture {shares} has a negative share: give 0 to leave a source out")
+    shares = mixture.shares
     as_they_are = not any(shares.values())
     if as_they_are and not mixture.balance_tasks:
         return None
