@@ -49,7 +49,7 @@ class Record:
         if path.is_file():
             self._values = yaml.safe_load(path.read_text())
             there = {k: self._values.get(k) for k in asked}
-            changed = differences(*(_decisive(values, told, placed) for values in (there, asked)))
+            changed = differences(_decisive(there, told, placed), _decisive(asked, told, placed))
             again = anew and self._values.get("command") == command
             if changed and not again and self._holds_work():
                 raise CommandError(
