@@ -207,8 +207,9 @@ def test_refine_keeps_the_start_policy_where_the_check_refuses(work: Path, capsy
     assert main(refine_words(work, "kept")) == 0
     text = capsys.readouterr().out
     assert "undecided" in text and "iteration 0 kept" in text
-    assert f"{work / 'bc'} was kept as it was, and not dreamed itself" in text
-    assert json.loads((work / "kept" / "metrics.json").read_text())["judged_refined"] is None
+    told = json.loads((work / "kept" / "metrics.json").read_text())
+    assert told["judged_refined"] == told["judged_before"], "what was kept has been dreamed"
+    assert f"success in the judge's dreams: {told['judged_before']:.2f} before, " in text
     check = json.loads((work / "kept.training" / "replay_check.json").read_text())
     assert check["verdict"] == "keep" and not check["passed"]
     assert (work / "kept" / "model.safetensors").read_bytes() == (work / "bc" / "model.safetensors").read_bytes()

@@ -235,7 +235,7 @@ def test_a_round_that_is_not_believed_changes_nothing(
     monkeypatch.setattr(module, "evaluate", measured)
     assert main(words(finished, 1, "--set", "replay_check.limits.min_episodes=10")) == 0
     text = capsys.readouterr().out
-    assert "undecided" in text and "as before" in text and " -> -" in text
+    assert "undecided" in text and "as before" in text
     round_1 = finished / "loop" / "round-01" / "checkpoints" / "refined"
     assert weights(round_1) == weights(finished / "checkpoints" / "refined")
     row = json.loads((finished / "loop.json").read_text())["rounds"][1]
@@ -247,7 +247,7 @@ def test_practice_begins_where_the_judge_sees_more(
 ) -> None:
     """With the newest policy or with filtered BC on every success; what is kept where nothing beats it is that one."""
 
-    def dreamed(policy: GaussianPolicy, *_: object) -> float:
+    def dreamed(policy: GaussianPolicy, **_: object) -> float:
         return 0.25 if torch.equal(policy.mean.weight, newest.mean.weight) else 0.75
 
     newest = GaussianPolicy.load(finished / "checkpoints" / "refined")
@@ -266,6 +266,25 @@ def test_practice_begins_where_the_judge_sees_more(
     row = json.loads((finished / "loop.json").read_text())["rounds"][1]
     assert row["start"] == "newest" and not row["replay_check"]["passed"], "a refused dream does not choose either"
     assert weights(round_1 / "refined") == weights(finished / "checkpoints" / "refined")
+
+
+def test_bc_on_dreams_does_not_undo_what_was_learned(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The judge sees the newest policy itself better than what BC on dreams makes of it: practice begins with it, and
+    what does not beat it does not replace it."""
+
+    def dreamed(policy: GaussianPolicy, **_: object) -> float:
+        return 0.9 if torch.equal(policy.mean.weight, newest.mean.weight) else 0.5
+
+    newest = GaussianPolicy.load(finished / "checkpoints" / "refined")
+    monkeypatch.setattr(practice_start, "dreamed_success", dreamed)
+    monkeypatch.setattr("world4rl.refine.dreamed_success", dreamed)
+    assert main(words(finished, 1, "--set", "selection.margin=0.02")) == 0
+    row = json.loads((finished / "loop.json").read_text())["rounds"][1]
+    assert (row["start"], row["judged_starts"]) == ("newest", {"newest": 0.9, "filtered_bc": 0.5})
+    assert (row["iteration"], row["judged_before"], row["judged_after"]) == (0, 0.9, 0.9)
+    round_1 = finished / "loop" / "round-01" / "checkpoints"
+    for name in ("start_newest", "refined"):
+        assert weights(round_1 / name) == weights(finished / "checkpoints" / "refined")
 
 
 def test_what_cannot_be_is_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:

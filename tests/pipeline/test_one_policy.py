@@ -157,7 +157,10 @@ def test_its_bc_on_dreams_computes_where_training_does(tmp_path: Path, monkeypat
     network = replace(first.preset.policy_config(first.contract), tasks=one.tasks)
     GaussianPolicy(network, first.contract).save(one.checkpoint("filtered_bc"))
     monkeypatch.setattr("world4rl_wm.training.devices.process_device", lambda: torch.device("meta"))
-    monkeypatch.setattr("world4rl.dream_bc.dream_bc", lambda _, models, *__: seen.extend(m.device.type for m in models))
+    monkeypatch.setattr(
+        "world4rl.practice_start.practice_start",
+        lambda _, *dreamers: seen.extend(who.world_model.device.type for who in dreamers[:2]),
+    )
     start_policy(one)
     assert seen == ["meta", "meta"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,9 +14,17 @@ import torch
 from dream_rig import CONTRACT, policy, press_store, reward_model, world_model
 
 from world4rl import dreamed
-from world4rl.checkpoint_choice import CheckpointChoice, Refinement, Selection, kept_checkpoint, kept_checkpoints
+from world4rl.checkpoint_choice import (
+    CheckpointChoice,
+    Refinement,
+    Selection,
+    Success,
+    kept_checkpoint,
+    kept_checkpoints,
+)
 from world4rl.dreamed import Dreamer, dreamed_outcomes, dreamed_success
 from world4rl.practice_film import practice_film
+from world4rl.practice_start import PracticeStart, seen_by_judge
 from world4rl.presets import load_preset
 from world4rl.refine import RefineConfig, practice_env, refine, with_horizon
 from world4rl_policy.actor_critic import GaussianPolicy
@@ -39,7 +48,8 @@ def refined(tmp_path: Path, history: int = 2, **selection: object) -> Refinement
     config = replace(CONFIG, selection=replace(CONFIG.selection, **selection))
     starts = StartStates.of(store, [0, 1])
     start, out = policy(history=history), tmp_path / "refine"
-    return refine(start, start, CHECK, DREAM, JUDGE, starts, starts, (store, [0, 1]), out, config, 0, False)
+    begin = seen_by_judge(start, start, JUDGE, starts, config)
+    return refine(begin, CHECK, DREAM, JUDGE, starts, starts, (store, [0, 1]), out, config, 0, False)
 
 
 def test_a_dream_has_as_long_for_its_success_as_the_real_episodes_had(tmp_path: Path) -> None:
@@ -68,17 +78,54 @@ def test_who_chooses(tmp_path: Path, by: str, margin: float, iteration: int, rea
     assert list(kept_checkpoints(tmp_path / "refine")) == [1, 2], "whatever was chosen, what the judge saw is kept"
 
 
-def test_what_was_kept_but_never_dreamed_has_no_figures(tmp_path: Path) -> None:
-    """Nothing beats the start policy: where the policy of before is another one, the start policy's figures are not
-    its."""
-    for before, same in ((policy(), True), (policy(seed=9), False)):
-        choice = CheckpointChoice(Selection(), policy(), before, lambda _: 0.4, lambda _: 0.5, tmp_path, 0)
+def chosen_from(
+    selection: Selection, judged: float, judges: Success, out: Path, imagined: Success = lambda _: 0.5
+) -> CheckpointChoice:
+    """A choice that begins with the policy that was there, of which the judge has seen so much."""
+    return CheckpointChoice(selection, PracticeStart(policy(), policy(), judged, judged), imagined, judges, out, 0)
+
+
+def test_what_is_kept_is_told_as_it_was_dreamed_itself(tmp_path: Path) -> None:
+    """Nothing beats the start policy: where the policy of before is another one, its own figures are told."""
+    start = policy()
+
+    def imagined(asked: GaussianPolicy) -> float:
+        return 0.4 if torch.equal(asked.mean.weight, start.mean.weight) else 0.1
+
+    for before, judged_before, told in ((policy(), 0.5, (0.4, 0.5, 0.0)), (policy(seed=9), 0.2, (0.1, 0.2, None))):
+        begun = PracticeStart(start, before, 0.5, judged_before)
+        choice = CheckpointChoice(Selection(), begun, imagined, lambda _: 0.5, tmp_path, 0)
         choice.begin()
-        found = choice.result("kept").to_dict()
-        assert (found["imagined_start"], found["judged_start"], found["iteration"]) == (0.4, 0.5, 0)
-        kept = (found["imagined_refined"], found["judged_refined"], found["start_kl"])
-        assert kept == ((0.4, 0.5, 0.0) if same else (None, None, None))
-        assert choice.state_dict()["best"]["judged_refined"] == 0.5, "what it goes on with"
+        result = choice.result("kept")
+        found = result.to_dict()
+        assert result.policy is before and (found["iteration"], found["reason"]) == (0, "kept")
+        assert (found["imagined_start"], found["judged_start"]) == (0.4, 0.5)
+        assert (found["imagined_before"], found["judged_before"], found["start_kl"]) == told
+        assert (found["imagined_refined"], found["judged_refined"]) == told[:2]
+        again = CheckpointChoice(Selection(), begun, imagined, lambda _: 0.5, tmp_path, 0)
+        again.load_state_dict(json.loads(json.dumps(choice.state_dict())))
+        assert again.result("kept").to_dict() == found and again.result().policy is before
+
+
+@pytest.mark.parametrize("by", ["judge", "dream"])
+@pytest.mark.parametrize("better", ["start", "before"])
+def test_both_the_start_and_what_was_before_must_be_beaten(
+    tmp_path: Path, by: Literal["judge", "dream"], better: str
+) -> None:
+    """A checkpoint that is better than the one and worse than the other would lose what was there."""
+    figures, told = {"start": 0.5, "before": 0.5} | {better: 0.8}, iter([0.7, 0.81, 0.82])
+    start, before = policy(), policy(seed=9)
+
+    def chooses(asked: GaussianPolicy) -> float:
+        return figures["start"] if asked is start else figures["before"] if asked is before else next(told)
+
+    success: dict[str, Success] = {"dream": lambda _: 0.5, "judge": lambda _: 0.5} | {by: chooses}
+    begun = PracticeStart(start, before, success["judge"](start), success["judge"](before))
+    choice = CheckpointChoice(Selection(by, margin=0.02), begun, success["dream"], success["judge"], tmp_path, 0)
+    choice.begin()
+    for iteration, kept in ((1, 0), (2, 0), (3, 3)):
+        choice.look(policy(), iteration, 0.0)
+        assert choice.best.iteration == kept, iteration
 
 
 def test_the_last_iteration_is_looked_at_whatever_the_interval(tmp_path: Path) -> None:
@@ -101,7 +148,8 @@ def test_exactly_the_margin_is_enough_and_less_is_not(tmp_path: Path, monkeypatc
     monkeypatch.setattr(GaussianPolicy, "save", lambda *_, **__: None)
     for start in range(0, 147, 7):
         solved = iter([start, start, start + 2, start + 3, start + 3])
-        choice = CheckpointChoice(Selection(margin=0.02), same, same, success, success, tmp_path, 0)
+        begun = PracticeStart(same, same, success(same), 0.0)
+        choice = CheckpointChoice(Selection(margin=0.02), begun, success, success, tmp_path, 0)
         choice.begin()
         choice.look(same, 1, 0.0)
         assert choice.best.iteration == 0, start
@@ -111,8 +159,8 @@ def test_exactly_the_margin_is_enough_and_less_is_not(tmp_path: Path, monkeypatc
 
 def test_the_best_is_kept_as_it_was_when_it_was_seen(tmp_path: Path) -> None:
     """A later one replaces it only where it is better, and the policy that practises on does not take it along."""
-    told, practising = iter([0.5, 0.6, 0.8, 0.7]), policy()
-    choice = CheckpointChoice(Selection(), policy(), policy(), lambda _: 0.5, lambda _: next(told), tmp_path, 0)
+    told, practising = iter([0.6, 0.8, 0.7]), policy()
+    choice = chosen_from(Selection(), 0.5, lambda _: next(told), tmp_path)
     choice.begin()
     for iteration in (1, 2, 3):
         with torch.no_grad():
@@ -129,10 +177,7 @@ def test_a_judge_that_is_nearly_content_can_still_be_convinced(
     tmp_path: Path, start: float, seen: float, chosen: bool
 ) -> None:
     """Less than the margin is left to gain: then every dream must be solved, and more of them than before."""
-    told = iter([start, seen])
-    choice = CheckpointChoice(
-        Selection(margin=0.02), policy(), policy(), lambda _: 0.5, lambda _: next(told), tmp_path, 0
-    )
+    choice = chosen_from(Selection(margin=0.02), start, lambda _: seen, tmp_path)
     choice.begin()
     choice.look(policy(), 1, 0.0)
     assert (choice.best.iteration == 1) == chosen
@@ -147,11 +192,11 @@ def test_a_policy_is_dreamed_once_by_each(tmp_path: Path, by: Literal["judge", "
         return len(asked) / 10
 
     imagined, judged = (partial(success, who) for who in ("dream", "judge"))
-    choice = CheckpointChoice(Selection(by=by), policy(), policy(), imagined, judged, tmp_path, 0)
+    choice = chosen_from(Selection(by=by), 0.15, judged, tmp_path, imagined)
     choice.begin()
     choice.look(policy(), 1, 0.0)
-    assert asked == ["dream", "judge", "judge", "dream"]
-    assert (choice.best.judged_refined, choice.best.imagined_refined) == (0.3, 0.4)
+    assert asked == ["dream", "judge", "dream"]
+    assert (choice.best.judged_refined, choice.best.imagined_refined) == (0.2, 0.3)
 
 
 def test_a_policy_that_went_too_far_ends_it(tmp_path: Path) -> None:

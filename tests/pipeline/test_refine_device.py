@@ -84,11 +84,10 @@ def test_the_loop_judges_its_starts_where_the_judge_is(tmp_path: Path, monkeypat
 
     monkeypatch.setattr(dreamed, "dreamed_outcomes", outcomes)
     store = micro_store(tmp_path)
-    policy().save(tmp_path / "before")
     dream = Dreamer(world_model(0).to("meta"), reward_model().to("meta"))
     config, starts = RefineConfig(dream_bc=BcOptimisation(steps=0)), StartStates.of(store, [0, 1])
     kept = tmp_path / "start"
-    start = practice_start(tmp_path / "before", dream, dream, starts, (store, [0, 1]), config, kept, 0, False)
+    start = practice_start(policy(), dream, dream, starts, (store, [0, 1]), config, kept, 0, False)
     assert seen == ["meta"] and start.judged == 0.5
     assert {parameter.device.type for parameter in start.policy.parameters()} == {"cpu"}, "which refinement copies"
 

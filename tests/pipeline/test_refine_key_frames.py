@@ -12,6 +12,7 @@ from dream_rig import press_store, world_model
 from micro_refinement import CHECK, CONFIG, policy, torn_reward_model
 
 from world4rl.dreamed import Dreamer
+from world4rl.practice_start import seen_by_judge
 from world4rl.presets import load_preset
 from world4rl.refine import RefineConfig, _some, refine
 from world4rl.start_states import practice_starts
@@ -35,7 +36,8 @@ def config() -> RefineConfig:
 def refined(store: EpisodeStore, starts: StartStates, out: Path) -> list[dict[str, Any]]:
     dream, judge = (Dreamer(world_model(seed), torn_reward_model()) for seed in (0, 5))
     others = StartStates.of(store, [2])
-    refine(policy(), policy(), CHECK, dream, judge, starts, others, (store, [0, 1]), out, config(), 3, False)
+    start = seen_by_judge(policy(), policy(), judge, others, config())
+    refine(start, CHECK, dream, judge, starts, others, (store, [0, 1]), out, config(), 3, False)
     return read_metrics(out / "metrics.jsonl")
 
 

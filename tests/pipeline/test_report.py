@@ -371,6 +371,10 @@ def test_a_policy_that_was_kept_but_not_dreamed_is_told(tmp_path: Path) -> None:
     (run / "summary.json").write_text(json.dumps(SUMMARY | kept))
     words = " ".join(Page(build_report(run).read_text()).text.split())
     assert told in words and "before 57 % 58 %" in words and "refined not dreamed not dreamed" in words
+    seen = {"before": 0.31, "start": 0.57, "refined": 0.31}
+    (run / "summary.json").write_text(json.dumps(SUMMARY | {"imagined_success": seen, "judged_success": seen}))
+    words = " ".join(Page(build_report(run).read_text()).text.split())
+    assert "where practice began 57 % 57 %" in words and "before 31 % 31 %" in words and told not in words
     never = {"imagined_success": {"start": None, "refined": None}, "judged_success": {"start": None, "refined": None}}
     (run / "summary.json").write_text(json.dumps(SUMMARY | never))
     assert "Nothing was imagined with a policy in this run." in Page(build_report(run).read_text()).text

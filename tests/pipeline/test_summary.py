@@ -105,6 +105,7 @@ def test_summary_puts_the_parts_together(monkeypatch: pytest.MonkeyPatch) -> Non
     files: dict[str, Any] = {f"evaluation/{name}.json": {"success": found} for name, found in success.items()}
     files["evaluation/graph.json"] = {"success": [True] * 4 + [False]}
     imagined = {"imagined_start": 0.4, "imagined_refined": 0.9, "judged_start": 0.3, "judged_refined": 0.6}
+    imagined |= {"imagined_before": 0.2, "judged_before": 0.1}
     files["refinement.json"] = REFINED | imagined
     files["replay_check.json"] = TRUSTED | {"j": 0.9}
     files["uncertainty.json"] = {"kind": "expected_error", "auroc": 0.97}
@@ -118,8 +119,8 @@ def test_summary_puts_the_parts_together(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found["ci95"]["refined_minus_filtered_bc"] == paired.ci95
     assert found["ci95"]["refined"] == wilson_interval(sum(refined), 200)
     assert found["paired"]["filtered_bc_vs_bc"]["difference"] > 0  # filtered BC minus BC, not the other way round
-    assert found["imagined_success"] == {"start": 0.4, "refined": 0.9}
-    assert found["judged_success"] == {"start": 0.3, "refined": 0.6}
+    assert found["imagined_success"] == {"before": 0.2, "start": 0.4, "refined": 0.9}
+    assert found["judged_success"] == {"before": 0.1, "start": 0.3, "refined": 0.6}
     assert found["graph"] == {"episodes": 5, "success": 0.8, "ci95": wilson_interval(4, 5)}
     assert (found["demonstrations"], found["real_episodes"]) == (8, 558)
     assert found["seed_ranges"] == SeedRanges(3).to_dict() and found["lamp"] is False

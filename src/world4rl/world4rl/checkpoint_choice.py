@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from world4rl.practice_start import PracticeStart
 from world4rl_policy.actor_critic import GaussianPolicy
-from world4rl_wm.checkpoint_identity import module_digest
 from world4rl_wm.training.processes import main_process
 
 CHECKPOINTS = "checkpoints"
@@ -24,11 +24,11 @@ class Selection:
     """How the checkpoint is chosen: every `every` iterations, and after the last one, `episodes` dreams of the judge,
     from its own start frames.
 
-    A checkpoint must beat the start policy there by `margin`, or solve every dream where less is left to gain, and
-    stay within `max_start_kl` of it; otherwise nothing is gained. That distance is told of Gaussians with the standard
-    deviation `start_kl_std`, whatever PPO explores with: a wider one would let the mean action go further. `by` the
-    `dream` that it practises in instead, or the `last` one whatever anybody says, is for finding out what the judge is
-    good for.
+    A checkpoint must beat the start policy there, and the one of before, by `margin`, or solve every dream where less
+    is left to gain, and stay within `max_start_kl` of the start; otherwise nothing is gained. That distance is told of
+    Gaussians with the standard deviation `start_kl_std`, whatever PPO explores with: a wider one would let the mean
+    action go further. `by` the `dream` that it practises in instead, or the `last` one whatever anybody says, is for
+    finding out what the judge is good for.
     """
 
     by: Literal["judge", "dream", "last"] = "judge"
@@ -43,17 +43,20 @@ class Selection:
 class Refinement:
     """What came out: which iteration was kept (0: the policy of before), and how it did in the judge's dreams.
 
-    `config` are the settings that were practised with: where the replay check asks for caution not those asked for.
-    `imagined_start` and `judged_start` are of the start policy. The three figures of the policy that was kept are None
-    where that is the policy of before and not the start policy too: then nobody has dreamed with it.
+    Success in the dream that was practised in (imagined) and in the judge's is told of the policy of `before`, of the
+    `start` policy that practice began with, and of the one that was kept (refined). `start_kl` is None where that is
+    the policy of before and not the start policy too. `config` are the settings that were practised with: where the
+    replay check asks for caution not those asked for.
     """
 
     policy: GaussianPolicy
     iteration: int
+    imagined_before: float
     imagined_start: float
-    imagined_refined: float | None
+    imagined_refined: float
+    judged_before: float
     judged_start: float
-    judged_refined: float | None
+    judged_refined: float
     start_kl: float | None
     reason: str
     config: dict[str, Any] = field(default_factory=dict)
@@ -63,6 +66,7 @@ class Refinement:
         return {k: v for k, v in vars(self).items() if k not in ("policy", "config")}
 
     def to_dict(self) -> dict[str, Any]:
+        """`figures`, and `kept_start_policy`: whether the policy of before was kept, as iteration 0 says too."""
         return self.figures() | {"kept_start_policy": self.iteration == 0}
 
 
@@ -81,34 +85,52 @@ def kept_checkpoints(out: Path) -> dict[int, Path]:
 class CheckpointChoice:
     """Sees a policy now and then while it learns, keeps what it has seen in `out`, and remembers the best.
 
-    `imagined` is success in the dream that the policy practises in, `judged` in the judge's. Where nothing beats
-    `start`, it is `before` that comes out. It begins with `begin`, or goes on with what `state_dict` told.
+    `imagined` is success in the dream that the policy practises in, `judged` in the judge's. Where nothing beats both
+    policies of `start`, the one of before comes out. It begins with `begin`, or goes on with what `state_dict` told.
     """
 
     def __init__(
         self,
         selection: Selection,
-        start: GaussianPolicy,
-        before: GaussianPolicy,
+        start: PracticeStart,
         imagined: Success,
         judged: Success,
         out: Path,
         seed: int,
     ):
-        self.selection, self._before, self._imagined, self._judged = selection, before, imagined, judged
+        self.selection, self._start, self._imagined, self._judged = selection, start, imagined, judged
         self._out, self._seed = out, seed
-        self.best = Refinement(start, 0, 0.0, 0.0, 0.0, 0.0, 0.0, "")
+        self.best = self._kept(0.0, 0.0)
         self._to_reach = 0.0
         self._end = ""
 
+    def _kept(self, imagined_before: float, imagined_start: float) -> Refinement:
+        """The policy of before."""
+        start = self._start
+        return Refinement(
+            policy=start.before,
+            iteration=0,
+            imagined_before=imagined_before,
+            imagined_start=imagined_start,
+            imagined_refined=imagined_before,
+            judged_before=start.judged_before,
+            judged_start=start.judged,
+            judged_refined=start.judged_before,
+            start_kl=0.0 if start.same else None,
+            reason="",
+        )
+
     def begin(self) -> dict[str, float]:
-        """Measure the start policy, which is to be beaten; returns what to log."""
-        began = time.perf_counter()
-        imagined, judged = self._imagined(self.best.policy), self._judged(self.best.policy)
-        self.best = Refinement(self.best.policy, 0, imagined, imagined, judged, judged, 0.0, "")
-        before = imagined if self.selection.by == "dream" else judged
-        self._to_reach = round(min(before + self.selection.margin, max(1.0, before + _MORE)), 9)
-        values = {"iteration": 0, "judged_success": judged, "start_kl": 0.0, "imagined_mean_success": imagined}
+        """Measure in the dream what is to be beaten, as the judge has done before; returns what to log."""
+        began, start = time.perf_counter(), self._start
+        imagined = self._imagined(start.policy)
+        self.best = best = self._kept(imagined if start.same else self._imagined(start.before), imagined)
+        if self.selection.by == "dream":
+            most = max(best.imagined_start, best.imagined_before)
+        else:
+            most = max(best.judged_start, best.judged_before)
+        self._to_reach = round(min(most + self.selection.margin, max(1.0, most + _MORE)), 9)
+        values = {"iteration": 0, "judged_success": start.judged, "start_kl": 0.0, "imagined_mean_success": imagined}
         return values | {"judge_s": round(time.perf_counter() - began, 4)}
 
     def due(self, iteration: int) -> bool:
@@ -145,24 +167,21 @@ class CheckpointChoice:
         return bool(self._end)
 
     def result(self, reason: str = "") -> Refinement:
-        """The best policy; where none is better than the start, the one of before, and `reason` says why, or what the
+        """The best policy; where none is better than what was there, that one, and `reason` says why, or what the
         choice knows of it."""
         if self.best.iteration:
             return self.best
         none = f"no checkpoint was better than the start policy in the {self.selection.by}'s dreams"
-        kept = replace(self.best, policy=self._before, reason=reason or self._end or none)
-        if module_digest(self._before) == module_digest(self.best.policy):
-            return kept
-        return replace(kept, imagined_refined=None, judged_refined=None, start_kl=None)
+        return replace(self.best, reason=reason or self._end or none)
 
     def state_dict(self) -> dict[str, Any]:
         """What it remembers; the best policy itself is among those kept."""
         return {"best": self.best.figures(), "to_reach": self._to_reach, "end": self._end}
 
     def load_state_dict(self, values: dict[str, Any]) -> None:
-        policy, iteration = self.best.policy, values["best"]["iteration"]
+        policy, iteration = self._start.before, values["best"]["iteration"]
         if iteration:
-            device = next(policy.parameters()).device
+            device = next(self._start.policy.parameters()).device
             policy = GaussianPolicy.load(kept_checkpoint(self._out, iteration), device).requires_grad_(False)
         self.best = Refinement(policy, **values["best"])
         self._to_reach, self._end = values["to_reach"], values["end"]

@@ -108,6 +108,7 @@ class Round:
         from world4rl.checked_dream import check_dream
         from world4rl.practice_start import practice_start
         from world4rl.refine import refine, save_refinement, with_horizon
+        from world4rl_policy.actor_critic import GaussianPolicy
         from world4rl_wm.measures.replay_check import as_newest_allows, judge, rate_text
 
         training, check, dream, judges = self.training(), self.check(), dreamer(self.run, "a"), dreamer(self.run, "b")
@@ -116,7 +117,9 @@ class Round:
         starts = start_states(self.run, _judge_seeds(self.first, self.number))
         real = (training, successes(training))
         newest, rival = (
-            practice_start(policy, dream, judges, starts, real, config, kept, seed, self.run.progress)
+            practice_start(
+                GaussianPolicy.load(policy), dream, judges, starts, real, config, kept, seed, self.run.progress
+            )
             for policy, kept in (
                 (self.start, self.run.checkpoint("start_newest")),
                 (self.run.checkpoint(RIVAL), self.run.checkpoint("start_filtered_bc")),
@@ -134,8 +137,7 @@ class Round:
         if not verdict.passed:
             chosen = newest  # a judge that dreams the same is not believed about starts either
         result = refine(
-            chosen.policy,
-            chosen.before,
+            chosen,
             verdict,
             dream,
             judges,
@@ -200,7 +202,7 @@ class Round:
             "judged_starts": refinement["judged_starts"],
             "iteration": refinement["iteration"],
             "reason": refinement["reason"],
-            "judged_before": refinement["judged_start"],
+            "judged_before": refinement.get("judged_before", refinement["judged_start"]),  # of before it was judged
             "judged_after": refinement["judged_refined"],
             **_rates(success, rival),
             "against_before": compare(self.start_success, success).to_dict(),

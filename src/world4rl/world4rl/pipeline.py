@@ -24,7 +24,10 @@ from world4rl_data.store import EpisodeStore
 
 if TYPE_CHECKING:
     from world4rl.checked_dream import CheckedDream
+    from world4rl.dreamed import Dreamer
+    from world4rl.practice_start import PracticeStart
     from world4rl.refine import RefineConfig
+    from world4rl_wm.model.frames import StartStates
 
 CHECK_BATCH = 50
 
@@ -120,14 +123,24 @@ def reward_models(run: Run) -> None:
 
 
 def start_policy(run: Run) -> None:
-    """Filtered BC that has also seen its successes as the world models dream them."""
-    from world4rl.dream_bc import dream_bc
+    """Filtered BC, or what it has become once it has seen its successes as the world models dream them."""
+    start = _practice_start(run, dreamer(run, "a"), dreamer(run, "b"), _judge_starts(run))
+    print(f"start policy: in the judge's dreams {start.judged:.2f}, filtered BC itself {start.judged_before:.2f}")
+
+
+def _practice_start(run: Run, dream: Dreamer, judges: Dreamer, starts: StartStates) -> PracticeStart:
+    from world4rl.practice_start import practice_start
     from world4rl_policy.actor_critic import GaussianPolicy
 
     real = training_store(run, "demonstrations", "practice", "check")
-    models, config = [dreamer(run, name).world_model for name in ("a", "b")], run.preset.dream_bc
-    before = GaussianPolicy.load(run.checkpoint("filtered_bc"))
-    dream_bc(before, models, (real, successes(real)), config, run.checkpoint("start"), run.seed, run.progress)
+    before, successful = GaussianPolicy.load(run.checkpoint("filtered_bc")), (real, successes(real))
+    out, config = run.checkpoint("start"), _refine_config(run)
+    return practice_start(before, dream, judges, starts, successful, config, out, run.seed, run.progress)
+
+
+def _judge_starts(run: Run) -> StartStates:
+    """Where the judge's dreams begin when it chooses."""
+    return start_states(run, run.seeds.take("select", run.preset.selection.episodes))
 
 
 def replay_check(run: Run) -> None:
@@ -137,7 +150,7 @@ def replay_check(run: Run) -> None:
 
     store, dream, policy = run.store("check"), dreamer(run, "a"), GaussianPolicy.load(run.checkpoint("start"))
     imagination, limits = _refine_config(run).imagination, run.preset.replay_check.limits
-    starts = start_states(run, run.seeds.take("select", run.preset.selection.episodes))
+    starts = _judge_starts(run)
     checked = check_dream(dream, policy, store, range(len(store)), imagination, limits, run.seed, starts=starts)
     check = checked.check
     run.write("replay_check.json", check.to_dict())
@@ -200,22 +213,20 @@ def uncertainty(run: Run) -> None:
 def refinement(run: Run) -> None:
     """PPO in the dream, from the start policy; the checkpoint is chosen by the judge, or filtered BC is kept."""
     from world4rl.refine import refine, save_refinement
-    from world4rl_policy.actor_critic import GaussianPolicy
     from world4rl_wm.measures.replay_check import ReplayCheck
 
     values = run.read("replay_check.json")
     check = ReplayCheck(**{k: v for k, v in values.items() if k in ReplayCheck.__dataclass_fields__})
     practice_store = training_store(run, "demonstrations", "practice")
     real = training_store(run, "demonstrations", "practice", "check")
-    config, dream = _refine_config(run), dreamer(run, "a")
+    config, dream, judges, judged = _refine_config(run), dreamer(run, "a"), dreamer(run, "b"), _judge_starts(run)
     result = refine(
-        GaussianPolicy.load(run.checkpoint("start")),
-        GaussianPolicy.load(run.checkpoint("filtered_bc")),
+        _practice_start(run, dream, judges, judged),
         check,
         dream,
-        dreamer(run, "b"),
+        judges,
         practice_starts(practice_store, config.imagination, dream.world_model),
-        start_states(run, run.seeds.take("select", config.selection.episodes)),
+        judged,
         (real, successes(real)),
         run.path / "refine",
         config,

@@ -17,6 +17,7 @@ from world4rl.checkpoint_choice import CheckpointChoice, Refinement, Selection
 from world4rl.dreamed import Dreamer, dreamed_success
 from world4rl.practice import Practice
 from world4rl.practice_film import practice_film
+from world4rl.practice_start import PracticeStart
 from world4rl.refinement_journal import RefinementJournal, refinement_log
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy
@@ -88,8 +89,7 @@ def practice_env(
 
 
 def refine(
-    start: GaussianPolicy,
-    before: GaussianPolicy,
+    start: PracticeStart,
     check: ReplayCheck,
     dream: Dreamer,
     judge: Dreamer,
@@ -101,13 +101,13 @@ def refine(
     seed: int = 0,
     progress: bool = True,
 ) -> Refinement:
-    """Refine `start` in `dream` as far as `judge` confirms it, on the device that both dreamers are on.
+    """Refine the policy of `start` in `dream` as far as `judge` confirms it, on the device that both dreamers are on.
 
     The same call goes on after the last iteration that an interrupted one has finished, and ends with the same policy.
     Processes that accelerate or torchrun have started practise together; each call returns the same.
 
     Args:
-        start: what practice begins with; before: what is kept where nothing better comes of it.
+        start: what practice begins with, and what is kept where nothing better comes of it than the better of both.
         check: the replay check of `dream`; where it refuses, nobody practises.
         starts, judge_starts: where dreams begin; disjoint. Practice alone begins at key frames, where `starts` has any.
         successes: real successful episodes for the BC term.
@@ -116,12 +116,13 @@ def refine(
     keep_freed_memory()
     share, few = Share.of(process_state()), config.selection.episodes
     begun = starts.beginnings  # what is measured or shown begins where episodes begin
-    start = copy.deepcopy(start).to(dream.world_model.device)
+    policy = copy.deepcopy(start.policy).to(dream.world_model.device)
+    start = replace(start, policy=policy)
     imagined, judged = (
         partial(dreamed_success, dreamer=who, starts=where, config=config.imagination, share=share)
         for who, where in ((dream, _some(begun, few)), (judge, judge_starts[:few]))
     )
-    choice = CheckpointChoice(config.selection, start, before, imagined, judged, out, seed)
+    choice = CheckpointChoice(config.selection, start, imagined, judged, out, seed)
     if not check.passed:
         row = choice.begin()
         if share.main:
@@ -129,10 +130,10 @@ def refine(
         return replace(choice.result(check.reason), config=asdict(config))
     if check.verdict == "refine_cautiously":
         config = cautious(config)
-    env = practice_env(start, dream, judge, starts, config, share)
-    imitated = Demonstrations(*successes, start.history, start.config.tasks)
-    practice = Practice(start, env, imitated, config.ppo, seed, share)
-    identity = _identity((start, dream, judge), (starts, judge_starts), successes, config, seed)
+    env = practice_env(policy, dream, judge, starts, config, share)
+    imitated = Demonstrations(*successes, policy.history, policy.config.tasks)
+    practice = Practice(policy, env, imitated, config.ppo, seed, share)
+    identity = _identity((policy, start.before), (dream, judge), (starts, judge_starts), successes, config, seed)
     journal = RefinementJournal(out, practice.state(choice=choice), identity, share)
     rate_hz = dream.world_model.contract.control_rate_hz
     film = partial(practice_film, practice.policy, dream, begun, config.imagination)
@@ -163,15 +164,15 @@ def _some(starts: StartStates, few: int) -> StartStates:
 
 
 def _identity(
-    models: tuple[GaussianPolicy, Dreamer, Dreamer],
+    policies: tuple[GaussianPolicy, GaussianPolicy],
+    dreamers: tuple[Dreamer, Dreamer],
     starts: tuple[StartStates, StartStates],
     successes: tuple[EpisodeStore, Sequence[int]],
     config: RefineConfig,
     seed: int,
 ) -> str:
     """Changes with whatever decides what a refinement comes to."""
-    policy, *dreamers = models
-    networks = [policy, *(model for dreamer in dreamers for model in (dreamer.world_model, dreamer.reward_model))]
+    networks = [*policies, *(model for dreamer in dreamers for model in (dreamer.world_model, dreamer.reward_model))]
     store, episodes = successes
     values = [asdict(config), seed, store.content_hash, list(episodes), [states.digest for states in starts]]
     values += [module_digest(network) for network in networks]

@@ -95,7 +95,7 @@ def view(data: RunData) -> dict[str, Any]:
 
 
 def kept_start(data: RunData) -> bool:
-    """Whether the run ended with the policy that refinement began with."""
+    """Whether the run ended with the policy of before its refinement, which need not be what practice began with."""
     return bool((data.summary.get("refinement") or {}).get("kept_start_policy"))
 
 
@@ -151,12 +151,15 @@ def _words(name: object) -> str:
 
 
 def dream(summary: dict[str, Any]) -> list[dict[str, Any]]:
-    """Imagined, judged and real success before the refinement and after, side by side: before it, in reality of
-    filtered BC, in dreams of the start policy that was made of it. What was not dreamed with is None; where nothing
-    was, there are no rows."""
+    """Imagined, judged and real success before the refinement, where practice began, and after, side by side. What was
+    not measured is None; where nothing was dreamed, there are no rows. A run of an earlier version has not dreamed the
+    policy of before, and tells it in reality beside the dreams of the one that practice began with."""
     imagined, judged = summary.get("imagined_success") or {}, summary.get("judged_success") or {}
+    first = [("before", "filtered_bc", "before"), ("start", "start", "where practice began")]
+    if "before" not in judged:
+        first = [("start", "filtered_bc", "before")]
     rows = []
-    for key, policy, name in (("start", "filtered_bc", "before"), ("refined", "refined", "refined")):
+    for key, policy, name in (*first, ("refined", "refined", "refined")):
         if key in imagined or key in judged:
             real = summary.get(f"{policy}_success")
             rows.append({"name": name, "imagined": imagined.get(key), "judged": judged.get(key), "real": real})

@@ -58,8 +58,7 @@ def compared(run: Run) -> dict[str, Any]:
         "ci95": intervals | differences,
         "paired": pairs,
         "outcomes": {name: encode_outcomes(success) for name, success in found.items()},
-        "imagined_success": {"start": refinement["imagined_start"], "refined": refinement["imagined_refined"]},
-        "judged_success": {"start": refinement["judged_start"], "refined": refinement["judged_refined"]},
+        **{f"{who}_success": dreamed_success(refinement, who) for who in ("imagined", "judged")},
         "refinement": refinement,
         "replay_check": check,
         "demonstrations": stores["demonstrations"],
@@ -68,6 +67,13 @@ def compared(run: Run) -> dict[str, Any]:
         **origin(run),
         "conclusion": conclusion(rates, pairs, refinement, check, len(found["bc"])),
     }
+
+
+def dreamed_success(refinement: dict[str, Any], who: str) -> dict[str, float | None]:
+    """What `who` has dreamed of the policy before the refinement, of the one that practice began with, and of the one
+    that was kept; runs of earlier versions did not dream the first."""
+    names = ("before", "start", "refined")
+    return {name: refinement[f"{who}_{name}"] for name in names if f"{who}_{name}" in refinement}
 
 
 def reward_confusion(run: Run) -> dict[str, int]:

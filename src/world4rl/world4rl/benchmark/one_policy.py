@@ -76,16 +76,17 @@ class OnePolicy(ResultFolder):
         return Trial(self, run, out, self.config(len(self.practised())).imagination)
 
     def config(self, tasks: int = 1) -> RefineConfig:
-        """The preset's, for a refinement in dreams of so many tasks."""
+        """The preset's, for a refinement in dreams of so many tasks; BC on dreams is of all tasks in any case."""
         from world4rl.refine import with_horizon
 
         config = with_horizon(self.runs[0].preset.refine_config(), self.real)
-        ppo, few = config.ppo, config.selection.episodes
+        ppo, bc, few = config.ppo, config.dream_bc, config.selection.episodes
         return replace(
             config,
             ppo=replace(ppo, minibatch_size=tasks * ppo.minibatch_size, bc_batch_size=tasks * ppo.bc_batch_size),
             imagination=replace(config.imagination, num_envs=tasks * config.imagination.num_envs),
             selection=replace(config.selection, episodes=tasks * few),
+            dream_bc=replace(bc, steps=len(self.runs) * bc.steps),
         )
 
 
@@ -102,20 +103,17 @@ def filtered_bc(one: OnePolicy) -> None:
 
 
 def start_policy(one: OnePolicy) -> None:
-    """Filtered BC that has also seen the successes of all tasks dreamed, where any of them has a dream."""
-    from world4rl.dream_bc import dream_bc
-    from world4rl.dreamers import DREAMERS
+    """Filtered BC, or what it has become once it has seen the successes of all tasks dreamed, whichever the judges of
+    the tasks that have a dream see better; nothing where none has one."""
+    from world4rl.practice_start import practice_start
     from world4rl_policy.actor_critic import GaussianPolicy
-    from world4rl_wm.model.world_model import WorldModel
-    from world4rl_wm.training.devices import process_device
 
-    if all(map(undecidable, one.runs)):
-        return
-    first, before = one.runs[0], GaussianPolicy.load(one.checkpoint("filtered_bc"))
-    models = [WorldModel.load(first.checkpoint(f"world_model_{name}"), process_device()) for name in DREAMERS]
-    config = first.preset.dream_bc
-    config = replace(config, steps=config.steps * len(one.runs))
-    dream_bc(before, models, (one.real, successes(one.real)), config, one.checkpoint("start"), one.seed, first.progress)
+    dreamed = [run for run in one.runs if not undecidable(run)]
+    if dreamed:
+        before, real = GaussianPolicy.load(one.checkpoint("filtered_bc")), (one.real, successes(one.real))
+        dream, judges, starts = _dreamer(dreamed, "a"), _dreamer(dreamed, "b"), _held_out(dreamed)
+        config, out, progress = one.config(len(dreamed)), one.checkpoint("start"), one.runs[0].progress
+        practice_start(before, dream, judges, starts, real, config, out, one.seed, progress)
 
 
 def replay_checks(one: OnePolicy) -> None:
@@ -142,6 +140,7 @@ def replay_checks(one: OnePolicy) -> None:
 def refinement(one: OnePolicy) -> None:
     """PPO in the dreams of every task whose check allows it, as cautious as the least sure of them asks for; one
     checkpoint is chosen by its mean success over these tasks in the judge's dreams."""
+    from world4rl.practice_start import seen_by_judge
     from world4rl.refine import refine, save_refinement
     from world4rl_policy.actor_critic import GaussianPolicy
     from world4rl_wm.measures.replay_check import ReplayCheck
@@ -154,15 +153,16 @@ def refinement(one: OnePolicy) -> None:
         one.write("refinement.json", not_refined(reasons))
         return
     weakest = min((checks[run.task] for run in practised), key=lambda check: check["j"])
-    config, dream = one.config(len(practised)), _dreamer(practised, "a")
+    config, dream, judges = one.config(len(practised)), _dreamer(practised, "a"), _dreamer(practised, "b")
+    start, before = (GaussianPolicy.load(one.checkpoint(name)) for name in ("start", "filtered_bc"))
+    held_out = _held_out(practised)
     result = refine(
-        GaussianPolicy.load(one.checkpoint("start")),
-        GaussianPolicy.load(one.checkpoint("filtered_bc")),
+        seen_by_judge(start, before, judges, held_out, config),
         ReplayCheck(**{k: v for k, v in weakest.items() if k in ReplayCheck.__dataclass_fields__}),
         dream,
-        _dreamer(practised, "b"),
+        judges,
         practice_starts(one.real, config.imagination, dream.world_model, _practised_episodes(one, practised)),
-        _held_out(practised),
+        held_out,
         (one.real, successes(one.real)),
         one.path / "refine",
         config,

@@ -96,7 +96,7 @@ def refinement(run: Run) -> None:
 def not_refined(reason: str) -> dict[str, Any]:
     """What stands in refinement.json where nobody could dream."""
     values: dict[str, Any] = dict.fromkeys(
-        ("imagined_start", "imagined_refined", "judged_start", "judged_refined", "start_kl")
+        [*(f"{who}_{whom}" for who in ("imagined", "judged") for whom in ("before", "start", "refined")), "start_kl"]
     )
     return values | {"iteration": 0, "reason": reason, "kept_start_policy": True}
 

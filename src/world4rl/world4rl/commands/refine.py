@@ -86,11 +86,10 @@ def refine(
     save_refinement(result, out, seed)
     record.finish()
     print(f"{out}: iteration {result.iteration} kept ({result.reason})")
-    if result.judged_refined is None:
-        print(f"{policy} was kept as it was, and not dreamed itself; success in the judge's dreams of the start policy")
-        print(f"that was made of it: {result.judged_start:.2f}")
-    else:
-        print(f"success in the judge's dreams: {result.judged_start:.2f} before, {result.judged_refined:.2f} now")
+    print(
+        f"success in the judge's dreams: {result.judged_before:.2f} before, {result.judged_start:.2f} where practice "
+        f"began, {result.judged_refined:.2f} kept"
+    )
 
 
 def require_independent(
@@ -134,8 +133,8 @@ def _refine(
 ) -> Refinement:
     """Load the models, do the replay check, refine."""
     from world4rl.checked_dream import check_dream
-    from world4rl.dream_bc import dream_bc
     from world4rl.dreamed import Dreamer
+    from world4rl.practice_start import practice_start
     from world4rl.refine import refine as refine_policy
     from world4rl.start_states import practice_starts
     from world4rl_data.episode import Outcome
@@ -163,14 +162,12 @@ def _refine(
     if not labelled:
         raise CommandError(f"{fresh.path} holds no labelled episode: the replay check compares outcomes")
     state = process_state()
-    models = [dream.world_model, judges.world_model]
-    with state.main_process_first():
-        start = dream_bc(before, models, (real, successes), config.dream_bc, work / "start", seed)
+    others = StartStates.of(fresh, range(len(fresh)))
+    start = practice_start(before, dream, judges, others, (real, successes), config, work / "start", seed)
     share = Share.of(state)
-    check = check_dream(dream, start, fresh, labelled, config.imagination, limits, seed, share).check
+    check = check_dream(dream, start.policy, fresh, labelled, config.imagination, limits, seed, share).check
     if main_process():
         replace_file(work / "replay_check.json", json.dumps(check.to_dict(), indent=2))
         print(f"replay check: {check}")
     starts = practice_starts(real, config.imagination, dream.world_model)
-    others = StartStates.of(fresh, range(len(fresh)))
-    return refine_policy(start, before, check, dream, judges, starts, others, (real, successes), work, config, seed)
+    return refine_policy(start, check, dream, judges, starts, others, (real, successes), work, config, seed)
