@@ -3,6 +3,7 @@
 # ruff: noqa: E402 (the helpers are found after the path is set)
 from __future__ import annotations
 
+import json
 import sys
 import uuid
 from pathlib import Path
@@ -20,6 +21,7 @@ from finished_rig import finished_folder
 
 from world4rl import graph_episodes, pipeline, summary
 from world4rl.load_run import load_run
+from world4rl.loop import Round
 from world4rl.presets import load_preset
 from world4rl.run_folder import Run
 from world4rl_bringup.graph import graph
@@ -102,3 +104,35 @@ def test_a_demo_without_deployments_comes_to_its_end(tmp_path: Path, monkeypatch
     pipeline.report(run)
     assert not (folder / "evaluation" / "graph.json").exists() and "graph" not in run.read("summary.json")
     assert "No deployments on the ROS graph in this run." in (folder / "report.html").read_text()
+
+
+def test_a_round_on_the_graph_is_not_recorded_again_for_a_bag_that_is_no_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store leaves one out: an interruption later than that must not cost what is recorded."""
+    recorded: list[str] = []
+
+    def run_graph(_mode: str, options: GraphOptions, *_: object) -> dict[str, Any]:
+        recorded.append(Path(options.bags_dir).name)
+        if recorded == ["fresh", "rollouts"]:
+            raise KeyboardInterrupt
+        recorder()(_mode, options)
+        bag = min(Path(options.bags_dir).iterdir())
+        (bag / "episode.json").unlink()  # as of a bag that nobody can read
+        results = {"results": [{}] * options.episodes}
+        Path(options.results).write_text(json.dumps(results))
+        return results
+
+    monkeypatch.setattr(graph_episodes, "run_graph", run_graph)
+    preset = load_preset("tiny", ["loop.check_share=0.5"])
+    round_1 = Round(Run(tmp_path, "press_button", 0, "tiny", preset, False), 1, 2 * WANTED, None, on_graph=True)
+    with pytest.raises(KeyboardInterrupt):
+        round_1.rollouts()
+    round_1.rollouts()
+    assert recorded == ["fresh", "rollouts", "rollouts"]
+    assert [len(round_1.run.store(name)) for name in ("fresh", "rollouts")] == [WANTED - 1] * 2
+    round_1.rollouts()
+    assert len(recorded) == 3
+    graph_episodes.fresh_bags(round_1.run.path, "fresh")
+    round_1.rollouts()
+    assert recorded[3:] == ["fresh"], "the results of bags that are gone say nothing"

@@ -14,8 +14,8 @@ import torch
 import yaml
 from dream_rig import CONTRACT, press_store
 
+from world4rl import evaluation, pipeline, practice_start
 from world4rl import loop as module
-from world4rl import pipeline, practice_start
 from world4rl.cli import main
 from world4rl.commands.loop import table
 from world4rl.load_run import load_run
@@ -226,13 +226,13 @@ def test_a_round_that_is_not_believed_changes_nothing(
 ) -> None:
     """The check refuses: the policy stays, and what is known of it is not measured again."""
 
-    original = module.evaluate
+    original = evaluation.evaluate
 
     def measured(task: str, contract: Any, checkpoint: Path, *more: Any) -> Any:
         assert checkpoint.name == "filtered_bc", "this policy was measured before"
         return original(task, contract, checkpoint, *more)
 
-    monkeypatch.setattr(module, "evaluate", measured)
+    monkeypatch.setattr(evaluation, "evaluate", measured)
     assert main(words(finished, 1, "--set", "replay_check.limits.min_episodes=10")) == 0
     text = capsys.readouterr().out
     assert "undecided" in text and "as before" in text

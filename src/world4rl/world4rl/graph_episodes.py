@@ -56,7 +56,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 def fresh_bags(run: Path, name: str) -> Path:
     """``bags/NAME`` of the run, empty: what an interrupted attempt of the simulator's left there is recorded again from
-    the same start states, and no episode may be there twice. The store that was made of it goes as well."""
+    the same start states, and no episode may be there twice. The store that was made of it goes as well, and first of
+    all the results, which say that all are there."""
+    (run / f"{name}.json").unlink(missing_ok=True)
     bags, store = run / "bags" / name, run / "stores" / name
     left = len(find_bags(bags)) if bags.is_dir() else 0
     if left:

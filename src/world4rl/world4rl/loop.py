@@ -14,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from world4rl.collect import Behaviour, evaluate
+from world4rl.collect import Behaviour
 from world4rl.dreamers import DREAMERS, dreamer, require_dreamers, update_dreamer
+from world4rl.evaluation import evaluate_once
 from world4rl.load_run import load_run
 from world4rl.origin import origin
 from world4rl.parallel import in_parallel
@@ -73,18 +74,21 @@ class Round:
                 collect_into(self.run, store, behaviour, part, f"round {self.number}, {store}")
 
     def _deploy_into(self, store: str, seeds: range) -> None:
-        """Episodes on the graph, to bags, to a store; what an interrupted attempt left is recorded anew."""
+        """Episodes on the graph, to bags, to a store; what an interrupted attempt left is recorded anew.
+
+        Its results tell when all are recorded: the store need not take every bag.
+        """
         from world4rl.graph_episodes import deploy
         from world4rl_data.build import build_store
 
-        run = self.run
-        if len(run.store(store)) < len(seeds):
+        run, results = self.run, f"{store}.json"
+        if not (run.path / results).is_file() or len(run.read(results).get("results", ())) < len(seeds):
             deploy(run.task, self.start, len(seeds), seeds[0], run.path, run.progress, store)
-            report = build_store(run.path / "bags" / store, run.path / "stores" / store, run.contract, progress=False)
-            if report.skipped:
-                print(report)
-            if not len(run.store(store)):
-                raise RuntimeError(f"no episode of the graph could be used: {report}. See {run.path}/log/{store}")
+        report = build_store(run.path / "bags" / store, run.path / "stores" / store, run.contract, progress=False)
+        if report.skipped:
+            print(report)
+        if not len(run.store(store)):
+            raise RuntimeError(f"no episode of the graph could be used: {report}. See {run.path}/log/{store}")
 
     def models(self) -> None:
         """Both pairs of world model and reward model learn further on the enlarged store."""
@@ -156,21 +160,13 @@ class Round:
 
     def evaluation(self) -> None:
         """Filtered BC and the round's policy on the run's held-out start states; what stayed is not measured twice."""
-        rival, result = self._evaluated(self.run.checkpoint(RIVAL)), self.run.read("refinement.json")
-        self.run.write(f"evaluation/{RIVAL}.json", rival)
+        run, rival, own = self.run, f"evaluation/{RIVAL}.json", "evaluation.json"
+        evaluate_once(run, run.checkpoint(RIVAL), run, rival)
+        result = run.read("refinement.json")
         if not result["kept_start_policy"]:
-            found = self._evaluated(self.run.checkpoint("refined"))
-        elif result["start"] == RIVAL:
-            found = rival
+            evaluate_once(run, run.checkpoint("refined"), run, own)
         else:
-            found = {"success": self.start_success}
-        self.run.write("evaluation.json", found)
-
-    def _evaluated(self, policy: Path) -> dict[str, Any]:
-        """By its mean action."""
-        run, workers = self.run, self.run.preset.collect.workers
-        seeds = run.seeds.take("evaluate", run.preset.evaluation.episodes)
-        return evaluate(run.task, run.contract, policy, seeds, 0.0, workers, run.progress).to_dict()
+            run.write(own, run.read(rival) if result["start"] == RIVAL else {"success": self.start_success})
 
     def stages(self) -> dict[str, tuple[Callable[[], None], float]]:
         """Stage, what it does, and its usual seconds with the preset `tiny` on 2 cores."""

@@ -7,14 +7,14 @@ whole or not at all, so that an interrupted run goes on where it was.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from world4rl.collect import Behaviour, evaluate
+from world4rl.collect import Behaviour
 from world4rl.concordance import imagined_and_real
 from world4rl.dreamers import DREAMERS, dreamer, train_dreamer, train_reader
-from world4rl.outcomes import POLICIES
+from world4rl.evaluation import evaluate_policies
 from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, collect_into, successes, training_store
 from world4rl.stages import Stages
@@ -42,6 +42,8 @@ def demonstrations(run: Run) -> None:
     demonstrate(run.task, settings.demonstrations, first, settings.demonstration_noise, run.path, run.progress)
     store = run.path / "stores" / "demonstrations"
     report = build_store(run.path / "bags" / "demonstrations", store, run.contract, progress=False)
+    if report.skipped:
+        print(report)
     if not successes(EpisodeStore.open(store)):
         raise RuntimeError(f"no demonstration succeeded: {report}. See log/demonstrations/graph.log")
 
@@ -238,16 +240,9 @@ def refinement(run: Run) -> None:
     print(f"refinement: iteration {result.iteration} kept ({result.reason})")
 
 
-def evaluation(run: Run, policies: Sequence[str] = POLICIES) -> None:
-    """Every policy on the same held-out start states, by its mean action."""
-    settings = run.preset.evaluation
-    seeds = run.seeds.take("evaluate", settings.episodes)
-    for name in policies:
-        file = f"evaluation/{name}.json"
-        if not (run.path / file).is_file():
-            workers = run.preset.collect.workers
-            found = evaluate(run.task, run.contract, run.checkpoint(name), seeds, 0.0, workers, run.progress)
-            run.write(file, found.to_dict())
+def evaluation(run: Run) -> None:
+    """Every policy on the same held-out start states, by its mean action; one that was kept is not measured twice."""
+    evaluate_policies(run, run)
 
 
 def deployment(run: Run) -> None:

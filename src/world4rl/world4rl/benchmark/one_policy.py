@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from world4rl.benchmark.row import not_refined, undecidable
-from world4rl.collect import evaluate
 from world4rl.concordance import RESULT as CONCORDANCE
 from world4rl.concordance import Trial, measure_concordance
+from world4rl.evaluation import evaluate_policies
 from world4rl.load_run import ROW
 from world4rl.origin import origin
 from world4rl.outcomes import encode_outcomes
@@ -212,17 +212,8 @@ def _dreamer(runs: Sequence[Run], name: str) -> Dreamer:
 
 def evaluation(one: OnePolicy) -> None:
     """Filtered BC and the refined policy from every task's held-out start states, those of its row."""
-    kept = one.read("refinement.json")["kept_start_policy"]
     for run in one.runs:
-        seeds, files = run.seeds.take("evaluate", run.preset.evaluation.episodes), {}
-        for name in POLICIES:
-            files[name] = f"evaluation/{run.task}/{name}.json"
-            if kept and name == "refined":  # a policy that was kept is not measured twice
-                one.write(files[name], one.read(files["filtered_bc"]))
-            elif not (one.path / files[name]).is_file():
-                workers = run.preset.collect.workers
-                found = evaluate(run.task, run.contract, one.checkpoint(name), seeds, 0.0, workers, run.progress)
-                one.write(files[name], found.to_dict())
+        evaluate_policies(run, one, POLICIES, f"evaluation/{run.task}")
 
 
 def imagined_and_real(one: OnePolicy) -> None:

@@ -101,15 +101,6 @@ def not_refined(reason: str) -> dict[str, Any]:
     return values | {"iteration": 0, "reason": reason, "kept_start_policy": True}
 
 
-def evaluation(run: Run) -> None:
-    """Every policy on the same unseen start states; a policy that was kept is not measured twice."""
-    if run.read("refinement.json")["kept_start_policy"]:
-        pipeline.evaluation(run, ("bc", "filtered_bc"))
-        run.write("evaluation/refined.json", run.read("evaluation/filtered_bc.json"))
-    else:
-        pipeline.evaluation(run)
-
-
 Work = tuple[Callable[[Run], None], float]
 GATHER: dict[str, Work] = {
     "demonstrations": (expert_demonstrations, 15),
@@ -126,7 +117,7 @@ CONCLUDE: dict[str, Work] = {
     "start policy": (start_policy, 60),
     "replay check": (replay_check, 30),
     "refinement": (refinement, 400),
-    "evaluation": (evaluation, 150),
+    "evaluation": (pipeline.evaluation, 150),
     "imagined against real": (imagined_and_real, 120),
 }
 """Stage, what it does, and its usual seconds with the preset `metaworld/tiny` on 2 cores."""
