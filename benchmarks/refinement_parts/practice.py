@@ -26,8 +26,8 @@ def practise(run: Run, env: RealEnv, config: RefineConfig, folder: Path, progres
     """Improve the policy that the run's refinement began with in `env`; returns the last one.
 
     Only the dream is replaced: PPO's settings, the term of real successes and the seeds of random numbers are those of
-    `world4rl.refine.refine`, without the caution that is due to a half true dream. The same call goes on after the last
-    iteration that `folder` knows of, and ends with the same policy.
+    `world4rl.rehearsal.Rehearsal.refine`, without the caution that is due to a half true dream. The same call goes on
+    after the last iteration that `folder` knows of, and ends with the same policy.
     """
     policy = GaussianPolicy.load(run.start_checkpoint).requires_grad_(True)
     store = training_store(run, "demonstrations", "practice", "check")

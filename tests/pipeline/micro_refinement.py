@@ -12,8 +12,8 @@ from dream_rig import CONTRACT, policy, press_store, reward_model, world_model
 
 from world4rl.checkpoint_choice import Refinement, Selection
 from world4rl.dreamed import Dreamer
-from world4rl.practice_start import seen_by_judge
-from world4rl.refine import RefineConfig, refine
+from world4rl.refine import RefineConfig
+from world4rl.rehearsal import Rehearsal
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.ppo_config import PpoConfig
 from world4rl_wm.imagination.env import ImaginationConfig
@@ -67,8 +67,8 @@ def micro_refinement(
     starts, judge_starts = (StartStates.of(store, episodes) for episodes in ([0, 1], judged_from))
     dream, judge = (Dreamer(world_model(s).to(device), torn_reward_model(0.486).to(device)) for s in (0, 5))
     successes, out = (store, [0, 1]), folder / "out"
-    start = seen_by_judge(policy(), policy(), judge, judge_starts, config)
-    return refine(start, CHECK, dream, judge, starts, judge_starts, successes, out, config, seed, False)
+    rehearsal = Rehearsal(dream, judge, starts, judge_starts, successes, config, seed, False)
+    return rehearsal.refine(rehearsal.seen(policy(), policy()), CHECK, out)
 
 
 def curve(out: Path) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ import torch
 import yaml
 from dream_rig import CONTRACT, press_store
 
-from world4rl import evaluation, pipeline, practice_start
+from world4rl import evaluation, pipeline, rehearsal
 from world4rl import loop as module
 from world4rl.cli import main
 from world4rl.commands.loop import table
@@ -247,11 +247,11 @@ def test_practice_begins_where_the_judge_sees_more(
 ) -> None:
     """With the newest policy or with filtered BC on every success; what is kept where nothing beats it is that one."""
 
-    def dreamed(policy: GaussianPolicy, **_: object) -> float:
+    def dreamed(policy: GaussianPolicy, *_: object) -> float:
         return 0.25 if torch.equal(policy.mean.weight, newest.mean.weight) else 0.75
 
     newest = GaussianPolicy.load(finished / "checkpoints" / "refined")
-    monkeypatch.setattr(practice_start, "dreamed_success", dreamed)
+    monkeypatch.setattr(rehearsal, "dreamed_success", dreamed)
     no_gain = ("--set", "dream_bc.steps=0", "selection.margin=2")
     round_1 = finished / "loop" / "round-01" / "checkpoints"
     assert main(words(finished, 1, *no_gain)) == 0
@@ -268,16 +268,17 @@ def test_practice_begins_where_the_judge_sees_more(
     assert weights(round_1 / "refined") == weights(finished / "checkpoints" / "refined")
 
 
-def test_bc_on_dreams_does_not_undo_what_was_learned(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bc_on_dreams_does_not_undo_what_was_learned(
+    finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The judge sees the newest policy itself better than what BC on dreams makes of it: practice begins with it, and
     what does not beat it does not replace it."""
 
-    def dreamed(policy: GaussianPolicy, **_: object) -> float:
+    def dreamed(policy: GaussianPolicy, *_: object) -> float:
         return 0.9 if torch.equal(policy.mean.weight, newest.mean.weight) else 0.5
 
     newest = GaussianPolicy.load(finished / "checkpoints" / "refined")
-    monkeypatch.setattr(practice_start, "dreamed_success", dreamed)
-    monkeypatch.setattr("world4rl.refine.dreamed_success", dreamed)
+    monkeypatch.setattr(rehearsal, "dreamed_success", dreamed)
     assert main(words(finished, 1, "--set", "selection.margin=0.02")) == 0
     row = json.loads((finished / "loop.json").read_text())["rounds"][1]
     assert (row["start"], row["judged_starts"]) == ("newest", {"newest": 0.9, "filtered_bc": 0.5})
@@ -285,6 +286,16 @@ def test_bc_on_dreams_does_not_undo_what_was_learned(finished: Path, monkeypatch
     round_1 = finished / "loop" / "round-01" / "checkpoints"
     for name in ("start_newest", "refined"):
         assert weights(round_1 / name) == weights(finished / "checkpoints" / "refined")
+
+    told = json.loads((round_1.parent / "refinement.json").read_text())
+    assert (told.pop("judged_before"), told.pop("imagined_before")) == (0.9, 0.9)
+    before = told | {"judged_start": 0.6, "judged_refined": None, "imagined_refined": None}
+    (round_1.parent / "refinement.json").write_text(json.dumps(before))  # as of a version that did not dream it
+    capsys.readouterr()
+    assert main(words(finished, 1, "--set", "selection.margin=0.02")) == 0
+    assert "0.60 -> -" in capsys.readouterr().out
+    row = json.loads((finished / "loop.json").read_text())["rounds"][1]
+    assert (row["judged_before"], row["judged_after"]) == (0.6, None)
 
 
 def test_what_cannot_be_is_refused(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -158,8 +158,8 @@ def test_its_bc_on_dreams_computes_where_training_does(tmp_path: Path, monkeypat
     GaussianPolicy(network, first.contract).save(one.checkpoint("filtered_bc"))
     monkeypatch.setattr("world4rl_wm.training.devices.process_device", lambda: torch.device("meta"))
     monkeypatch.setattr(
-        "world4rl.practice_start.practice_start",
-        lambda _, *dreamers: seen.extend(who.world_model.device.type for who in dreamers[:2]),
+        "world4rl.rehearsal.Rehearsal.start",
+        lambda self, *_: seen.extend(who.world_model.device.type for who in (self.dream, self.judge)),
     )
     start_policy(one)
     assert seen == ["meta", "meta"]

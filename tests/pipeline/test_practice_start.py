@@ -11,8 +11,8 @@ from dream_rig import policy, press_store, reward_model, world_model
 
 from world4rl.checkpoint_choice import Selection
 from world4rl.dreamed import Dreamer
-from world4rl.practice_start import practice_start
 from world4rl.refine import RefineConfig
+from world4rl.rehearsal import Rehearsal
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_policy.bc import BcOptimisation
 from world4rl_wm.imagination.env import ImaginationConfig
@@ -34,14 +34,15 @@ def test_practice_begins_with_what_the_judge_sees_better(
     it is the copy. The next call finds both figures, and asks nobody."""
     store, before, asked = press_store(tmp_path / "store", (3, 4), won=(0, 1)), policy(), []
 
-    def dreamed_success(one: GaussianPolicy, **_: object) -> float:
+    def dreamed_success(one: GaussianPolicy, *_: object) -> float:
         asked.append(one)
         return judged_before if torch.equal(one.mean.weight, before.mean.weight) else judged_copy
 
-    monkeypatch.setattr("world4rl.practice_start.dreamed_success", dreamed_success)
+    monkeypatch.setattr("world4rl.rehearsal.dreamed_success", dreamed_success)
     starts, out = StartStates.of(store, [0, 1]), tmp_path / "start"
+    rehearsal = Rehearsal(DREAM, JUDGE, starts, starts, (store, [0, 1]), CONFIG, 0, False)
     for _ in range(2):
-        start = practice_start(before, DREAM, JUDGE, starts, (store, [0, 1]), CONFIG, out, 0, False)
+        start = rehearsal.start(before, out)
         assert (start.judged_before, start.judged) == (judged_before, max(judged_before, judged_copy))
         assert start.same == (kept == "before") and start.before is before
         saved = GaussianPolicy.load(out).mean.weight
@@ -54,8 +55,9 @@ def test_a_copy_that_no_judge_has_seen_yet_is_seen(tmp_path: Path) -> None:
     """The call that made it was interrupted before the judge had dreamed, or was one of an earlier version."""
     store = press_store(tmp_path / "store", (3, 4), won=(0, 1))
     starts, out = StartStates.of(store, [0, 1]), tmp_path / "start"
+    rehearsal = Rehearsal(DREAM, JUDGE, starts, starts, (store, [0, 1]), CONFIG, 0, False)
     policy(seed=9).save(out, metrics={"std": [0.3]})
-    start = practice_start(policy(), DREAM, JUDGE, starts, (store, [0, 1]), CONFIG, out, 0, False)
+    start = rehearsal.start(policy(), out)
     told = json.loads((out / "metrics.json").read_text())
     assert told == {"std": [0.3], "judged_copy": start.judged, "judged_before": start.judged_before}
     assert torch.equal(start.policy.mean.weight, policy(seed=9).mean.weight), "untrained models tell no difference"

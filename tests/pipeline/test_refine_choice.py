@@ -16,6 +16,7 @@ from dream_rig import CONTRACT, policy, press_store, reward_model, world_model
 from world4rl import dreamed
 from world4rl.checkpoint_choice import (
     CheckpointChoice,
+    PracticeStart,
     Refinement,
     Selection,
     Success,
@@ -24,9 +25,9 @@ from world4rl.checkpoint_choice import (
 )
 from world4rl.dreamed import Dreamer, dreamed_outcomes, dreamed_success
 from world4rl.practice_film import practice_film
-from world4rl.practice_start import PracticeStart, seen_by_judge
 from world4rl.presets import load_preset
-from world4rl.refine import RefineConfig, practice_env, refine, with_horizon
+from world4rl.refine import RefineConfig, practice_env, with_horizon
+from world4rl.rehearsal import Rehearsal
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_policy.ppo_config import PpoConfig
 from world4rl_wm.imagination.env import ImaginationConfig
@@ -48,8 +49,8 @@ def refined(tmp_path: Path, history: int = 2, **selection: object) -> Refinement
     config = replace(CONFIG, selection=replace(CONFIG.selection, **selection))
     starts = StartStates.of(store, [0, 1])
     start, out = policy(history=history), tmp_path / "refine"
-    begin = seen_by_judge(start, start, JUDGE, starts, config)
-    return refine(begin, CHECK, DREAM, JUDGE, starts, starts, (store, [0, 1]), out, config, 0, False)
+    rehearsal = Rehearsal(DREAM, JUDGE, starts, starts, (store, [0, 1]), config, 0, False)
+    return rehearsal.refine(rehearsal.seen(start, start), CHECK, out)
 
 
 def test_a_dream_has_as_long_for_its_success_as_the_real_episodes_had(tmp_path: Path) -> None:

@@ -18,8 +18,8 @@ from torch.overrides import TorchFunctionMode
 from world4rl import dreamed
 from world4rl.dream_bc import dream_bc
 from world4rl.dreamed import Dreamer
-from world4rl.practice_start import practice_start
 from world4rl.refine import RefineConfig
+from world4rl.rehearsal import Rehearsal
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_policy.bc import BcOptimisation, train_and_save, train_bc
 from world4rl_policy.early_stopping import EarlyStopping
@@ -87,7 +87,7 @@ def test_the_loop_judges_its_starts_where_the_judge_is(tmp_path: Path, monkeypat
     dream = Dreamer(world_model(0).to("meta"), reward_model().to("meta"))
     config, starts = RefineConfig(dream_bc=BcOptimisation(steps=0)), StartStates.of(store, [0, 1])
     kept = tmp_path / "start"
-    start = practice_start(policy(), dream, dream, starts, (store, [0, 1]), config, kept, 0, False)
+    start = Rehearsal(dream, dream, starts, starts, (store, [0, 1]), config, 0, False).start(policy(), kept)
     assert seen == ["meta"] and start.judged == 0.5
     assert {parameter.device.type for parameter in start.policy.parameters()} == {"cpu"}, "which refinement copies"
 

@@ -12,9 +12,9 @@ from dream_rig import press_store, world_model
 from micro_refinement import CHECK, CONFIG, policy, torn_reward_model
 
 from world4rl.dreamed import Dreamer
-from world4rl.practice_start import seen_by_judge
 from world4rl.presets import load_preset
-from world4rl.refine import RefineConfig, _some, refine
+from world4rl.refine import RefineConfig
+from world4rl.rehearsal import Rehearsal, _some
 from world4rl.start_states import practice_starts
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.imagination.env import ImaginationConfig, ImaginationEnv
@@ -36,8 +36,8 @@ def config() -> RefineConfig:
 def refined(store: EpisodeStore, starts: StartStates, out: Path) -> list[dict[str, Any]]:
     dream, judge = (Dreamer(world_model(seed), torn_reward_model()) for seed in (0, 5))
     others = StartStates.of(store, [2])
-    start = seen_by_judge(policy(), policy(), judge, others, config())
-    refine(start, CHECK, dream, judge, starts, others, (store, [0, 1]), out, config(), 3, False)
+    rehearsal = Rehearsal(dream, judge, starts, others, (store, [0, 1]), config(), 3, False)
+    rehearsal.refine(rehearsal.seen(policy(), policy()), CHECK, out)
     return read_metrics(out / "metrics.jsonl")
 
 

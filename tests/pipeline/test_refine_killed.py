@@ -15,7 +15,7 @@ import torch
 from micro_refinement import CONFIG, curve, micro_refinement, micro_store
 from safetensors.torch import load_file
 
-from world4rl import refine
+from world4rl import rehearsal
 from world4rl.checkpoint_choice import kept_checkpoint, kept_checkpoints
 from world4rl_wm.training.state import STATE
 
@@ -99,7 +99,7 @@ def test_what_decides_the_outcome_makes_it_another_refinement(tmp_path: Path, mo
         return str(found.value)
 
     micro_store(tmp_path)
-    monkeypatch.setattr(refine, "RefinementJournal", stopped)
+    monkeypatch.setattr(rehearsal, "RefinementJournal", stopped)
     other = replace(CONFIG, ppo=replace(CONFIG.ppo, clip=0.1))
     found = [identity(), identity(seed=4), identity(judged_from=[1, 0]), identity(config=other)]
     assert len(set(found)) == len(found) and identity() == found[0]

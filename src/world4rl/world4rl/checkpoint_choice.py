@@ -6,11 +6,12 @@ import copy
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from world4rl.practice_start import PracticeStart
 from world4rl_policy.actor_critic import GaussianPolicy
+from world4rl_wm.checkpoint_identity import module_digest
 from world4rl_wm.training.processes import main_process
 
 CHECKPOINTS = "checkpoints"
@@ -37,6 +38,22 @@ class Selection:
     margin: float = 0.02
     max_start_kl: float = 5.0
     start_kl_std: float = 0.15
+
+
+@dataclass(frozen=True)
+class PracticeStart:
+    """`policy`, with which practice begins, the one that was there `before`, and the share of the judge's start states
+    that each of them solves in the judge's dreams."""
+
+    policy: GaussianPolicy
+    before: GaussianPolicy
+    judged: float
+    judged_before: float
+
+    @cached_property
+    def same(self) -> bool:
+        """Whether the two are one policy, wherever they lie."""
+        return module_digest(self.policy) == module_digest(self.before)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from world4rl.collect import Behaviour
 from world4rl.dreamers import DREAMERS, dreamer, require_dreamers, update_dreamer
@@ -25,6 +25,9 @@ from world4rl.stages import Stages
 from world4rl.start_states import practice_starts, start_states
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.statistics import compare, wilson_interval
+
+if TYPE_CHECKING:
+    from world4rl.rehearsal import Rehearsal
 
 FOLDER, RESULT = "loop", "loop.json"
 NEWEST, RIVAL = "newest", "filtered_bc"
@@ -107,55 +110,42 @@ class Round:
         network, config, out = preset.policy_config(run.contract), preset.bc.filtered_training, run.checkpoint(RIVAL)
         train_and_save(store, successes(store), out, network, config, self.first.seed, run.progress, "filtered BC")
 
+    def rehearsal(self) -> Rehearsal:
+        """As the run's, but nothing of the episodes that are held back is imitated."""
+        from world4rl.refine import with_horizon
+        from world4rl.rehearsal import Rehearsal
+
+        training, dream, judges = self.training(), dreamer(self.run, "a"), dreamer(self.run, "b")
+        config, real = with_horizon(self.run.preset.refine_config(), training), (training, successes(training))
+        practised = practice_starts(training, config.imagination, dream.world_model)
+        judged = start_states(self.run, _judge_seeds(self.first, self.number))
+        seed = self.first.seed + self.number
+        return Rehearsal(dream, judges, practised, judged, real, config, seed, self.run.progress)
+
     def refinement(self) -> None:
         """Replay check, PPO in the updated dream, choice by the updated judge; else the policy stays as it was."""
-        from world4rl.checked_dream import check_dream
-        from world4rl.practice_start import practice_start
-        from world4rl.refine import refine, save_refinement, with_horizon
+        from world4rl.refine import save_refinement
         from world4rl_policy.actor_critic import GaussianPolicy
         from world4rl_wm.measures.replay_check import as_newest_allows, judge, rate_text
 
-        training, check, dream, judges = self.training(), self.check(), dreamer(self.run, "a"), dreamer(self.run, "b")
-        preset, seed = self.run.preset, self.first.seed + self.number
-        limits, config = preset.replay_check.limits, with_horizon(preset.refine_config(), training)
-        starts = start_states(self.run, _judge_seeds(self.first, self.number))
-        real = (training, successes(training))
+        run, check, rehearsal, limits = self.run, self.check(), self.rehearsal(), self.run.preset.replay_check.limits
         newest, rival = (
-            practice_start(
-                GaussianPolicy.load(policy), dream, judges, starts, real, config, kept, seed, self.run.progress
-            )
-            for policy, kept in (
-                (self.start, self.run.checkpoint("start_newest")),
-                (self.run.checkpoint(RIVAL), self.run.checkpoint("start_filtered_bc")),
-            )
+            rehearsal.start(GaussianPolicy.load(policy), run.checkpoint(f"start_{name}"))
+            for name, policy in ((NEWEST, self.start), (RIVAL, run.checkpoint(RIVAL)))
         )
         chosen = rival if rival.judged > newest.judged else newest
-        checked = check_dream(
-            dream, chosen.policy, check, range(len(check)), config.imagination, limits, seed, starts=starts
-        )
-        newest_few = len(self.run.store("fresh"))
+        checked = rehearsal.check(chosen.policy, check, range(len(check)), limits)
+        newest_few = len(run.store("fresh"))
         own = judge(checked.replayed.real_success[:newest_few], checked.success[:newest_few], limits)
         verdict = as_newest_allows(checked.check, own, limits)
-        self.run.write("replay_check.json", verdict.to_dict() | {"newest_policy": own.to_dict()})
+        run.write("replay_check.json", verdict.to_dict() | {"newest_policy": own.to_dict()})
         print(f"replay check: {verdict.reason}; on the newest policy's {newest_few} episodes J = {rate_text(own.j)}")
         if not verdict.passed:
             chosen = newest  # a judge that dreams the same is not believed about starts either
-        result = refine(
-            chosen,
-            verdict,
-            dream,
-            judges,
-            practice_starts(training, config.imagination, dream.world_model),
-            starts,
-            real,
-            self.run.path / "refine",
-            config,
-            seed,
-            self.run.progress,
-        )
-        save_refinement(result, self.run.checkpoint("refined"), seed)
+        result = rehearsal.refine(chosen, verdict, run.path / "refine")
+        save_refinement(result, run.checkpoint("refined"), rehearsal.seed)
         began, judged = RIVAL if chosen is rival else NEWEST, {NEWEST: newest.judged, RIVAL: rival.judged}
-        self.run.write("refinement.json", result.to_dict() | {"start": began, "judged_starts": judged})
+        run.write("refinement.json", result.to_dict() | {"start": began, "judged_starts": judged})
         print(f"round {self.number}: begun with {began}, iteration {result.iteration} kept ({result.reason})")
 
     def evaluation(self) -> None:

@@ -24,10 +24,8 @@ from world4rl_data.store import EpisodeStore
 
 if TYPE_CHECKING:
     from world4rl.checked_dream import CheckedDream
-    from world4rl.dreamed import Dreamer
-    from world4rl.practice_start import PracticeStart
-    from world4rl.refine import RefineConfig
-    from world4rl_wm.model.frames import StartStates
+    from world4rl.checkpoint_choice import PracticeStart
+    from world4rl.rehearsal import Rehearsal
 
 CHECK_BATCH = 50
 
@@ -126,45 +124,38 @@ def reward_models(run: Run) -> None:
 
 def start_policy(run: Run) -> None:
     """Filtered BC, or what it has become once it has seen its successes as the world models dream them."""
-    start = _practice_start(run, dreamer(run, "a"), dreamer(run, "b"), _judge_starts(run))
+    start = _start(run, rehearsal(run))
     print(f"start policy: in the judge's dreams {start.judged:.2f}, filtered BC itself {start.judged_before:.2f}")
 
 
-def _practice_start(run: Run, dream: Dreamer, judges: Dreamer, starts: StartStates) -> PracticeStart:
-    from world4rl.practice_start import practice_start
+def _start(run: Run, rehearsed: Rehearsal) -> PracticeStart:
     from world4rl_policy.actor_critic import GaussianPolicy
 
-    real = training_store(run, "demonstrations", "practice", "check")
-    before, successful = GaussianPolicy.load(run.checkpoint("filtered_bc")), (real, successes(real))
-    out, config = run.checkpoint("start"), _refine_config(run)
-    return practice_start(before, dream, judges, starts, successful, config, out, run.seed, run.progress)
+    return rehearsed.start(GaussianPolicy.load(run.checkpoint("filtered_bc")), run.checkpoint("start"))
 
 
-def _judge_starts(run: Run) -> StartStates:
-    """Where the judge's dreams begin when it chooses."""
-    return start_states(run, run.seeds.take("select", run.preset.selection.episodes))
+def rehearsal(run: Run) -> Rehearsal:
+    """Dreams begin in the episodes that the world models learned from, for as long as these had; the successes of the
+    fresh episodes are imitated too."""
+    from world4rl.refine import with_horizon
+    from world4rl.rehearsal import Rehearsal
+
+    learned, real = (training_store(run, "demonstrations", "practice", *more) for more in ((), ("check",)))
+    config, dream, judges = with_horizon(run.preset.refine_config(), learned), dreamer(run, "a"), dreamer(run, "b")
+    practised = practice_starts(learned, config.imagination, dream.world_model)
+    judged = start_states(run, run.seeds.take("select", config.selection.episodes))
+    return Rehearsal(dream, judges, practised, judged, (real, successes(real)), config, run.seed, run.progress)
 
 
 def replay_check(run: Run) -> None:
     """Does the dream tell success from failure on fresh episodes of the scout, well enough for the start policy?"""
-    from world4rl.checked_dream import check_dream
     from world4rl_policy.actor_critic import GaussianPolicy
 
-    store, dream, policy = run.store("check"), dreamer(run, "a"), GaussianPolicy.load(run.checkpoint("start"))
-    imagination, limits = _refine_config(run).imagination, run.preset.replay_check.limits
-    starts = _judge_starts(run)
-    checked = check_dream(dream, policy, store, range(len(store)), imagination, limits, run.seed, starts=starts)
-    check = checked.check
-    run.write("replay_check.json", check.to_dict())
+    store, policy = run.store("check"), GaussianPolicy.load(run.checkpoint("start"))
+    checked = rehearsal(run).check(policy, store, range(len(store)), run.preset.replay_check.limits)
+    run.write("replay_check.json", checked.check.to_dict())
     _clips(run, store, checked)
-    print(f"replay check: {check}")
-
-
-def _refine_config(run: Run) -> RefineConfig:
-    """The run's, for dreams that have as long as its episodes had."""
-    from world4rl.refine import with_horizon
-
-    return with_horizon(run.preset.refine_config(), training_store(run, "demonstrations", "practice"))
+    print(f"replay check: {checked.check}")
 
 
 def _clips(run: Run, store: EpisodeStore, checked: CheckedDream, each: int = 2) -> None:
@@ -214,27 +205,11 @@ def uncertainty(run: Run) -> None:
 
 def refinement(run: Run) -> None:
     """PPO in the dream, from the start policy; the checkpoint is chosen by the judge, or filtered BC is kept."""
-    from world4rl.refine import refine, save_refinement
+    from world4rl.refine import save_refinement
     from world4rl_wm.measures.replay_check import ReplayCheck
 
-    values = run.read("replay_check.json")
-    check = ReplayCheck(**{k: v for k, v in values.items() if k in ReplayCheck.__dataclass_fields__})
-    practice_store = training_store(run, "demonstrations", "practice")
-    real = training_store(run, "demonstrations", "practice", "check")
-    config, dream, judges, judged = _refine_config(run), dreamer(run, "a"), dreamer(run, "b"), _judge_starts(run)
-    result = refine(
-        _practice_start(run, dream, judges, judged),
-        check,
-        dream,
-        judges,
-        practice_starts(practice_store, config.imagination, dream.world_model),
-        judged,
-        (real, successes(real)),
-        run.path / "refine",
-        config,
-        run.seed,
-        run.progress,
-    )
+    rehearsed, check = rehearsal(run), ReplayCheck.from_dict(run.read("replay_check.json"))
+    result = rehearsed.refine(_start(run, rehearsed), check, run.path / "refine")
     save_refinement(result, run.checkpoint("refined"), run.seed)
     run.write("refinement.json", result.to_dict())
     print(f"refinement: iteration {result.iteration} kept ({result.reason})")

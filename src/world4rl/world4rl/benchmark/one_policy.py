@@ -33,6 +33,7 @@ from world4rl_policy.statistics import compare, wilson_interval
 if TYPE_CHECKING:
     from world4rl.dreamed import Dreamer
     from world4rl.refine import RefineConfig
+    from world4rl.rehearsal import Rehearsal
     from world4rl_wm.model.frames import StartStates
 
 FOLDER = "one-policy"
@@ -89,6 +90,15 @@ class OnePolicy(ResultFolder):
             dream_bc=replace(bc, steps=len(self.runs) * bc.steps),
         )
 
+    def rehearsal(self, runs: Sequence[Run]) -> Rehearsal:
+        """In the dreams of the tasks of `runs`; the successes of all tasks are imitated."""
+        from world4rl.rehearsal import Rehearsal
+
+        config, dream, judges = self.config(len(runs)), _dreamer(runs, "a"), _dreamer(runs, "b")
+        episodes, real = _practised_episodes(self, runs), (self.real, successes(self.real))
+        practised = practice_starts(self.real, config.imagination, dream.world_model, episodes)
+        return Rehearsal(dream, judges, practised, _held_out(runs), real, config, self.seed, self.runs[0].progress)
+
 
 def filtered_bc(one: OnePolicy) -> None:
     """BC on every real success of every task."""
@@ -105,15 +115,11 @@ def filtered_bc(one: OnePolicy) -> None:
 def start_policy(one: OnePolicy) -> None:
     """Filtered BC, or what it has become once it has seen the successes of all tasks dreamed, whichever the judges of
     the tasks that have a dream see better; nothing where none has one."""
-    from world4rl.practice_start import practice_start
     from world4rl_policy.actor_critic import GaussianPolicy
 
     dreamed = [run for run in one.runs if not undecidable(run)]
     if dreamed:
-        before, real = GaussianPolicy.load(one.checkpoint("filtered_bc")), (one.real, successes(one.real))
-        dream, judges, starts = _dreamer(dreamed, "a"), _dreamer(dreamed, "b"), _held_out(dreamed)
-        config, out, progress = one.config(len(dreamed)), one.checkpoint("start"), one.runs[0].progress
-        practice_start(before, dream, judges, starts, real, config, out, one.seed, progress)
+        one.rehearsal(dreamed).start(GaussianPolicy.load(one.checkpoint("filtered_bc")), one.checkpoint("start"))
 
 
 def replay_checks(one: OnePolicy) -> None:
@@ -140,8 +146,7 @@ def replay_checks(one: OnePolicy) -> None:
 def refinement(one: OnePolicy) -> None:
     """PPO in the dreams of every task whose check allows it, as cautious as the least sure of them asks for; one
     checkpoint is chosen by its mean success over these tasks in the judge's dreams."""
-    from world4rl.practice_start import seen_by_judge
-    from world4rl.refine import refine, save_refinement
+    from world4rl.refine import save_refinement
     from world4rl_policy.actor_critic import GaussianPolicy
     from world4rl_wm.measures.replay_check import ReplayCheck
 
@@ -153,22 +158,9 @@ def refinement(one: OnePolicy) -> None:
         one.write("refinement.json", not_refined(reasons))
         return
     weakest = min((checks[run.task] for run in practised), key=lambda check: check["j"])
-    config, dream, judges = one.config(len(practised)), _dreamer(practised, "a"), _dreamer(practised, "b")
     start, before = (GaussianPolicy.load(one.checkpoint(name)) for name in ("start", "filtered_bc"))
-    held_out = _held_out(practised)
-    result = refine(
-        seen_by_judge(start, before, judges, held_out, config),
-        ReplayCheck(**{k: v for k, v in weakest.items() if k in ReplayCheck.__dataclass_fields__}),
-        dream,
-        judges,
-        practice_starts(one.real, config.imagination, dream.world_model, _practised_episodes(one, practised)),
-        held_out,
-        (one.real, successes(one.real)),
-        one.path / "refine",
-        config,
-        one.seed,
-        one.runs[0].progress,
-    )
+    rehearsal = one.rehearsal(practised)
+    result = rehearsal.refine(rehearsal.seen(start, before), ReplayCheck.from_dict(weakest), one.path / "refine")
     save_refinement(result, one.checkpoint("refined"), one.seed)
     one.write("refinement.json", result.to_dict())
     print(

@@ -35,10 +35,11 @@ def refine(
 ) -> None:
     """Refine a policy by PPO in imagination, and keep the checkpoint that does best in another world model's dreams.
 
-    First the policy learns to act in dreams as in reality, by BC on its successes and on the same dreamed again. Then
-    the replay check: fresh real episodes of the policy are dreamed again; where the dream cannot tell their successes
-    from their failures, the policy is kept as it is, the reason is printed, and the exit code is still 0. Neither check
-    nor judge is a guarantee: `world4rl evaluate` says what was gained.
+    First a copy of the policy learns to act in dreams as in reality, by BC on its successes and on the same dreamed
+    again; practice begins with it, or with the policy itself where the judge sees that one do better. Then the replay
+    check: fresh real episodes of the policy are dreamed again; where the dream cannot tell their successes from their
+    failures, the policy is kept as it is, the reason is printed, and the exit code is still 0. Neither check nor judge
+    is a guarantee: `world4rl evaluate` says what was gained.
 
     Interrupted, the same command goes on after the last finished iteration. On several devices:
     `torchrun --nproc-per-node N -m world4rl refine ...`.
@@ -132,18 +133,15 @@ def _refine(
     device: str,
 ) -> Refinement:
     """Load the models, do the replay check, refine."""
-    from world4rl.checked_dream import check_dream
     from world4rl.dreamed import Dreamer
-    from world4rl.practice_start import practice_start
-    from world4rl.refine import refine as refine_policy
+    from world4rl.rehearsal import Rehearsal
     from world4rl.start_states import practice_starts
     from world4rl_data.episode import Outcome
     from world4rl_policy.actor_critic import GaussianPolicy
     from world4rl_wm.model.frames import StartStates
     from world4rl_wm.model.world_model import WorldModel
     from world4rl_wm.reward.model import RewardModel
-    from world4rl_wm.training.devices import process_device, process_state
-    from world4rl_wm.training.share import Share
+    from world4rl_wm.training.devices import process_device
 
     contract = real.contract
     successes = real.select(outcome=Outcome.SUCCESS)
@@ -161,13 +159,12 @@ def _refine(
     labelled = fresh.select(outcome=(Outcome.SUCCESS, Outcome.FAILURE))
     if not labelled:
         raise CommandError(f"{fresh.path} holds no labelled episode: the replay check compares outcomes")
-    state = process_state()
+    starts = practice_starts(real, config.imagination, dream.world_model)
     others = StartStates.of(fresh, range(len(fresh)))
-    start = practice_start(before, dream, judges, others, (real, successes), config, work / "start", seed)
-    share = Share.of(state)
-    check = check_dream(dream, start.policy, fresh, labelled, config.imagination, limits, seed, share).check
+    rehearsal = Rehearsal(dream, judges, starts, others, (real, successes), config, seed)
+    start = rehearsal.start(before, work / "start")
+    check = rehearsal.check(start.policy, fresh, labelled, limits, StartStates.of(fresh, labelled)).check
     if main_process():
         replace_file(work / "replay_check.json", json.dumps(check.to_dict(), indent=2))
         print(f"replay check: {check}")
-    starts = practice_starts(real, config.imagination, dream.world_model)
-    return refine_policy(start, check, dream, judges, starts, others, (real, successes), work, config, seed)
+    return rehearsal.refine(start, check, work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -82,6 +83,11 @@ class ReplayCheck:
     def to_dict(self) -> dict[str, Any]:
         counted = {"precision": self.precision, "episodes": self.successes + self.failures}
         return asdict(self) | {"passed": self.passed, "policy_success": self.policy_success} | counted
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ReplayCheck:
+        """What `to_dict` told; what follows from the rest is worked out again."""
+        return cls(**{name: values[name] for name in cls.__dataclass_fields__ if name in values})
 
 
 def _real_share(tpr: float | None, fpr: float | None, dreamed: float | None) -> float | None:
