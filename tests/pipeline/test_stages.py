@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from world4rl import stages as module
-from world4rl.stages import FILE, Stages
+from world4rl.stages import FILE, Stages, Work
 
 EXPECTED = {"collect": 60.0, "learn": 300.0, "report": 5.0}
 
@@ -85,3 +85,17 @@ def test_an_unknown_stage_is_refused_before_it_works(tmp_path: Path) -> None:
     with pytest.raises(ValueError):
         Stages(tmp_path, EXPECTED, lambda _: None).run("tidy", lambda: done.append(1))
     assert not done
+
+
+def test_a_table_of_stages_is_done_in_its_order_on_its_subject(tmp_path: Path) -> None:
+    """A part of it first, as a benchmark does; what that did is not done again with the whole."""
+    seen: list[str] = []
+    table: dict[str, Work[list[str]]] = {
+        "gather": (lambda subject: subject.append("gathered"), 10),
+        "learn": (lambda subject: subject.append("learned"), 20),
+    }
+    for part in ({"gather": table["gather"]}, table):
+        stages = Stages.of(tmp_path, table)
+        stages.do(part, seen)
+    assert seen == ["gathered", "learned"] and stages.remaining_s() == 0
+    assert Stages.of(tmp_path / "other", table).remaining_s() == 30

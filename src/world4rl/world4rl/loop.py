@@ -9,7 +9,7 @@ stages are done once each, so that an interrupted loop goes on where it was.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from world4rl.load_run import load_run
 from world4rl.origin import origin
 from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, collect_into, joined_store, successes, training_store
-from world4rl.stages import Stages
+from world4rl.stages import Stages, Work
 from world4rl.start_states import practice_starts, start_states
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.statistics import compare, wilson_interval
@@ -158,22 +158,11 @@ class Round:
         else:
             run.write(own, run.read(rival) if result["start"] == RIVAL else {"success": self.start_success})
 
-    def stages(self) -> dict[str, tuple[Callable[[], None], float]]:
-        """Stage, what it does, and its usual seconds with the preset `tiny` on 2 cores."""
-        return {
-            "roll-outs": (self.rollouts, 10),
-            "filtered BC": (self.filtered_bc, 20),
-            "models": (self.models, 200),
-            "refinement": (self.refinement, 120),
-            "evaluation": (self.evaluation, 50),
-        }
-
     def do(self) -> dict[str, Any]:
         """All stages that are left; returns the round's row of the table."""
         self.run.path.mkdir(parents=True, exist_ok=True)
-        stages = Stages(self.run.path, {name: seconds for name, (_, seconds) in self.stages().items()})
-        for name, (work, _) in self.stages().items():
-            stages.run(name, work)
+        stages = Stages.of(self.run.path, STAGES)
+        stages.do(STAGES, self)
         return self._row() | {"wall_s": stages.wall_s}
 
     def _row(self) -> dict[str, Any]:
@@ -194,6 +183,16 @@ class Round:
             "against_before": compare(self.start_success, success).to_dict(),
             "against_first": compare(self.first.read("evaluation/refined.json")["success"], success).to_dict(),
         }
+
+
+STAGES: dict[str, Work[Round]] = {
+    "roll-outs": (Round.rollouts, 10),
+    "filtered BC": (Round.filtered_bc, 20),
+    "models": (Round.models, 200),
+    "refinement": (Round.refinement, 120),
+    "evaluation": (Round.evaluation, 50),
+}
+"""Stage, what it does, and its usual seconds with the preset `tiny` on 2 cores."""
 
 
 def _rates(success: Sequence[bool], rival: Sequence[bool]) -> dict[str, Any]:

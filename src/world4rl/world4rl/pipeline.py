@@ -7,7 +7,6 @@ whole or not at all, so that an interrupted run goes on where it was.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,7 @@ from world4rl.dreamers import DREAMERS, dreamer, train_dreamer, train_reader
 from world4rl.evaluation import evaluate_policies
 from world4rl.parallel import in_parallel
 from world4rl.run_folder import Run, collect_into, successes, training_store
-from world4rl.stages import Stages
+from world4rl.stages import Stages, Work
 from world4rl.start_states import practice_starts, start_states
 from world4rl_data.episode import Outcome
 from world4rl_data.store import EpisodeStore
@@ -244,7 +243,7 @@ def report(run: Run) -> None:
     build_report(run.path)
 
 
-STAGES: dict[str, tuple[Callable[[Run], None], float]] = {
+STAGES: dict[str, Work[Run]] = {
     "demonstrations": (demonstrations, 25),
     "behaviour cloning": (behaviour_cloning, 10),
     "practice": (practice, 50),
@@ -267,10 +266,9 @@ STAGES: dict[str, tuple[Callable[[Run], None], float]] = {
 
 def run_pipeline(run: Run) -> Path:
     """Do all stages that this run has not done yet; returns the report, which is made again where anything was done."""
-    stages = Stages(run.path, {name: seconds for name, (_, seconds) in STAGES.items()})
+    stages = Stages.of(run.path, STAGES)
     if not all(map(stages.done, STAGES)):  # a finished run may lack a stage that came later
         stages.forget("report")
-    for name, (work, _) in STAGES.items():
-        stages.run(name, lambda work=work: work(run))  # type: ignore[misc]
+    stages.do(STAGES, run)
     run.write("summary.json", run.read("summary.json") | {"wall_s": stages.wall_s})
     return run.path / "report.html"

@@ -6,11 +6,16 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from world4rl_data.durable import replace_file
 
 FILE = "stages.json"
+S = TypeVar("S")
+Work = tuple[Callable[[S], object], float]
+"""What a stage does to its subject, and its usual seconds."""
 
 
 class Stages:
@@ -23,6 +28,16 @@ class Stages:
         self._known: dict[str, dict[str, float | bool]] = {}
         if self._path.is_file():
             self._known = json.loads(self._path.read_text())
+
+    @classmethod
+    def of(cls, run: Path, table: Mapping[str, Work[S]]) -> Stages:
+        """Those of a `table` of stages."""
+        return cls(run, {name: seconds for name, (_, seconds) in table.items()})
+
+    def do(self, table: Mapping[str, Work[S]], subject: S) -> None:
+        """Do the stages of `table`, all of them or a part, on `subject` unless this run has done them before."""
+        for name, (work, _) in table.items():
+            self.run(name, partial(work, subject))
 
     def done(self, name: str) -> bool:
         return bool(self._known.get(name, {}).get("done", False))

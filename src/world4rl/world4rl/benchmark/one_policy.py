@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +25,7 @@ from world4rl.load_run import ROW
 from world4rl.origin import origin
 from world4rl.outcomes import encode_outcomes
 from world4rl.run_folder import ResultFolder, Run, joined_store, successes, training_store
-from world4rl.stages import Stages
+from world4rl.stages import Stages, Work
 from world4rl.start_states import practice_starts, start_states
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.statistics import compare, wilson_interval
@@ -215,7 +215,7 @@ def imagined_and_real(one: OnePolicy) -> None:
         print(f"{run.task}: {measure_concordance(one.trial(run), episodes)['sentence']}")
 
 
-STAGES: dict[str, tuple[Callable[[OnePolicy], None], float]] = {
+STAGES: dict[str, Work[OnePolicy]] = {
     "filtered BC of all tasks": (filtered_bc, 30),
     "start policy": (start_policy, 60),
     "replay checks": (replay_checks, 30),
@@ -235,8 +235,7 @@ def one_policy(runs: Sequence[Run]) -> None:
     print(f"== one policy for {', '.join(one.tasks)}, seed {one.seed}", flush=True)
     one.path.mkdir(parents=True, exist_ok=True)
     stages = Stages(one.path, {name: seconds * len(runs) for name, (_, seconds) in STAGES.items()})
-    for name, (work, _) in STAGES.items():
-        stages.run(name, lambda work=work: work(one))  # type: ignore[misc]
+    stages.do(STAGES, one)
     one.write(RESULT, [_row(one, run, stages.wall_s) for run in runs])
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from world4rl import pipeline
@@ -16,7 +16,7 @@ from world4rl.collect import Behaviour
 from world4rl.concordance import imagined_and_real
 from world4rl.load_run import ROW
 from world4rl.run_folder import Run, collect_into, successes
-from world4rl.stages import Stages
+from world4rl.stages import Stages, Work
 from world4rl.summary import compared
 
 MOST_ATTEMPTS = 3  # episodes of the expert for each demonstration asked for, at most
@@ -101,8 +101,7 @@ def not_refined(reason: str) -> dict[str, Any]:
     return values | {"iteration": 0, "reason": reason, "kept_start_policy": True}
 
 
-Work = tuple[Callable[[Run], None], float]
-GATHER: dict[str, Work] = {
+GATHER: dict[str, Work[Run]] = {
     "demonstrations": (expert_demonstrations, 15),
     "behaviour cloning": (pipeline.behaviour_cloning, 15),
     "practice": (pipeline.practice, 45),
@@ -111,9 +110,9 @@ GATHER: dict[str, Work] = {
     "fresh episodes": (pipeline.check_episodes, 50),
     "filtered BC": (pipeline.filtered_bc, 30),
 }
-OWN_MODELS: dict[str, Work] = {"world models": (world_models, 600)}
-SHARED_MODELS: dict[str, Work] = {"reward models": (readers, 90)}
-CONCLUDE: dict[str, Work] = {
+OWN_MODELS: dict[str, Work[Run]] = {"world models": (world_models, 600)}
+SHARED_MODELS: dict[str, Work[Run]] = {"reward models": (readers, 90)}
+CONCLUDE: dict[str, Work[Run]] = {
     "start policy": (start_policy, 60),
     "replay check": (replay_check, 30),
     "refinement": (refinement, 400),
@@ -123,13 +122,12 @@ CONCLUDE: dict[str, Work] = {
 """Stage, what it does, and its usual seconds with the preset `metaworld/tiny` on 2 cores."""
 
 
-def do_stages(run: Run, part: Mapping[str, Work], shared: bool) -> dict[str, float]:
+def do_stages(run: Run, part: Mapping[str, Work[Run]], shared: bool) -> dict[str, float]:
     """Do the stages of `part` that this row has not done yet; returns the seconds that each of its stages took."""
     models = SHARED_MODELS if shared else OWN_MODELS
     run.path.mkdir(parents=True, exist_ok=True)
-    stages = Stages(run.path, {name: seconds for name, (_, seconds) in (GATHER | models | CONCLUDE).items()})
-    for name, (work, _) in part.items():
-        stages.run(name, lambda work=work: work(run))  # type: ignore[misc]
+    stages = Stages.of(run.path, GATHER | models | CONCLUDE)
+    stages.do(part, run)
     return stages.wall_s
 
 
