@@ -30,6 +30,7 @@ from world4rl_wm.uncertainty.kind import UncertaintyMap
 @pytest.mark.parametrize("row", rows.ROWS)
 def test_every_row_has_settings_that_there_are(row: str) -> None:
     settings = [text.format(limit=0.1, penalty=1.0) for text in rows.ROWS[row]]
+    settings += ["reward.network.progress=true"] * (row == "progress is rewarded")  # without it the row is refused
     load_preset("tiny", settings)
     load_preset("metaworld/tiny", settings)
 
