@@ -71,6 +71,15 @@ def test_everything_is_measured_and_shown(work: Path, capsys: pytest.CaptureFixt
     assert '<td class="wrong" style="--share:' in page, "the confusion matrix is coloured"
 
 
+def test_a_distance_stands_beside_that_of_copying(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FID's weights are not at hand: colours stand in for Inception's features."""
+    monkeypatch.setattr("world4rl.model_measures.measure.load_inception", lambda _: lambda p: p.float().mean((2, 3)))
+    assert run(work, "distances", "--horizons", "1") == 0
+    fid = json.loads((work / "distances" / "measures.json").read_text())["groups"][0]["distances"]["fid"]
+    page = (work / "distances" / "measures.html").read_text()
+    assert f"FID {fid['dream']:.1f}, copying {fid['copy']:.1f}" in page and fid["samples"] > 1
+
+
 def test_what_was_learned_from_is_told_apart(work: Path) -> None:
     """The store's hash is that in the checkpoint, and its place stands in the record of the training."""
     record = work / "model.training"
