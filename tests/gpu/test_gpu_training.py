@@ -125,7 +125,7 @@ def test_what_a_training_costs(store: EpisodeStore) -> None:
     assert cost.seconds_per_step > 0 and cost.gflops_per_frame > 0
 
 
-@pytest.mark.parametrize("goes_on", [pretend_gpu], ids=["gpu"])
+@pytest.mark.parametrize("goes_on", [pretend_gpu, plain_cpu], ids=["gpu", "cpu"])
 def test_a_reward_model(
     store: EpisodeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, goes_on: Callable
 ) -> None:

@@ -84,7 +84,10 @@ class TrainingState:
 
     def restore(self, path: Path, fingerprint: str) -> bool:
         """Go on from `path` if it exists and belongs to the same run; returns whether it did. That of another run is
-        left alone, and it is said, for whoever begins anew there overwrites it."""
+        left alone, and it is said, for whoever begins anew there overwrites it.
+
+        Written on a GPU it is taken on a CPU too, or the other way round; there a device's own generators begin anew.
+        """
         if not path.is_file():
             return False
         meta = _metadata(path)
@@ -100,7 +103,9 @@ class TrainingState:
         for prefix, optimizer in self._all_optimizers().items():
             _restore_optimizer(optimizer, {k: v for k, v in tensors.items() if k.startswith(f"{prefix}.")})
         for name, generator in self.generators.items():
-            generator.set_state(tensors[f"generator.{name}"].cpu())
+            numbers = tensors[f"generator.{name}"].cpu()
+            if numbers.shape == generator.get_state().shape:  # else it was that of another kind of device
+                generator.set_state(numbers)
         for name, kept in self.kept.items():
             prefix = f"kept.{name}."
             kept.load_tensors({k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)})
