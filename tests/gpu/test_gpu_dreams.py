@@ -13,13 +13,18 @@ import torch
 from alike import curve, on_both
 from torch import Tensor
 
-sys.path.append(str(Path(__file__).parents[1] / "wm"))
+sys.path += [str(Path(__file__).parents[1] / name) for name in ("wm", "pipeline")]
+from dream_rig import press_run, press_store
 from made_episodes import made_episode, made_store
 from measured_models import world_episode
 from small_models import camera_image, picture, policy, reward_model, small_contract, small_store, world_model
 
 from world4rl.cli import main
+from world4rl.pipeline import uncertainty
 from world4rl.play_session import PlaySession
+from world4rl.presets import load_preset
+from world4rl.run_folder import Run
+from world4rl.summary import reward_confusion
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.deploy import load_policy
 from world4rl_wm.devices import resolve_device
@@ -216,3 +221,15 @@ def test_the_imagination_nodes_answer(work: Path) -> None:
         return [*(list(values) for values in numbers), float(np.mean([np.mean(f.data) for f in response.frames]))]
 
     on_both(answer, work)
+
+
+def test_what_a_run_measures_by_itself(tmp_path: Path) -> None:
+    """Its two world models' disagreement, and its reward model on fresh episodes."""
+    press_store(tmp_path / "stores" / "check", (5, 3, 4, 6), won=(0, 1))
+    run = Run(press_run(tmp_path, store=False), "press_button", 3, "tiny", load_preset("tiny"), progress=False)
+
+    def measure(_: Path) -> Any:
+        uncertainty(run)
+        return [run.read("uncertainty.json"), reward_confusion(run)]
+
+    on_both(measure, tmp_path)

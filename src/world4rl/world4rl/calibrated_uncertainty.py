@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from tqdm import tqdm
 
 from world4rl.uncertainty_picture import uncertainty_picture
@@ -32,7 +33,7 @@ def calibrate_checkpoint(
     store: EpisodeStore,
     episodes: Sequence[int],
     config: CalibrationConfig,
-    device: str = "cpu",
+    device: str | torch.device = "cpu",
     progress: bool = True,
 ) -> UncertaintyCalibration:
     """Dream `episodes` with the model in `checkpoint` and those in `ensemble`; what is found is kept in `checkpoint`.

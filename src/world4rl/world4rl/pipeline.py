@@ -183,12 +183,13 @@ def _clips(run: Run, store: EpisodeStore, checked: CheckedDream, each: int = 2) 
 def uncertainty(run: Run) -> None:
     """What the disagreement of the two world models means in real error, on the scout policy's fresh episodes."""
     from world4rl.calibrated_uncertainty import PICTURE, calibrate_checkpoint, run_figures
+    from world4rl_wm.training.devices import process_device
     from world4rl_wm.uncertainty.calibration import CalibrationConfig, UncertaintyError
 
     store, dreams, beside = run.store("check"), run.checkpoint("world_model_a"), run.checkpoint("world_model_b")
     config = CalibrationConfig(noise_dreams=0, seed=run.seed)  # noise counts only where there is no second model
     try:
-        found = calibrate_checkpoint(dreams, [beside], store, range(len(store)), config, progress=run.progress)
+        found = calibrate_checkpoint(dreams, [beside], store, range(len(store)), config, process_device(), run.progress)
     except UncertaintyError as error:  # very few episodes: nothing later in the run rests on this
         run.write("uncertainty.json", run_figures(error))
         print(f"uncertainty: not calibrated, {error}")

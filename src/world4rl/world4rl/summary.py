@@ -81,9 +81,10 @@ def reward_confusion(run: Run) -> dict[str, int]:
     from world4rl.dreamers import held_out_frames
     from world4rl_wm.reward.metrics import confusion
     from world4rl_wm.reward.model import RewardModel
+    from world4rl_wm.training.devices import process_device
 
     frames = held_out_frames(run)
-    return {} if frames is None else confusion(RewardModel.load(run.checkpoint("reward_a")), frames)
+    return {} if frames is None else confusion(RewardModel.load(run.checkpoint("reward_a"), process_device()), frames)
 
 
 def conclusion(
