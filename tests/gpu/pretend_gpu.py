@@ -263,6 +263,8 @@ def _in_this_thread() -> Iterator[None]:
 def pretend_gpu(bfloat16: bool = False) -> Iterator[torch.device]:
     """Within it there is one GPU, `cuda:0`, which computes in `bfloat16` or not. At the end it is gone, and what lay
     on it cannot be used any more."""
+    if torch.cuda.is_available():
+        torch.cuda.init()  # the core would take the pretended start for the real one's
     own, run = GpuGenerator("cuda").manual_seed(0), threading.Thread.run
 
     def run_there(thread: threading.Thread) -> None:
