@@ -17,12 +17,11 @@ sys.path.append(str(Path(__file__).parents[1] / "wm"))
 from made_episodes import made_episode, made_store
 from small_models import SIZE, small_contract
 
-from world4rl.checked_dream import check_dream
 from world4rl.checkpoint_choice import Selection
 from world4rl.dreamed import Dreamer, dreamed_outcomes
 from world4rl.practice import Practice
-from world4rl.practice_start import practice_start
-from world4rl.refine import RefineConfig, refine, save_refinement
+from world4rl.refine import RefineConfig, save_refinement
+from world4rl.rehearsal import Rehearsal
 from world4rl.start_states import practice_starts
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy, PolicyConfig
@@ -91,15 +90,14 @@ def refined(store: EpisodeStore, out: Path, config: RefineConfig, told: bool) ->
     network = PolicyConfig(CONTRACT.image_channels, SIZE, CONTRACT.action_dim, 2, width=8, hidden=16, tasks=tasks)
     before, successes, everything = GaussianPolicy(network, CONTRACT).eval(), (store, [0, 1, 2]), range(len(store))
     dream, judge = dreamers(told)
-    before.save(out / "before")
     judged_from = StartStates.of(store, everything)
-    begun = practice_start(out / "before", dream, judge, judged_from, successes, config, out / "start", 0, False)
-    start = begun.policy
+    starts = practice_starts(store, config.imagination, dream.world_model)
+    rehearsal = Rehearsal(dream, judge, starts, judged_from, successes, config, 3, False)
+    begun = rehearsal.start(before, out / "start")
     limits = ReplayCheckConfig(refine_from=-1.0, cautious_from=-2.0, precision_from=0.0, min_episodes=1)
     one = dream if not told else Dreamer(dream.world_model, dream.reward_model.models["a"])  # a check is of one task
-    check = check_dream(one, start, store, everything, config.imagination, limits, 0).check
-    starts = practice_starts(store, config.imagination, dream.world_model)
-    result = refine(start, before, check, dream, judge, starts, judged_from, successes, out, config, 3, progress=False)
+    check = replace(rehearsal, dream=one).check(begun.policy, store, everything, limits).check
+    result = rehearsal.refine(begun, check, out)
     save_refinement(result, out / "refined", 3)
     again = GaussianPolicy.load(out / "refined", dream.world_model.device)
     success, belief = dreamed_outcomes(again, judge, judged_from, config.imagination)

@@ -86,7 +86,7 @@ def test_weights_are_read_once(run: Path, monkeypatch: pytest.MonkeyPatch, capsy
         read.append(path.name)
         return checkpoint_digest(path)
 
-    def stop(*_: object) -> None:
+    def stop(*_: object, **__: object) -> None:
         raise CommandError("far enough")
 
     monkeypatch.setattr("world4rl.record.checkpoint_digest", digest)
