@@ -13,8 +13,9 @@ from alike import assert_same, curve
 from plain_cpu import plain_cpu
 from pretend_gpu import pretend_gpu
 
-sys.path.append(str(Path(__file__).parents[1] / "wm"))
+sys.path += [str(Path(__file__).parents[1] / folder) for folder in ("wm", "pipeline")]
 from made_episodes import made_episode, made_store
+from micro_refinement import CONFIG as MICRO
 from small_models import SIZE, small_contract
 
 from world4rl.checkpoint_choice import Selection
@@ -26,7 +27,6 @@ from world4rl.start_states import practice_starts
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy, PolicyConfig
 from world4rl_policy.bc import BcOptimisation
-from world4rl_policy.ppo_config import PpoConfig
 from world4rl_wm.imagination.env import ImaginationConfig
 from world4rl_wm.measures.replay_check import ReplayCheckConfig
 from world4rl_wm.model.denoiser import DenoiserConfig
@@ -39,19 +39,7 @@ from world4rl_wm.training.devices import process_device
 CONTRACT = small_contract()
 TASKS = ("a", "b")
 CONFIG = RefineConfig(
-    PpoConfig(
-        iterations=2,
-        horizon=3,
-        epochs=2,
-        minibatch_size=6,
-        value_warm_up=1,
-        bc_batch_size=6,
-        imagined_bc=0.5,
-        kl_coefficient=0.1,
-        learn_std=True,
-        entropy_coefficient=0.01,
-        normalise_value=True,
-    ),
+    replace(MICRO.ppo, iterations=2, horizon=3, minibatch_size=6, bc_batch_size=6, imagined_bc=0.5),
     ImaginationConfig(4, 3, 1, 2, 0.9, 0.1, progress_reward=0.5, key_frames=0.5),
     Selection(every=2, episodes=2, margin=-2.0),
     verified_success=True,
