@@ -31,10 +31,10 @@ from refinement_parts.results import Results, run_key, scored
 from refinement_parts.runs import HeldOut, finished_run, work_digest
 from refinement_parts.table import table
 
-from world4rl.collect import evaluate
+from world4rl.episodes.collect import evaluate
 from world4rl.pipeline import refinement, replay_check, reward_models, start_policy, world_models
-from world4rl.report_ablations import ABLATIONS
-from world4rl.run_folder import Run, training_store
+from world4rl.report.ablations import ABLATIONS
+from world4rl.runs.run_folder import Run, training_store
 from world4rl_data.store import EpisodeStore
 
 

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from world4rl.benchmark.table import NOT_PROTOCOL
-from world4rl.concordance import RESULT as CONCORDANCE
-from world4rl.outcomes import NAMES, PAIRS, POLICIES, decode_outcomes
-from world4rl.report_comparison import differences_of, flat
+from world4rl.report.comparison import differences_of, flat
+from world4rl.runs.concordance import RESULT as CONCORDANCE
+from world4rl.runs.outcomes import NAMES, PAIRS, POLICIES, decode_outcomes
 from world4rl_data.durable import replace_file
 from world4rl_policy.statistics import clustered_interval, seed_interval
 from world4rl_wm.measures.replay_check import rate_text

@@ -26,8 +26,8 @@ from typing import Any
 import torch
 from imagination_parts.cases import Case, make_cases, random_store
 
-from world4rl.machine import machine
 from world4rl.presets import load_preset
+from world4rl.runs.machine import machine
 from world4rl_data.contract import TaskContract
 from world4rl_wm.checkpoint import provenance
 from world4rl_wm.training.memory import keep_freed_memory

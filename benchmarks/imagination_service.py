@@ -32,8 +32,8 @@ import torch
 from imagination_graph import Client, connected_client, image_message, running_node
 from small_models import camera_image
 
-from world4rl.machine import machine
 from world4rl.presets import load_preset
+from world4rl.runs.machine import machine
 from world4rl_bringup.domain import own_domain
 from world4rl_data.contract import TaskContract
 from world4rl_wm.imagination.loaded_models import LoadedModels

@@ -24,8 +24,8 @@ from refinement_parts.results import Results, run_key, scored
 from refinement_parts.runs import HeldOut, finished_run
 from refinement_parts.table import table
 
-from world4rl.collect import evaluate
-from world4rl.run_folder import Run, successes, training_store
+from world4rl.episodes.collect import evaluate
+from world4rl.runs.run_folder import Run, successes, training_store
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.bc import train_and_save
 

@@ -30,8 +30,8 @@ from refinement_parts.runs import HeldOut, finished_run
 from refinement_parts.table import table
 from refinement_parts.transitions import Transitions
 
-from world4rl.collect import evaluate
-from world4rl.run_folder import Run, training_store
+from world4rl.episodes.collect import evaluate
+from world4rl.runs.run_folder import Run, training_store
 from world4rl_policy.actor_critic import GaussianPolicy
 
 START = "filtered_bc"

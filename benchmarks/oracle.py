@@ -25,9 +25,9 @@ from refinement_parts.results import Results, run_key, scored
 from refinement_parts.runs import HeldOut, finished_run
 from refinement_parts.table import table
 
-from world4rl.collect import evaluate
-from world4rl.refine import RefineConfig, with_horizon
-from world4rl.run_folder import Run, training_store
+from world4rl.episodes.collect import evaluate
+from world4rl.refinement.refine import RefineConfig, with_horizon
+from world4rl.runs.run_folder import Run, training_store
 
 ORACLE = "oracle"
 

@@ -40,7 +40,7 @@ from rclpy.executors import SingleThreadedExecutor
 from sensor_msgs.msg import Image, JointState
 from std_srvs.srv import SetBool
 
-from world4rl.machine import processor
+from world4rl.runs.machine import processor
 from world4rl_bringup.domain import own_domain
 from world4rl_data.contract import TaskContract
 from world4rl_interfaces.msg import Action

@@ -28,7 +28,7 @@ import psutil
 import rclpy
 from rclpy.node import Node
 
-from world4rl.machine import processor
+from world4rl.runs.machine import processor
 from world4rl_bringup.domain import own_domain
 from world4rl_data.bag_reader import EpisodeBag
 from world4rl_data.episode import Outcome

@@ -22,7 +22,7 @@ from rivals_parts.rival import Trained
 from rivals_parts.scores import EVERY, HORIZONS, Dreamed, open_loop
 from torch import Tensor
 
-from world4rl.load_run import load_run
+from world4rl.runs.load_run import load_run
 from world4rl_wm.checkpoint import provenance
 from world4rl_wm.imagination.dream import Dream
 from world4rl_wm.measures.replay import verdicts

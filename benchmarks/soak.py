@@ -24,7 +24,7 @@ from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Any
 
-from world4rl.machine import processor
+from world4rl.runs.machine import processor
 from world4rl_bringup.domain import own_domain
 from world4rl_bringup.graph import graph
 from world4rl_bringup.options import GraphOptions

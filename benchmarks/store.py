@@ -29,7 +29,7 @@ import torch
 from store_parts.camera_bags import CameraBags
 from store_parts.window_readers import WINDOW, Reader, from_bags, from_store, from_videos
 
-from world4rl.machine import processor
+from world4rl.runs.machine import processor
 from world4rl_data.bag_reader import EpisodeBag
 from world4rl_data.build import build_store
 from world4rl_data.contract import TaskContract

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from ablation_parts.rows import MODELS, REWARD_MODELS, ROWS, settings_of, trained_anew, unseen_sources
 from refinement_parts.runs import HeldOut, finished_run
 
-from world4rl.dreamers import DREAMERS, require_dreamers
-from world4rl.load_run import ROW
-from world4rl.run_folder import Run, training_store
+from world4rl.runs.dreamers import DREAMERS, require_dreamers
+from world4rl.runs.load_run import ROW
+from world4rl.runs.run_folder import Run, training_store
 from world4rl_wm.imagination.key_frames import with_key_frames
 from world4rl_wm.imagination.start_sampler import StartSampler
 from world4rl_wm.model.world_model import WorldModel

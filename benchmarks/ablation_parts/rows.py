@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from world4rl.dreamers import DREAMERS
-from world4rl.run_folder import Run
+from world4rl.runs.dreamers import DREAMERS
+from world4rl.runs.run_folder import Run
 from world4rl_wm.uncertainty.calibration import MODELS as DISAGREEMENT
 from world4rl_wm.uncertainty.calibration import UNCERTAINTY
 

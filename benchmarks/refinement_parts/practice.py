@@ -11,10 +11,10 @@ from refinement_parts.real_env import RealEnv
 from torch import Tensor
 from tqdm import tqdm
 
-from world4rl.record import checkpoint_digest
-from world4rl.refine import RefineConfig
-from world4rl.refinement_journal import METRICS, RefinementJournal
-from world4rl.run_folder import Run, successes, training_store
+from world4rl.refinement.journal import METRICS, RefinementJournal
+from world4rl.refinement.refine import RefineConfig
+from world4rl.runs.record import checkpoint_digest
+from world4rl.runs.run_folder import Run, successes, training_store
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_policy.bc import Demonstrations
 from world4rl_policy.ppo import Ppo
@@ -26,8 +26,8 @@ def practise(run: Run, env: RealEnv, config: RefineConfig, folder: Path, progres
     """Improve the policy that the run's refinement began with in `env`; returns the last one.
 
     Only the dream is replaced: PPO's settings, the term of real successes and the seeds of random numbers are those of
-    `world4rl.rehearsal.Rehearsal.refine`, without the caution that is due to a half true dream. The same call goes on
-    after the last iteration that `folder` knows of, and ends with the same policy.
+    `world4rl.refinement.rehearsal.Rehearsal.refine`, without the caution that is due to a half true dream. The same
+    call goes on after the last iteration that `folder` knows of, and ends with the same policy.
     """
     policy = GaussianPolicy.load(run.start_checkpoint).requires_grad_(True)
     store = training_store(run, "demonstrations", "practice", "check")

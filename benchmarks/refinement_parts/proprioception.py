@@ -11,8 +11,8 @@ from refinement_parts.transitions import split_encoder
 from torch import Tensor, nn
 from torch.distributions import Normal
 
-from world4rl.collect import Evaluation, frame_of
-from world4rl.simulation import make_env
+from world4rl.episodes.collect import Evaluation, frame_of
+from world4rl.episodes.simulation import make_env
 from world4rl_data.contract import TaskContract
 from world4rl_data.episode import ActionSource
 from world4rl_policy.actor_critic import GaussianPolicy
@@ -95,7 +95,7 @@ def statistics(demonstrations: Demonstrations) -> tuple[Tensor, Tensor]:
 
 
 def evaluate(task: str, contract: TaskContract, network: TellProprioception, seeds: Sequence[int]) -> Evaluation:
-    """As `world4rl.collect.evaluate`, in this process: success of the mean action on the start states `seeds`.
+    """As `world4rl.episodes.collect.evaluate`, in this process: success of the mean action on the start states `seeds`.
 
     Episodes end at their success, for nothing is recorded.
     """

@@ -14,7 +14,7 @@ SEEDS_FROM, SEEDS_OF_A_RUN = 1_000_000_000, 10_000_000
 
 
 def practice_seeds(run_seed: int) -> range:
-    """Start states to practise from: those of the runs (`world4rl.seed_ranges`) lie far below.
+    """Start states to practise from: those of the runs (`world4rl.runs.seed_ranges`) lie far below.
 
     Raises:
         ValueError: the run's seed is above 99.

@@ -11,10 +11,10 @@ from typing import Any
 
 from refinement_parts.runs import HeldOut, row_digest
 
-from world4rl.collect import Evaluation
-from world4rl.machine import machine
-from world4rl.outcomes import encode_outcomes
-from world4rl.run_folder import Run
+from world4rl.episodes.collect import Evaluation
+from world4rl.runs.machine import machine
+from world4rl.runs.outcomes import encode_outcomes
+from world4rl.runs.run_folder import Run
 from world4rl_data.durable import replace_file
 from world4rl_policy.statistics import compare, wilson_interval
 from world4rl_wm.checkpoint import provenance

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from world4rl.dreamers import DREAMERS
-from world4rl.load_run import load_run
-from world4rl.outcomes import POLICIES
 from world4rl.presets import preset_values
-from world4rl.record import checkpoint_digest
-from world4rl.run_folder import Run
+from world4rl.runs.dreamers import DREAMERS
+from world4rl.runs.load_run import load_run
+from world4rl.runs.outcomes import POLICIES
+from world4rl.runs.record import checkpoint_digest
+from world4rl.runs.run_folder import Run
 
 LEARNED = ("filtered_bc", "start", *(f"{kind}_{name}" for kind in ("world_model", "reward") for name in DREAMERS))
 """Checkpoints of a run that a benchmark goes on from."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from world4rl.simulation import make_env
+from world4rl.episodes.simulation import make_env
 from world4rl_data.contract import TaskContract
 from world4rl_data.end_with_parent import end_with_parent
 from world4rl_sim.task_env import TaskEnv

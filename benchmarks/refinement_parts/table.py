@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from world4rl.outcomes import NAMES, POLICIES, decode_outcomes
+from world4rl.runs.outcomes import NAMES, POLICIES, decode_outcomes
 from world4rl_policy.statistics import clustered_interval, crossed_interval, seed_interval, wilson_interval
 
 HEAD = (

@@ -14,7 +14,7 @@ from rivals_parts.scores import EVERY, Dreamed, open_loop, outcomes
 from rivals_parts.world_models import TrainedWorldModel, state_model
 from torch import Tensor
 
-from world4rl.machine import machine
+from world4rl.runs.machine import machine
 from world4rl.settings import Preset
 from world4rl_data.durable import replace_file
 from world4rl_data.store import EpisodeStore

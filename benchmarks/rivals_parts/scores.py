@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from rivals_parts.rival import Rival
 
-from world4rl.outcomes import encode_outcomes
+from world4rl.runs.outcomes import encode_outcomes
 from world4rl.settings import Preset
 from world4rl_data.episode import Outcome
 from world4rl_data.store import EpisodeStore

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from world4rl.outcomes import decode_outcomes
+from world4rl.runs.outcomes import decode_outcomes
 from world4rl_policy.statistics import crossed_interval
 
 HEAD = (

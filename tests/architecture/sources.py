@@ -35,6 +35,17 @@ def imports(path: Path) -> set[str]:
     return names
 
 
+def parts(path: Path, package: str) -> set[str]:
+    """The folders and files of a package, by name, that a file imports: of ``a.b.c`` and of ``from a import b``, b."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return {name.split(".")[1] for name in names if name.startswith(f"{package}.")}
+
+
 def module_name(package: str, path: Path) -> str:
     """Dotted name of a module, e.g. ``world4rl_data.contract``."""
     parts = path.relative_to(ROOT / "src" / package).with_suffix("").parts

@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from sources import PYTHON_PACKAGES, ROOT, imports, module_name, modules, on_the_ros_side
+from sources import PYTHON_PACKAGES, ROOT, imports, module_name, modules, on_the_ros_side, parts
 
 EVERYTHING = {*PYTHON_PACKAGES, "world4rl_interfaces"}
 MAY_IMPORT = {
@@ -20,6 +20,21 @@ MAY_IMPORT = {
     "world4rl_bringup": EVERYTHING,
     "world4rl": EVERYTHING,
 }
+# The folders and files of the package world4rl, from the ground up; each may import what stands in lines
+# before its own.
+LAYERS = (
+    ("errors", "presentation", "episodes", "refinement"),
+    ("settings",),
+    ("presets",),
+    ("runs",),
+    ("model_measures", "play"),
+    ("report",),
+    ("pipeline", "loop"),
+    ("benchmark",),
+    ("commands",),
+    ("cli",),
+    ("__main__",),
+)
 # Importing these must work on a machine without ROS.
 WITHOUT_ROS = [name for name in PYTHON_PACKAGES if name != "world4rl_bringup"]
 IMPORT_WITHOUT_ROS = """
@@ -56,11 +71,16 @@ def test_arrows_between_packages_point_one_way(package: str) -> None:
         assert ours <= MAY_IMPORT[package], f"{path.relative_to(ROOT)} imports {sorted(ours - MAY_IMPORT[package])}"
 
 
-def test_the_core_knows_nothing_of_the_commands() -> None:
-    """Commands and their options come on top: what they call can be used without them."""
+def test_layers_of_the_pipeline_rest_on_those_below() -> None:
+    """What is below can be read, used and tested without what is above: refinement without a run, all without the
+    commands and their options."""
+    height = {part: number for number, layer in enumerate(LAYERS) for part in layer}
     core = ROOT / "src/world4rl/world4rl"
-    below = [path for path in modules("world4rl") if path.parent != core / "commands" and path.stem != "cli"]
-    assert below and [path.name for path in below if "world4rl.commands" in path.read_text(encoding="utf-8")] == []
+    for path in modules("world4rl"):
+        own = path.relative_to(core).parts[0].removesuffix(".py")
+        if own != "__init__":
+            above = {part for part in parts(path, "world4rl") - {own} if height[part] >= height[own]}
+            assert not above, f"{path.relative_to(core)} imports {sorted(above)}"
 
 
 @pytest.mark.parametrize("package", [name for name in PYTHON_PACKAGES if name != "world4rl_bringup"])

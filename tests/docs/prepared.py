@@ -17,10 +17,10 @@ from data_fakes import messages, write_bag
 from dream_rig import CONTRACT, press_store
 from lerobot_made import foreign
 
-from world4rl.checkpoint_choice import kept_checkpoint
-from world4rl.outcomes import POLICIES
 from world4rl.presets import PRESETS_DIR, load_preset, preset_values
-from world4rl.seed_ranges import SeedRanges
+from world4rl.refinement.checkpoint_choice import kept_checkpoint
+from world4rl.runs.outcomes import POLICIES
+from world4rl.runs.seed_ranges import SeedRanges
 from world4rl_data.contract import TaskContract
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_wm.model.world_model import WorldModel

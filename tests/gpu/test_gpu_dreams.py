@@ -21,10 +21,10 @@ from small_models import camera_image, picture, policy, reward_model, small_cont
 
 from world4rl.cli import main
 from world4rl.pipeline import uncertainty
-from world4rl.play_session import PlaySession
+from world4rl.play.session import PlaySession
 from world4rl.presets import load_preset
-from world4rl.run_folder import Run
-from world4rl.summary import reward_confusion
+from world4rl.runs.run_folder import Run
+from world4rl.runs.summary import reward_confusion
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.deploy import load_policy
 from world4rl_wm.devices import resolve_device

@@ -18,12 +18,12 @@ from made_episodes import made_episode, made_store
 from micro_refinement import CONFIG as MICRO
 from small_models import SIZE, small_contract
 
-from world4rl.checkpoint_choice import Selection
-from world4rl.dreamed import Dreamer, dreamed_outcomes
-from world4rl.practice import Practice
-from world4rl.refine import RefineConfig, save_refinement
-from world4rl.rehearsal import Rehearsal
-from world4rl.start_states import practice_starts
+from world4rl.refinement.checkpoint_choice import Selection
+from world4rl.refinement.dreamed import Dreamer, dreamed_outcomes
+from world4rl.refinement.practice import Practice
+from world4rl.refinement.refine import RefineConfig, save_refinement
+from world4rl.refinement.rehearsal import Rehearsal
+from world4rl.runs.start_states import practice_starts
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy, PolicyConfig
 from world4rl_policy.bc import BcOptimisation

@@ -9,9 +9,9 @@ import torch
 import yaml
 from dream_rig import policy, press_store, reward_model, world_model
 
-from world4rl.outcomes import POLICIES
 from world4rl.presets import load_preset, preset_values
-from world4rl.seed_ranges import SeedRanges
+from world4rl.runs.outcomes import POLICIES
+from world4rl.runs.seed_ranges import SeedRanges
 from world4rl_wm.measures.replay_check import judge
 
 SMALL = [

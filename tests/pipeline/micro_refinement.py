@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from dream_rig import CONTRACT, policy, press_store, reward_model, world_model
 
-from world4rl.checkpoint_choice import Refinement, Selection
-from world4rl.dreamed import Dreamer
-from world4rl.refine import RefineConfig
-from world4rl.rehearsal import Rehearsal
+from world4rl.refinement.checkpoint_choice import Refinement, Selection
+from world4rl.refinement.dreamed import Dreamer
+from world4rl.refinement.refine import RefineConfig
+from world4rl.refinement.rehearsal import Rehearsal
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.ppo_config import PpoConfig
 from world4rl_wm.imagination.env import ImaginationConfig

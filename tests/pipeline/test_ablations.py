@@ -19,9 +19,9 @@ from dream_rig import press_store, reward_model, world_model
 from finished_rig import run_with_dreams
 from refinement_parts import cpu_time
 
-from world4rl.report import render
-from world4rl.report_data import read_run
-from world4rl.run_folder import Run, joined_store, training_store
+from world4rl.report.data import read_run
+from world4rl.report.page import render
+from world4rl.runs.run_folder import Run, joined_store, training_store
 
 FREE = ["replay_check.limits.min_episodes=0", "replay_check.limits.cautious_from=-1"]
 

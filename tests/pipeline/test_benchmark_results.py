@@ -22,8 +22,8 @@ from refinement_parts.results import Results, run_key, scored
 from refinement_parts.runs import HeldOut, finished_run
 from refinement_parts.table import table
 
-from world4rl.collect import Evaluation
-from world4rl.run_folder import Run
+from world4rl.episodes.collect import Evaluation
+from world4rl.runs.run_folder import Run
 
 RIVAL = "rival"
 

@@ -11,7 +11,7 @@ import pytest
 
 from world4rl.benchmark.metaworld import _held, rows_of
 from world4rl.benchmark.table import departures_from_paper, difference, notes, result, table
-from world4rl.outcomes import POLICIES, encode_outcomes
+from world4rl.runs.outcomes import POLICIES, encode_outcomes
 from world4rl_policy.statistics import compare
 from world4rl_wm.measures.concordance import Tried, concordance
 

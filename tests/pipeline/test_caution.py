@@ -10,8 +10,8 @@ import micro_refinement as rig
 import pytest
 import torch
 
-from world4rl.checkpoint_choice import Refinement
-from world4rl.refine import RefineConfig, save_refinement
+from world4rl.refinement.checkpoint_choice import Refinement
+from world4rl.refinement.refine import RefineConfig, save_refinement
 
 PPO = replace(rig.CONFIG.ppo, iterations=2, policy_learning_rate=1e-3, bc_coefficient=0.1)
 ASKED = replace(rig.CONFIG, ppo=PPO, selection=replace(rig.CONFIG.selection, by="last"))

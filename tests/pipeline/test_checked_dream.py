@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from dream_rig import policy, press_store, reward_model, world_model
 
-from world4rl.checked_dream import check_dream
-from world4rl.dreamed import Dreamer
+from world4rl.refinement.checked_dream import check_dream
+from world4rl.refinement.dreamed import Dreamer
 from world4rl_wm.imagination.env import ImaginationConfig
 from world4rl_wm.measures.replay_check import ReplayCheckConfig
 

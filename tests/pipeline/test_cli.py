@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from world4rl.cli import main
-from world4rl.record import differences, noted
+from world4rl.runs.record import differences, noted
 from world4rl_data.contract import TaskContract
 from world4rl_data.episode import Episode, Outcome
 from world4rl_data.store import EpisodeStore
@@ -239,15 +239,15 @@ def fake_simulator(monkeypatch: pytest.MonkeyPatch, contract: TaskContract) -> l
         return (replace(e, policy_id=name) for e in made)
 
     def evaluate(task: str, contract: TaskContract, policy: Path, seeds: Any, *_: Any) -> Any:
-        from world4rl.collect import Evaluation
+        from world4rl.episodes.collect import Evaluation
 
         calls.append(list(seeds))
         if len(calls) == 2:
             raise KeyboardInterrupt
         return Evaluation(list(seeds), [s % 4 != 0 for s in seeds], [7 for _ in seeds])
 
-    monkeypatch.setattr("world4rl.collect.collect", collect)
-    monkeypatch.setattr("world4rl.collect.evaluate", evaluate)
+    monkeypatch.setattr("world4rl.episodes.collect.collect", collect)
+    monkeypatch.setattr("world4rl.episodes.collect.evaluate", evaluate)
     return calls
 
 

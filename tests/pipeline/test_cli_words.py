@@ -122,7 +122,7 @@ def test_unknown_option_is_code_2() -> None:
 
 
 def test_faults_of_the_program_keep_their_traceback(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr("world4rl.report.build_report", lambda run: {}["gone"])
+    monkeypatch.setattr("world4rl.report.page.build_report", lambda run: {}["gone"])
     with pytest.raises(KeyError):
         main(["report", str(tmp_path)])
 
@@ -140,7 +140,7 @@ def test_a_disk_that_takes_no_more_is_told_in_one_line(
     def full(*_: object) -> int:
         raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr("world4rl.report.build_report", full)
+    monkeypatch.setattr("world4rl.report.page.build_report", full)
     assert main(["report", str(tmp_path)]) == 2
     assert capsys.readouterr().err == f"world4rl report: [Errno {number}] {told}\n"
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from world4rl import collect as collecting
-from world4rl.collect import Behaviour, collect
-from world4rl.simulation import contract_for
+from world4rl.episodes import collect as collecting
+from world4rl.episodes.collect import Behaviour, collect
+from world4rl.episodes.simulation import contract_for
 from world4rl_data.contract import TaskContract
 from world4rl_data.workers import WorkerError
 

@@ -11,12 +11,12 @@ import pytest
 import yaml
 from dream_rig import policy, press_run, press_store, reward_model, world_model
 
-from world4rl import concordance as module
-from world4rl import dreamed
-from world4rl.checkpoint_choice import kept_checkpoint
 from world4rl.cli import main
-from world4rl.load_run import load_run
 from world4rl.presets import load_preset, preset_values
+from world4rl.refinement import dreamed
+from world4rl.refinement.checkpoint_choice import kept_checkpoint
+from world4rl.runs import concordance as module
+from world4rl.runs.load_run import load_run
 
 EPISODES = 2
 

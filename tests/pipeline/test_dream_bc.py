@@ -11,8 +11,8 @@ import torch
 from dream_rig import policy as small_policy
 from dream_rig import press_store, world_model
 
-from world4rl import dream_bc as module
-from world4rl.dream_bc import RealAndDreamed, dream_bc
+from world4rl.refinement import dream_bc as module
+from world4rl.refinement.dream_bc import RealAndDreamed, dream_bc
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.action_likelihood import action_likelihood
 from world4rl_policy.bc import BcOptimisation, Demonstrations

@@ -13,9 +13,9 @@ import pytest
 from dream_rig import press_run
 
 from world4rl.cli import main
-from world4rl.drawing import ERROR_RANGE, SAMPLES, error_map
-from world4rl.dream_film import DreamFilm
-from world4rl.plot import Curve, plot
+from world4rl.presentation.drawing import ERROR_RANGE, SAMPLES, error_map
+from world4rl.presentation.dream_film import DreamFilm
+from world4rl.presentation.plot import Curve, plot
 from world4rl_wm.uncertainty.kind import UncertaintyKind
 
 

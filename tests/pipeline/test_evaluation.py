@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from finished_rig import finished_folder
 
-from world4rl import evaluation, pipeline
-from world4rl.load_run import load_run
+from world4rl import pipeline
 from world4rl.loop import RIVAL, Round
-from world4rl.run_folder import Run
+from world4rl.runs import evaluation
+from world4rl.runs.load_run import load_run
+from world4rl.runs.run_folder import Run
 
 
 @pytest.fixture

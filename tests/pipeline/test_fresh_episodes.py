@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 from dream_rig import press_store
 
-from world4rl import pipeline, run_folder
+from world4rl import pipeline
 from world4rl.pipeline import check_episodes
 from world4rl.presets import load_preset
-from world4rl.run_folder import Run
+from world4rl.runs import run_folder
+from world4rl.runs.run_folder import Run
 from world4rl_data.episode import Episode
 
 BATCH = 4

@@ -19,11 +19,13 @@ from data_fakes import messages, write_bag
 from dream_rig import CONTRACT
 from finished_rig import finished_folder
 
-from world4rl import graph_episodes, pipeline, summary
-from world4rl.load_run import load_run
+from world4rl import pipeline
+from world4rl.episodes import graph_episodes
 from world4rl.loop import Round
 from world4rl.presets import load_preset
-from world4rl.run_folder import Run
+from world4rl.runs import summary
+from world4rl.runs.load_run import load_run
+from world4rl.runs.run_folder import Run
 from world4rl_bringup.graph import graph
 from world4rl_bringup.options import GraphOptions
 from world4rl_wm.measures.replay_check import judge

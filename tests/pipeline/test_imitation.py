@@ -17,7 +17,7 @@ from dream_rig import policy
 from finished_rig import finished_folder
 from refinement_parts.runs import finished_run
 
-from world4rl.run_folder import training_store
+from world4rl.runs.run_folder import training_store
 
 
 def test_the_first_roll_outs_are_those_after_the_demonstrations(

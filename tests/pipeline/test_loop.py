@@ -14,13 +14,15 @@ import torch
 import yaml
 from dream_rig import CONTRACT, press_store
 
-from world4rl import evaluation, pipeline, rehearsal
 from world4rl import loop as module
+from world4rl import pipeline
 from world4rl.cli import main
 from world4rl.commands.loop import table
-from world4rl.load_run import load_run
 from world4rl.presets import load_preset, preset_values
-from world4rl.run_folder import successes
+from world4rl.refinement import rehearsal
+from world4rl.runs import evaluation
+from world4rl.runs.load_run import load_run
+from world4rl.runs.run_folder import successes
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_wm.checkpoint import METRICS, PROVENANCE

@@ -27,7 +27,7 @@ from refinement_parts.runs import HeldOut, finished_run
 from refinement_parts.table import table
 from refinement_parts.transitions import Transitions, split_encoder
 
-from world4rl.collect import Evaluation
+from world4rl.episodes.collect import Evaluation
 from world4rl_data.episode import Outcome
 from world4rl_data.store import EpisodeStore
 from world4rl_sim.gl import choose_gl

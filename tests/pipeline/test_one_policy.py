@@ -18,7 +18,7 @@ from world4rl.benchmark.one_policy import RESULT, OnePolicy, _held_out, _practis
 from world4rl.benchmark.row import not_refined, write_row
 from world4rl.cli import main
 from world4rl.presets import load_preset
-from world4rl.run_folder import Run
+from world4rl.runs.run_folder import Run
 from world4rl_data.contract import TaskContract
 from world4rl_data.episode import Episode, Outcome
 from world4rl_data.store import EpisodeStore
@@ -158,7 +158,7 @@ def test_its_bc_on_dreams_computes_where_training_does(tmp_path: Path, monkeypat
     GaussianPolicy(network, first.contract).save(one.checkpoint("filtered_bc"))
     monkeypatch.setattr("world4rl_wm.training.devices.process_device", lambda: torch.device("meta"))
     monkeypatch.setattr(
-        "world4rl.rehearsal.Rehearsal.start",
+        "world4rl.refinement.rehearsal.Rehearsal.start",
         lambda self, *_: seen.extend(who.world_model.device.type for who in (self.dream, self.judge)),
     )
     start_policy(one)

@@ -24,9 +24,9 @@ from refinement_parts.real_env import RealEnv, practice_seeds
 from refinement_parts.runs import finished_run
 from torch import Tensor
 
-from world4rl.run_folder import Run
-from world4rl.seed_ranges import SeedRanges
-from world4rl.simulation import contract_for
+from world4rl.episodes.simulation import contract_for
+from world4rl.runs.run_folder import Run
+from world4rl.runs.seed_ranges import SeedRanges
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_wm.imagination.env import ImaginationConfig
 

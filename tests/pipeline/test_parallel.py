@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from world4rl.parallel import JobError, in_parallel
+from world4rl.runs.parallel import JobError, in_parallel
 
 
 def job(folder: Path, name: str, seconds: float, fails: bool) -> None:

@@ -13,7 +13,7 @@ import pytest
 PATIENCE_S = 60.0
 TRAINING = """
 import multiprocessing, threading, time
-from world4rl.parallel import in_parallel
+from world4rl.runs.parallel import in_parallel
 
 if __name__ == "__main__":
     threading.Thread(target=in_parallel, args=(time.sleep, [(600,), (600,)])).start()
@@ -22,8 +22,8 @@ if __name__ == "__main__":
 """
 COLLECTION = """
 import multiprocessing
-from world4rl.collect import Behaviour, collect
-from world4rl.simulation import contract_for
+from world4rl.episodes.collect import Behaviour, collect
+from world4rl.episodes.simulation import contract_for
 
 if __name__ == "__main__":
     task = "press_button"
@@ -34,7 +34,7 @@ SIMULATORS = f"""
 import multiprocessing, sys
 sys.path.insert(0, {str(Path(__file__).resolve().parents[2] / "benchmarks")!r})
 from refinement_parts.simulators import SharedSimulators
-from world4rl.simulation import contract_for
+from world4rl.episodes.simulation import contract_for
 
 if __name__ == "__main__":
     task = "press_button"

@@ -20,12 +20,12 @@ import torch
 from dream_rig import CONTRACT, policy, press_run, press_store, reward_model, world_model
 
 from world4rl.cli import main
-from world4rl.play_hands import ActionFile, KeyboardHand, Order, Wish, key_help
-from world4rl.play_joystick import JoystickHand
-from world4rl.play_loop import Play
-from world4rl.play_picture import play_picture
-from world4rl.play_session import Moment, PlaySession
-from world4rl.play_views import TerminalView, half_blocks
+from world4rl.play.hands import ActionFile, KeyboardHand, Order, Wish, key_help
+from world4rl.play.joystick import JoystickHand
+from world4rl.play.loop import Play
+from world4rl.play.picture import play_picture
+from world4rl.play.session import Moment, PlaySession
+from world4rl.play.views import TerminalView, half_blocks
 from world4rl_wm.imagination.dream import Dream
 from world4rl_wm.model.frames import StartStates, to_uint8
 from world4rl_wm.uncertainty.ensemble import Ensemble

@@ -12,9 +12,9 @@ from rclpy.node import Node
 from sensor_msgs.msg import Image, Joy
 from std_msgs.msg import Float32
 
-from world4rl.play_hands import Order
-from world4rl.play_ros_node import JoyHand, PlayNode, TopicsView
-from world4rl.play_session import Moment
+from world4rl.play.hands import Order
+from world4rl.play.ros_node import JoyHand, PlayNode, TopicsView
+from world4rl.play.session import Moment
 from world4rl_control.teleop_joystick import JoystickConfig
 from world4rl_data.contract import TaskContract
 from world4rl_wm.uncertainty.kind import UncertaintyKind

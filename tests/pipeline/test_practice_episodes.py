@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from world4rl import pipeline
-from world4rl.collect import Behaviour
+from world4rl.episodes.collect import Behaviour
 from world4rl.presets import load_preset
-from world4rl.run_folder import Run
+from world4rl.runs.run_folder import Run
 
 
 @pytest.mark.parametrize(

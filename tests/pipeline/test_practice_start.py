@@ -9,10 +9,10 @@ import pytest
 import torch
 from dream_rig import policy, press_store, reward_model, world_model
 
-from world4rl.checkpoint_choice import Selection
-from world4rl.dreamed import Dreamer
-from world4rl.refine import RefineConfig
-from world4rl.rehearsal import Rehearsal
+from world4rl.refinement.checkpoint_choice import Selection
+from world4rl.refinement.dreamed import Dreamer
+from world4rl.refinement.refine import RefineConfig
+from world4rl.refinement.rehearsal import Rehearsal
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_policy.bc import BcOptimisation
 from world4rl_wm.imagination.env import ImaginationConfig
@@ -38,7 +38,7 @@ def test_practice_begins_with_what_the_judge_sees_better(
         asked.append(one)
         return judged_before if torch.equal(one.mean.weight, before.mean.weight) else judged_copy
 
-    monkeypatch.setattr("world4rl.rehearsal.dreamed_success", dreamed_success)
+    monkeypatch.setattr("world4rl.refinement.rehearsal.dreamed_success", dreamed_success)
     starts, out = StartStates.of(store, [0, 1]), tmp_path / "start"
     rehearsal = Rehearsal(DREAM, JUDGE, starts, starts, (store, [0, 1]), CONFIG, 0, False)
     for _ in range(2):

@@ -9,7 +9,6 @@ import pytest
 import torch
 import yaml
 
-from world4rl.load_run import require_config
 from world4rl.presets import (
     METAWORLD,
     PRESETS_DIR,
@@ -21,6 +20,7 @@ from world4rl.presets import (
     preset_of,
     preset_values,
 )
+from world4rl.runs.load_run import require_config
 from world4rl.settings import CONTRACT_DECIDES, MAY_BE_ZERO, NETWORKS, RUN_DECIDES
 from world4rl_data.contract import TaskContract
 from world4rl_sim.metaworld.names import load_contract

@@ -21,9 +21,9 @@ from finished_rig import finished_folder
 from made_episodes import made_episode, made_store
 from refinement_parts.proprioception import TellProprioception, evaluate, statistics, train
 
-from world4rl import collect
-from world4rl.collect import Behaviour
-from world4rl.simulation import make_env
+from world4rl.episodes import collect
+from world4rl.episodes.collect import Behaviour
+from world4rl.episodes.simulation import make_env
 from world4rl_data.episode import Outcome
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.bc import BcOptimisation, Demonstrations, train_bc

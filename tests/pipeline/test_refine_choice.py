@@ -13,8 +13,9 @@ import pytest
 import torch
 from dream_rig import CONTRACT, policy, press_store, reward_model, world_model
 
-from world4rl import dreamed
-from world4rl.checkpoint_choice import (
+from world4rl.presets import load_preset
+from world4rl.refinement import dreamed
+from world4rl.refinement.checkpoint_choice import (
     CheckpointChoice,
     PracticeStart,
     Refinement,
@@ -23,11 +24,10 @@ from world4rl.checkpoint_choice import (
     kept_checkpoint,
     kept_checkpoints,
 )
-from world4rl.dreamed import Dreamer, dreamed_outcomes, dreamed_success
-from world4rl.practice_film import practice_film
-from world4rl.presets import load_preset
-from world4rl.refine import RefineConfig, practice_env, with_horizon
-from world4rl.rehearsal import Rehearsal
+from world4rl.refinement.dreamed import Dreamer, dreamed_outcomes, dreamed_success
+from world4rl.refinement.practice_film import practice_film
+from world4rl.refinement.refine import RefineConfig, practice_env, with_horizon
+from world4rl.refinement.rehearsal import Rehearsal
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_policy.ppo_config import PpoConfig
 from world4rl_wm.imagination.env import ImaginationConfig

@@ -12,7 +12,7 @@ from dream_rig import press_run, press_store, reward_model
 from world4rl.cli import main
 from world4rl.commands.refine import require_independent
 from world4rl.errors import CommandError
-from world4rl.record import checkpoint_digest
+from world4rl.runs.record import checkpoint_digest
 from world4rl_data.store import EpisodeStore
 
 ROLES = {"policy": "filtered_bc", "world-model": "world_model_a", "judge-world-model": "world_model_b"}
@@ -89,7 +89,7 @@ def test_weights_are_read_once(run: Path, monkeypatch: pytest.MonkeyPatch, capsy
     def stop(*_: object, **__: object) -> None:
         raise CommandError("far enough")
 
-    monkeypatch.setattr("world4rl.record.checkpoint_digest", digest)
-    monkeypatch.setattr("world4rl.record.Record", stop)
+    monkeypatch.setattr("world4rl.runs.record.checkpoint_digest", digest)
+    monkeypatch.setattr("world4rl.runs.record.Record", stop)
     assert "far enough" in refused(run, capsys)
     assert sorted(read) == sorted(ROLES.values())

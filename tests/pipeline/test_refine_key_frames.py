@@ -11,11 +11,11 @@ import torch
 from dream_rig import press_store, world_model
 from micro_refinement import CHECK, CONFIG, policy, torn_reward_model
 
-from world4rl.dreamed import Dreamer
 from world4rl.presets import load_preset
-from world4rl.refine import RefineConfig
-from world4rl.rehearsal import Rehearsal, _some
-from world4rl.start_states import practice_starts
+from world4rl.refinement.dreamed import Dreamer
+from world4rl.refinement.refine import RefineConfig
+from world4rl.refinement.rehearsal import Rehearsal, _some
+from world4rl.runs.start_states import practice_starts
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.imagination.env import ImaginationConfig, ImaginationEnv
 from world4rl_wm.model.frames import StartKind, StartStates

@@ -15,8 +15,8 @@ import torch
 from micro_refinement import CONFIG, curve, micro_refinement, micro_store
 from safetensors.torch import load_file
 
-from world4rl import rehearsal
-from world4rl.checkpoint_choice import kept_checkpoint, kept_checkpoints
+from world4rl.refinement import rehearsal
+from world4rl.refinement.checkpoint_choice import kept_checkpoint, kept_checkpoints
 from world4rl_wm.training.state import STATE
 
 PATIENCE_S = 300.0

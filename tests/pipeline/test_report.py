@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from world4rl.charts import Series, line_chart, thin
-from world4rl.page import duration, percent, points
-from world4rl.report import build_report
-from world4rl.report_data import RunError, read_run
-from world4rl.report_loop import loop_steps
-from world4rl.video import write_film
+from world4rl.presentation.charts import Series, line_chart, thin
+from world4rl.presentation.html import duration, percent, points
+from world4rl.presentation.video import write_film
+from world4rl.report.data import RunError, read_run
+from world4rl.report.loop_figure import loop_steps
+from world4rl.report.page import build_report
 
 SUMMARY = {
     "task": "push_cube",

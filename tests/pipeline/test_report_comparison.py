@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from world4rl.cli import main
-from world4rl.report_comparison import build_comparison, view
-from world4rl.report_data import RunError, read_run
+from world4rl.report.comparison import build_comparison, view
+from world4rl.report.data import RunError, read_run
 
 
 def made_run(path: Path, seed: int, refined: str, steps: int = 600, **more: Any) -> Path:

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from test_report import made_run
 
-from world4rl.report import build_report
-from world4rl.report_comparison import build_comparison
+from world4rl.report.comparison import build_comparison
+from world4rl.report.page import build_report
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), "")
 playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from dream_rig import press_store
 
-from world4rl.run_folder import joined_store
+from world4rl.runs.run_folder import joined_store
 from world4rl_data.store import EpisodeStore, StoreError
 
 

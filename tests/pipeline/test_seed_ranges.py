@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from world4rl.seed_ranges import PURPOSES, SeedRanges
+from world4rl.runs.seed_ranges import PURPOSES, SeedRanges
 
 
 def test_no_two_purposes_of_any_runs_share_a_seed() -> None:

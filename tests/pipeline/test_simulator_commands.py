@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from world4rl.cli import main
-from world4rl.record import noted
+from world4rl.runs.record import noted
 from world4rl_data.contract import TaskContract
 from world4rl_data.episode import Episode, Outcome
 from world4rl_data.store import EpisodeStore
@@ -43,7 +43,7 @@ def interrupted(*_: Any) -> Any:
 @pytest.fixture
 def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The start states that were simulated; three of four succeed."""
-    from world4rl.collect import Evaluation
+    from world4rl.episodes.collect import Evaluation
 
     simulated: list[int] = []
 
@@ -51,7 +51,7 @@ def evaluated(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         simulated.extend(seeds)
         return Evaluation(list(seeds), [s % 4 != 0 for s in seeds], [7 for _ in seeds])
 
-    monkeypatch.setattr("world4rl.collect.evaluate", evaluate)
+    monkeypatch.setattr("world4rl.episodes.collect.evaluate", evaluate)
     return simulated
 
 
@@ -66,7 +66,7 @@ def test_evaluation_never_tells_the_success_of_another_policy(
     shutil.rmtree(out.with_suffix(".run"))
     evaluated.clear()
     with monkeypatch.context() as patch:
-        patch.setattr("world4rl.collect.evaluate", interrupted)
+        patch.setattr("world4rl.episodes.collect.evaluate", interrupted)
         assert main([*words, "4"]) == 130, "before anything of the new policy is saved"
     assert main([*words, "4"]) == 0
     assert evaluated == [200, 201, 202, 203]
@@ -134,7 +134,7 @@ def interrupt_after(monkeypatch: pytest.MonkeyPatch) -> list[int]:
                 raise KeyboardInterrupt
             yield episode(contract, seed, behaviour.checkpoint)
 
-    monkeypatch.setattr("world4rl.collect.collect", collect)
+    monkeypatch.setattr("world4rl.episodes.collect.collect", collect)
     return limit
 
 

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from world4rl import stages as module
-from world4rl.stages import FILE, Stages, Work
+from world4rl.runs import stages as module
+from world4rl.runs.stages import FILE, Stages, Work
 
 EXPECTED = {"collect": 60.0, "learn": 300.0, "report": 5.0}
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from world4rl.collect import Behaviour
+from world4rl.episodes.collect import Behaviour
 from world4rl.presets import load_preset
-from world4rl.run_folder import Run, collect_into
-from world4rl.start_states import start_states
+from world4rl.runs.run_folder import Run, collect_into
+from world4rl.runs.start_states import start_states
 from world4rl_wm.model.frames import StartStates
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from world4rl import summary
 from world4rl.presets import load_preset
-from world4rl.seed_ranges import SeedRanges
-from world4rl.summary import conclusion, summarise
+from world4rl.runs import summary
+from world4rl.runs.seed_ranges import SeedRanges
+from world4rl.runs.summary import conclusion, summarise
 from world4rl_policy.statistics import compare, wilson_interval
 
 REFINED = {"kept_start_policy": False, "reason": "best in the judge's dreams"}

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from world4rl.benchmark.metaworld import train_shared_world_model
-from world4rl.dreamers import train_dreamer, train_reader, update_dreamer
+from world4rl.runs.dreamers import train_dreamer, train_reader, update_dreamer
 
 JOBS: dict[Callable[..., None], Callable[[str], tuple[Any, ...]]] = {
     train_dreamer: lambda name: (None, name, 0),

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 from dream_rig import press_run, press_store
 
-from world4rl import calibrated_uncertainty, pipeline
+from world4rl import pipeline
 from world4rl.pipeline import run_pipeline, uncertainty
 from world4rl.presets import load_preset
-from world4rl.run_folder import Run
+from world4rl.runs import calibrated_uncertainty
+from world4rl.runs.run_folder import Run
 from world4rl_wm.model.world_model import WorldModel
 from world4rl_wm.uncertainty.calibration import UncertaintyCalibration
 from world4rl_wm.uncertainty.ensemble_loading import ensemble_of, load_others

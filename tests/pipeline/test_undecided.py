@@ -11,10 +11,10 @@ from dream_rig import press_store, reward_model, world_model
 from finished_rig import finished_folder
 
 from world4rl import pipeline
-from world4rl.dreamers import train_reader
-from world4rl.load_run import load_run
-from world4rl.report import build_report
-from world4rl.summary import summarise
+from world4rl.report.page import build_report
+from world4rl.runs.dreamers import train_reader
+from world4rl.runs.load_run import load_run
+from world4rl.runs.summary import summarise
 
 
 @pytest.mark.parametrize("won", [(), (0, 1)], ids=["no success", "no failure"])

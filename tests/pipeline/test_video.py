@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from world4rl.video import BAR_PX, GAP_PX, LABEL_PX, Mp4, compose, write_film
+from world4rl.presentation.video import BAR_PX, GAP_PX, LABEL_PX, Mp4, compose, write_film
 
 
 def frames(length: int, streams: int = 2, size: int = 32, value: int | None = None) -> np.ndarray:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from world4rl.load_run import CONFIG, require_config
+from world4rl.runs.load_run import CONFIG, require_config
 from world4rl_policy.trust_limit import TRUST, TrustLimit
 from world4rl_wm.training.metrics_log import MetricsLog, read_metrics
 from world4rl_wm.uncertainty.calibration import UNCERTAINTY, CalibrationConfig, UncertaintyCalibration

@@ -20,8 +20,8 @@ from imagination_fuzz import Fuzzer, check_answer, resident_bytes
 from imagination_graph import CONTRACT, Client, connected_client, good, image_message, running_node, wait_until
 from visualization_msgs.msg import Marker
 
-from world4rl.collect import Behaviour, run_episode
-from world4rl.simulation import make_env
+from world4rl.episodes.collect import Behaviour, run_episode
+from world4rl.episodes.simulation import make_env
 from world4rl_data.contract import TaskContract
 from world4rl_data.store import EpisodeStore
 from world4rl_interfaces.msg import Action

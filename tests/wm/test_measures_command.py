@@ -187,8 +187,8 @@ def test_fresh_pairs_are_two_variants_of_each_start_and_go_on_where_they_were(
 
 def test_variants_of_the_simulator_share_the_start_and_nothing_else() -> None:
     """The real simulator: only so are two fresh episodes a counterfactual pair."""
-    from world4rl.collect import Behaviour, run_episode
-    from world4rl.simulation import contract_for, make_env
+    from world4rl.episodes.collect import Behaviour, run_episode
+    from world4rl.episodes.simulation import contract_for, make_env
 
     env = make_env("press_button", contract_for("press_button"))
     one, again, other = (run_episode(env, "press_button", Behaviour("random", variant=v), 3) for v in (0, 0, 1))

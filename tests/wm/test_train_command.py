@@ -14,8 +14,8 @@ from made_episodes import made_episode, made_store
 from small_models import small_contract, world_model
 
 from world4rl.cli import main
-from world4rl.dreamers import train_dreamer, train_reader, update_dreamer
 from world4rl.presets import load_preset
+from world4rl.runs.dreamers import train_dreamer, train_reader, update_dreamer
 from world4rl_data.contract import ContractError, TaskContract
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.model.world_model import WorldModel
@@ -66,7 +66,7 @@ def test_dreams_to_learn_from_are_made_where_training_computes(
         train(store, "reward", tmp_path / "reward", "--world-model", str(tmp_path / "wm"), "--set", *SHORT)
     run: Any = SimpleNamespace(store=lambda name: store, path=tmp_path, preset=load_preset("tiny"))
     run.checkpoint = lambda name: tmp_path / name
-    monkeypatch.setattr("world4rl.dreamers.training_store", lambda *_: store)
+    monkeypatch.setattr("world4rl.runs.dreamers.training_store", lambda *_: store)
     with pytest.raises(Loaded, match="cuda:3"):
         train_reader(run, "a", 1)
 
@@ -107,7 +107,7 @@ def test_a_reward_model_can_learn_from_real_frames_alone(
         raise Loaded(" and ".join(data.held_out))
 
     monkeypatch.setattr("world4rl_wm.reward.train_reward.train_and_save", train_and_save)
-    monkeypatch.setattr("world4rl.dreamers.training_store", lambda *_: store)
+    monkeypatch.setattr("world4rl.runs.dreamers.training_store", lambda *_: store)
     run: Any = SimpleNamespace(store=lambda name: store, checkpoint=tmp_path.joinpath, contract=CONTRACT)
     run.seed, run.progress = 0, False
     for asked in sizes:
@@ -133,7 +133,7 @@ def test_too_few_successes_to_calibrate_on_are_told_before_world_models_are_trai
     def trained(*_: object) -> None:
         raise AssertionError("the world model was trained")
 
-    monkeypatch.setattr("world4rl.dreamers.training_store", lambda *_: few)
+    monkeypatch.setattr("world4rl.runs.dreamers.training_store", lambda *_: few)
     monkeypatch.setattr("world4rl_wm.training.train_world_model.train_world_model", trained)
     words = r"reward\.calibration\.episodes=0\.2: 1 successes and 5 failures are too few"
     with pytest.raises(ValueError, match=words):

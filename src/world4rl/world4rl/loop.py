@@ -14,20 +14,20 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from world4rl.collect import Behaviour
-from world4rl.dreamers import DREAMERS, dreamer, require_dreamers, update_dreamer
-from world4rl.evaluation import evaluate_once
-from world4rl.load_run import load_run
-from world4rl.origin import origin
-from world4rl.parallel import in_parallel
-from world4rl.run_folder import Run, collect_into, joined_store, successes, training_store
-from world4rl.stages import Stages, Work
-from world4rl.start_states import practice_starts, start_states
+from world4rl.episodes.collect import Behaviour
+from world4rl.runs.dreamers import DREAMERS, dreamer, require_dreamers, update_dreamer
+from world4rl.runs.evaluation import evaluate_once
+from world4rl.runs.load_run import load_run
+from world4rl.runs.origin import origin
+from world4rl.runs.parallel import in_parallel
+from world4rl.runs.run_folder import Run, collect_into, joined_store, successes, training_store
+from world4rl.runs.stages import Stages, Work
+from world4rl.runs.start_states import practice_starts, start_states
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.statistics import compare, wilson_interval
 
 if TYPE_CHECKING:
-    from world4rl.rehearsal import Rehearsal
+    from world4rl.refinement.rehearsal import Rehearsal
 
 FOLDER, RESULT = "loop", "loop.json"
 NEWEST, RIVAL = "newest", "filtered_bc"
@@ -81,7 +81,7 @@ class Round:
 
         Its results tell when all are recorded: the store need not take every bag.
         """
-        from world4rl.graph_episodes import deploy
+        from world4rl.episodes.graph_episodes import deploy
         from world4rl_data.build import build_store
 
         run, results = self.run, f"{store}.json"
@@ -112,8 +112,8 @@ class Round:
 
     def rehearsal(self) -> Rehearsal:
         """As the run's, but nothing of the episodes that are held back is imitated."""
-        from world4rl.refine import with_horizon
-        from world4rl.rehearsal import Rehearsal
+        from world4rl.refinement.refine import with_horizon
+        from world4rl.refinement.rehearsal import Rehearsal
 
         training, dream, judges = self.training(), dreamer(self.run, "a"), dreamer(self.run, "b")
         config, real = with_horizon(self.run.preset.refine_config(), training), (training, successes(training))
@@ -124,7 +124,7 @@ class Round:
 
     def refinement(self) -> None:
         """Replay check, PPO in the updated dream, choice by the updated judge; else the policy stays as it was."""
-        from world4rl.refine import save_refinement
+        from world4rl.refinement.refine import save_refinement
         from world4rl_policy.actor_critic import GaussianPolicy
         from world4rl_wm.measures.replay_check import as_newest_allows, judge, rate_text
 

@@ -10,28 +10,28 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from world4rl.collect import Behaviour
-from world4rl.concordance import imagined_and_real
-from world4rl.dreamers import DREAMERS, dreamer, train_dreamer, train_reader
-from world4rl.evaluation import evaluate_policies
-from world4rl.parallel import in_parallel
-from world4rl.run_folder import Run, collect_into, successes, training_store
-from world4rl.stages import Stages, Work
-from world4rl.start_states import practice_starts, start_states
+from world4rl.episodes.collect import Behaviour
+from world4rl.runs.concordance import imagined_and_real
+from world4rl.runs.dreamers import DREAMERS, dreamer, train_dreamer, train_reader
+from world4rl.runs.evaluation import evaluate_policies
+from world4rl.runs.parallel import in_parallel
+from world4rl.runs.run_folder import Run, collect_into, successes, training_store
+from world4rl.runs.stages import Stages, Work
+from world4rl.runs.start_states import practice_starts, start_states
 from world4rl_data.episode import Outcome
 from world4rl_data.store import EpisodeStore
 
 if TYPE_CHECKING:
-    from world4rl.checked_dream import CheckedDream
-    from world4rl.checkpoint_choice import PracticeStart
-    from world4rl.rehearsal import Rehearsal
+    from world4rl.refinement.checked_dream import CheckedDream
+    from world4rl.refinement.checkpoint_choice import PracticeStart
+    from world4rl.refinement.rehearsal import Rehearsal
 
 CHECK_BATCH = 50
 
 
 def demonstrations(run: Run) -> None:
     """Demonstrations of the scripted operator, over DDS, to bags, to a store."""
-    from world4rl.graph_episodes import demonstrate
+    from world4rl.episodes.graph_episodes import demonstrate
     from world4rl_data.build import build_store
 
     settings = run.preset.collect
@@ -136,8 +136,8 @@ def _start(run: Run, rehearsed: Rehearsal) -> PracticeStart:
 def rehearsal(run: Run) -> Rehearsal:
     """Dreams begin in the episodes that the world models learned from, for as long as these had; the successes of the
     fresh episodes are imitated too."""
-    from world4rl.refine import with_horizon
-    from world4rl.rehearsal import Rehearsal
+    from world4rl.refinement.refine import with_horizon
+    from world4rl.refinement.rehearsal import Rehearsal
 
     learned, real = (training_store(run, "demonstrations", "practice", *more) for more in ((), ("check",)))
     config, dream, judges = with_horizon(run.preset.refine_config(), learned), dreamer(run, "a"), dreamer(run, "b")
@@ -159,7 +159,7 @@ def replay_check(run: Run) -> None:
 
 def _clips(run: Run, store: EpisodeStore, checked: CheckedDream, each: int = 2) -> None:
     """Films of real and dreamed episodes: successes and failures, told truly and not."""
-    from world4rl.video import write_film
+    from world4rl.presentation.video import write_film
 
     replayed, dreamed, real = checked.replayed, checked.success, checked.replayed.real_success
     kinds = {
@@ -182,7 +182,7 @@ def _clips(run: Run, store: EpisodeStore, checked: CheckedDream, each: int = 2) 
 
 def uncertainty(run: Run) -> None:
     """What the disagreement of the two world models means in real error, on the scout policy's fresh episodes."""
-    from world4rl.calibrated_uncertainty import PICTURE, calibrate_checkpoint, run_figures
+    from world4rl.runs.calibrated_uncertainty import PICTURE, calibrate_checkpoint, run_figures
     from world4rl_wm.training.devices import process_device
     from world4rl_wm.uncertainty.calibration import CalibrationConfig, UncertaintyError
 
@@ -205,7 +205,7 @@ def uncertainty(run: Run) -> None:
 
 def refinement(run: Run) -> None:
     """PPO in the dream, from the start policy; the checkpoint is chosen by the judge, or filtered BC is kept."""
-    from world4rl.refine import save_refinement
+    from world4rl.refinement.refine import save_refinement
     from world4rl_wm.measures.replay_check import ReplayCheck
 
     rehearsed, check = rehearsal(run), ReplayCheck.from_dict(run.read("replay_check.json"))
@@ -222,7 +222,7 @@ def evaluation(run: Run) -> None:
 
 def deployment(run: Run) -> None:
     """The refined policy acts on the graph, over DDS, and is recorded; where no episode is asked for, nothing is."""
-    from world4rl.graph_episodes import deploy
+    from world4rl.episodes.graph_episodes import deploy
 
     episodes = run.preset.evaluation.graph_episodes
     if not episodes:
@@ -237,8 +237,8 @@ def deployment(run: Run) -> None:
 
 def report(run: Run) -> None:
     """summary.json and report.html."""
-    from world4rl.report import build_report
-    from world4rl.summary import summarise
+    from world4rl.report.page import build_report
+    from world4rl.runs.summary import summarise
 
     run.write("summary.json", summarise(run))
     build_report(run.path)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from world4rl.checkpoint_choice import Selection
-from world4rl.refine import Caution, RefineConfig
+from world4rl.refinement.checkpoint_choice import Selection
+from world4rl.refinement.refine import Caution, RefineConfig
 from world4rl_data.contract import ContractError, TaskContract
 from world4rl_policy.actor_critic import PolicyConfig
 from world4rl_policy.bc import BcOptimisation, BcTraining
@@ -211,8 +211,9 @@ CONTRACT_DECIDES = ("image_channels", "image_size", "action_dim", "proprio_dim",
 """What no preset gives; a policy's `tasks` are those of its episodes."""
 RUN_DECIDES = ("imagination.horizon", "imagination.observed_frames", "ppo.horizon")
 """What no preset gives either, for it follows from the run: how long its real episodes were
-(`world4rl.refine.with_horizon`), and how many frames its policy looks back on (`bc.network.history`). Records of
-earlier versions have it: the horizons decided nothing there, and other frames than the policy's ended a run."""
+(`world4rl.refinement.refine.with_horizon`), and how many frames its policy looks back on (`bc.network.history`).
+Records of earlier versions have it: the horizons decided nothing there, and other frames than the policy's ended a
+run."""
 NETWORKS: dict[str, type] = {
     "world_model.denoiser": DenoiserConfig,
     "bc.network": PolicyConfig,

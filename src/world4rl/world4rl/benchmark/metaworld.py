@@ -24,12 +24,12 @@ from world4rl.benchmark.row import (
     do_stages,
     write_row,
 )
-from world4rl.concordance import RESULT as CONCORDANCE
-from world4rl.dreamers import DREAMERS, side_by_side
-from world4rl.parallel import in_parallel
-from world4rl.run_folder import Run, joined_store, training_store
+from world4rl.runs.concordance import RESULT as CONCORDANCE
+from world4rl.runs.dreamers import DREAMERS, side_by_side
+from world4rl.runs.parallel import in_parallel
+from world4rl.runs.run_folder import Run, joined_store, training_store
+from world4rl.runs.stages import Stages
 from world4rl.settings import Preset
-from world4rl.stages import Stages
 from world4rl_data.store import EpisodeStore
 
 WorldModelMode = Literal["shared", "per-task"]

@@ -18,22 +18,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from world4rl.benchmark.row import not_refined, undecidable
-from world4rl.concordance import RESULT as CONCORDANCE
-from world4rl.concordance import Trial, measure_concordance
-from world4rl.evaluation import evaluate_policies
-from world4rl.load_run import ROW
-from world4rl.origin import origin
-from world4rl.outcomes import encode_outcomes
-from world4rl.run_folder import ResultFolder, Run, joined_store, successes, training_store
-from world4rl.stages import Stages, Work
-from world4rl.start_states import practice_starts, start_states
+from world4rl.runs.concordance import RESULT as CONCORDANCE
+from world4rl.runs.concordance import Trial, measure_concordance
+from world4rl.runs.evaluation import evaluate_policies
+from world4rl.runs.load_run import ROW
+from world4rl.runs.origin import origin
+from world4rl.runs.outcomes import encode_outcomes
+from world4rl.runs.run_folder import ResultFolder, Run, joined_store, successes, training_store
+from world4rl.runs.stages import Stages, Work
+from world4rl.runs.start_states import practice_starts, start_states
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.statistics import compare, wilson_interval
 
 if TYPE_CHECKING:
-    from world4rl.dreamed import Dreamer
-    from world4rl.refine import RefineConfig
-    from world4rl.rehearsal import Rehearsal
+    from world4rl.refinement.dreamed import Dreamer
+    from world4rl.refinement.refine import RefineConfig
+    from world4rl.refinement.rehearsal import Rehearsal
     from world4rl_wm.model.frames import StartStates
 
 FOLDER = "one-policy"
@@ -78,7 +78,7 @@ class OnePolicy(ResultFolder):
 
     def config(self, tasks: int = 1) -> RefineConfig:
         """The preset's, for a refinement in dreams of so many tasks; BC on dreams is of all tasks in any case."""
-        from world4rl.refine import with_horizon
+        from world4rl.refinement.refine import with_horizon
 
         config = with_horizon(self.runs[0].preset.refine_config(), self.real)
         ppo, bc, few = config.ppo, config.dream_bc, config.selection.episodes
@@ -92,7 +92,7 @@ class OnePolicy(ResultFolder):
 
     def rehearsal(self, runs: Sequence[Run]) -> Rehearsal:
         """In the dreams of the tasks of `runs`; the successes of all tasks are imitated."""
-        from world4rl.rehearsal import Rehearsal
+        from world4rl.refinement.rehearsal import Rehearsal
 
         config, dream, judges = self.config(len(runs)), _dreamer(runs, "a"), _dreamer(runs, "b")
         episodes, real = _practised_episodes(self, runs), (self.real, successes(self.real))
@@ -124,8 +124,8 @@ def start_policy(one: OnePolicy) -> None:
 
 def replay_checks(one: OnePolicy) -> None:
     """Of each task by itself, for the one start policy; what was undecided for the row is so here."""
-    from world4rl.checked_dream import check_dream
-    from world4rl.dreamers import dreamer
+    from world4rl.refinement.checked_dream import check_dream
+    from world4rl.runs.dreamers import dreamer
     from world4rl_policy.actor_critic import GaussianPolicy
 
     found = {}
@@ -146,7 +146,7 @@ def replay_checks(one: OnePolicy) -> None:
 def refinement(one: OnePolicy) -> None:
     """PPO in the dreams of every task whose check allows it, as cautious as the least sure of them asks for; one
     checkpoint is chosen by its mean success over these tasks in the judge's dreams."""
-    from world4rl.refine import save_refinement
+    from world4rl.refinement.refine import save_refinement
     from world4rl_policy.actor_critic import GaussianPolicy
     from world4rl_wm.measures.replay_check import ReplayCheck
 
@@ -191,8 +191,8 @@ def _held_out(runs: Sequence[Run]) -> StartStates:
 
 def _dreamer(runs: Sequence[Run], name: str) -> Dreamer:
     """World model `name` of all tasks, with the reward models that read its dreams of each."""
-    from world4rl.dreamed import Dreamer
-    from world4rl.dreamers import dreamer
+    from world4rl.refinement.dreamed import Dreamer
+    from world4rl.runs.dreamers import dreamer
     from world4rl_wm.reward.model import RewardModel
     from world4rl_wm.reward.task_rewards import TaskRewards
 

@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from world4rl import pipeline
-from world4rl.collect import Behaviour
-from world4rl.concordance import imagined_and_real
-from world4rl.load_run import ROW
-from world4rl.run_folder import Run, collect_into, successes
-from world4rl.stages import Stages, Work
-from world4rl.summary import compared
+from world4rl.episodes.collect import Behaviour
+from world4rl.runs.concordance import imagined_and_real
+from world4rl.runs.load_run import ROW
+from world4rl.runs.run_folder import Run, collect_into, successes
+from world4rl.runs.stages import Stages, Work
+from world4rl.runs.summary import compared
 
 MOST_ATTEMPTS = 3  # episodes of the expert for each demonstration asked for, at most
 

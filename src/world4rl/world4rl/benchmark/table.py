@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from world4rl.outcomes import NAMES, PAIRS, POLICIES, decode_outcomes
+from world4rl.runs.outcomes import NAMES, PAIRS, POLICIES, decode_outcomes
 from world4rl_policy.statistics import clustered_interval, seed_interval, verdict
 from world4rl_sim.metaworld.names import short_name
 

@@ -49,8 +49,8 @@ def metaworld(
     from world4rl.benchmark.one_policy import one_policy_rows
     from world4rl.benchmark.one_policy_table import one_policy_table
     from world4rl.benchmark.table import notes, result, table
-    from world4rl.load_run import require_config
     from world4rl.presets import METAWORLD, load_preset, metaworld_preset, preset_values
+    from world4rl.runs.load_run import require_config
     from world4rl_sim.metaworld.names import environment_class, load_contract
 
     names = tuple(dict.fromkeys(map(_full_name, tasks)))

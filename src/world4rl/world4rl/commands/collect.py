@@ -42,11 +42,11 @@ def collect(
         workers: Processes.
         contract: Task contract, a name or a YAML file; None takes the task's own (of Meta-World's, metaworld_32).
     """
-    from world4rl.collect import Behaviour, episode_id
-    from world4rl.collect import collect as collect_episodes
-    from world4rl.record import checkpoint_digest, note
-    from world4rl.seed_ranges import SeedRanges
-    from world4rl.simulation import contract_for, task_named
+    from world4rl.episodes.collect import Behaviour, episode_id
+    from world4rl.episodes.collect import collect as collect_episodes
+    from world4rl.episodes.simulation import contract_for, task_named
+    from world4rl.runs.record import checkpoint_digest, note
+    from world4rl.runs.seed_ranges import SeedRanges
     from world4rl_data.episode import Outcome
     from world4rl_policy.actor_critic import KIND
     from world4rl_wm.checkpoint import read_config
@@ -92,7 +92,7 @@ def open_store(out: Path, contract: object) -> EpisodeStore:
 
 def require_same_policy(store: EpisodeStore, policy: Path | None, digest: str) -> None:
     """Episodes carry their policy's folder name only, so that one name must not mean two policies in a store."""
-    from world4rl.record import noted
+    from world4rl.runs.record import noted
 
     if policy is None or all(info.policy_id != policy.name for info in store.infos):
         return

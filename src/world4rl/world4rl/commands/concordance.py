@@ -22,9 +22,9 @@ def concordance(run: Annotated[Path, tyro.conf.Positional], episodes: int = 50) 
         run: Folder of a finished `world4rl demo`, or of a row of `world4rl benchmark metaworld` (RUN/seed-0/TASK).
         episodes: Start states, each of them for every policy; more narrow the intervals.
     """
-    from world4rl.concordance import RESULT, Trial, measure_concordance
-    from world4rl.load_run import load_run
-    from world4rl.report import build_report
+    from world4rl.report.page import build_report
+    from world4rl.runs.concordance import RESULT, Trial, measure_concordance
+    from world4rl.runs.load_run import load_run
 
     if episodes < 1:
         raise CommandError("--episodes must be at least 1")

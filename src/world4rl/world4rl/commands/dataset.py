@@ -36,7 +36,7 @@ def build(
             does not give the moment (`success_stamp_ns=...`); None takes 0.3.
         workers: Processes; None takes the cores of this machine. The store does not depend on it.
     """
-    from world4rl.record import note
+    from world4rl.runs.record import note
     from world4rl_data.build import build_store
     from world4rl_data.contract import TaskContract
     from world4rl_data.convert import DEFAULTS, ConvertConfig

@@ -22,11 +22,11 @@ def demo(
         run: Folder of the run; report.html and summary.json end up there.
         task: Scene of the simulated arm: press_button, push_cube or lift_cube.
     """
-    from world4rl.load_run import require_config
+    from world4rl.episodes.simulation import contract_for
     from world4rl.pipeline import run_pipeline
     from world4rl.presets import load_preset, preset_values
-    from world4rl.run_folder import Run
-    from world4rl.simulation import contract_for
+    from world4rl.runs.load_run import require_config
+    from world4rl.runs.run_folder import Run
 
     values = load_preset(preset, settings)
     values.require_trainable(contract_for(task))  # refused before anything is written: an unknown task, or no network

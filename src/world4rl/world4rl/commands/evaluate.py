@@ -38,10 +38,10 @@ def evaluate(
         first: First start state (simulator seed); None takes the range that run --seed sets apart for evaluation.
         workers: Processes.
     """
-    from world4rl.collect import evaluate as evaluate_policy
-    from world4rl.record import Record, checkpoint_digest
-    from world4rl.seed_ranges import SeedRanges
-    from world4rl.simulation import task_named
+    from world4rl.episodes.collect import evaluate as evaluate_policy
+    from world4rl.episodes.simulation import task_named
+    from world4rl.runs.record import Record, checkpoint_digest
+    from world4rl.runs.seed_ranges import SeedRanges
     from world4rl_data.contract import TaskContract
     from world4rl_policy.actor_critic import KIND
     from world4rl_policy.statistics import wilson_interval

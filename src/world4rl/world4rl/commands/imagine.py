@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import Tensor
 
-    from world4rl.dream_film import DreamFilm
+    from world4rl.presentation.dream_film import DreamFilm
     from world4rl_data.store import EpisodeStore
     from world4rl_wm.imagination.rollout import Rollout
 
@@ -61,7 +61,7 @@ def imagine(
         policy: Policy checkpoint that acts in the dream; None repeats the real actions.
         scale: Pixels per pixel of a frame; None: as many as make it readable.
     """
-    from world4rl.record import Record
+    from world4rl.runs.record import Record
     from world4rl_policy.actor_critic import GaussianPolicy
     from world4rl_wm.imagination.rollout import imagine as dream
     from world4rl_wm.imagination.rollout import likeness
@@ -116,7 +116,7 @@ def film_of(models: DreamModels, rollout: Rollout, real: np.ndarray, title: str,
     import numpy as np
     import torch
 
-    from world4rl.dream_film import DreamFilm
+    from world4rl.presentation.dream_film import DreamFilm
     from world4rl_wm.model.frames import to_float
 
     def with_start(values: Tensor, first: float) -> np.ndarray:

@@ -36,10 +36,10 @@ def loop(
         on_graph: The policy works on the ROS graph, over DDS, recorded to bags in RUN/loop/round-NN/bags: by its mean
             action, without noise. Not with Meta-World's tasks, which have no graph.
     """
-    from world4rl.load_run import load_run, require_config
     from world4rl.loop import FOLDER, NEWEST, RESULT, RIVAL, require_possible, run_loop
     from world4rl.presets import preset_values
-    from world4rl.report import build_report
+    from world4rl.report.page import build_report
+    from world4rl.runs.load_run import load_run, require_config
     from world4rl_sim.task_contracts import TASK_CONTRACTS
 
     if rounds < 1 or real_episodes < rounds:

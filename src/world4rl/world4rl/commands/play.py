@@ -22,9 +22,9 @@ from world4rl.commands.dream_models import (
 from world4rl.errors import CommandError
 
 if TYPE_CHECKING:
-    from world4rl.play_hands import Hand
-    from world4rl.play_ros_node import PlayNode
-    from world4rl.play_views import View, WindowView
+    from world4rl.play.hands import Hand
+    from world4rl.play.ros_node import PlayNode
+    from world4rl.play.views import View, WindowView
     from world4rl_data.contract import TaskContract
 
 
@@ -60,10 +60,10 @@ def play(
         out: MP4 of all that is shown; None: none beside a window, else play.mp4. Clips get -1, -2 ... in its name.
         ros: Also publish to /world4rl/play/frames, success_probability and uncertainty.
     """
-    from world4rl.play_hands import ActionFile
-    from world4rl.play_loop import Play
-    from world4rl.play_session import PlaySession
-    from world4rl.play_views import FilmView
+    from world4rl.play.hands import ActionFile
+    from world4rl.play.loop import Play
+    from world4rl.play.session import PlaySession
+    from world4rl.play.views import FilmView
     from world4rl_policy.actor_critic import GaussianPolicy
     from world4rl_wm.model.frames import StartStates
 
@@ -96,7 +96,7 @@ def play(
             stack.callback(written.close)
             views.append(written)
         if ros:
-            from world4rl.play_ros_node import TopicsView
+            from world4rl.play.ros_node import TopicsView
 
             assert node is not None  # made above
             views.append(TopicsView(node))
@@ -107,7 +107,7 @@ def play(
 
 def _window(view: str, stack: ExitStack) -> tuple[WindowView | None, View]:
     """The window, where there is one, and what shows the dream."""
-    from world4rl.play_views import LineView, TerminalView, WindowView
+    from world4rl.play.views import LineView, TerminalView, WindowView
 
     if view in ("auto", "window"):
         try:
@@ -128,7 +128,7 @@ def _window(view: str, stack: ExitStack) -> tuple[WindowView | None, View]:
 
 def _node(stack: ExitStack) -> PlayNode:
     try:
-        from world4rl.play_ros_node import PlayNode
+        from world4rl.play.ros_node import PlayNode
     except ImportError as error:
         raise CommandError(f"--joy and --ros need ROS: source it and install/setup.bash ({error})") from error
     node = PlayNode()
@@ -137,7 +137,7 @@ def _node(stack: ExitStack) -> PlayNode:
 
 
 def _joystick(device: Path, contract: TaskContract, stack: ExitStack) -> Hand:
-    from world4rl.play_joystick import JoystickHand
+    from world4rl.play.joystick import JoystickHand
 
     try:
         hand = JoystickHand(device, contract)
@@ -148,7 +148,7 @@ def _joystick(device: Path, contract: TaskContract, stack: ExitStack) -> Hand:
 
 
 def _joy(node: PlayNode | None, contract: TaskContract, topic: str) -> Hand:
-    from world4rl.play_ros_node import JoyHand
+    from world4rl.play.ros_node import JoyHand
 
     assert node is not None  # made for it
     return JoyHand(node, contract, topic)
@@ -156,7 +156,7 @@ def _joy(node: PlayNode | None, contract: TaskContract, topic: str) -> Hand:
 
 def _keyboard(contract: TaskContract, window: WindowView | None, stack: ExitStack) -> Hand:
     """The keys of the window and of the terminal, which is given back at the end."""
-    from world4rl.play_hands import KeyboardHand, key_help
+    from world4rl.play.hands import KeyboardHand, key_help
 
     sources = [] if window is None else [window.keys]
     if sys.stdin.isatty():

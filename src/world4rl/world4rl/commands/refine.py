@@ -13,8 +13,8 @@ from world4rl_data.durable import replace_file
 from world4rl_wm.training.processes import main_process
 
 if TYPE_CHECKING:
-    from world4rl.checkpoint_choice import Refinement
-    from world4rl.refine import RefineConfig
+    from world4rl.refinement.checkpoint_choice import Refinement
+    from world4rl.refinement.refine import RefineConfig
     from world4rl_data.store import EpisodeStore
     from world4rl_wm.measures.replay_check import ReplayCheckConfig
 
@@ -58,8 +58,8 @@ def refine(
     from dataclasses import asdict
 
     from world4rl.presets import load_preset
-    from world4rl.record import Record, checkpoint_digest
-    from world4rl.refine import save_refinement, with_horizon
+    from world4rl.refinement.refine import save_refinement, with_horizon
+    from world4rl.runs.record import Record, checkpoint_digest
     from world4rl_data.store import EpisodeStore
     from world4rl_wm.checkpoint_identity import place_and_weights
 
@@ -133,9 +133,9 @@ def _refine(
     device: str,
 ) -> Refinement:
     """Load the models, do the replay check, refine."""
-    from world4rl.dreamed import Dreamer
-    from world4rl.rehearsal import Rehearsal
-    from world4rl.start_states import practice_starts
+    from world4rl.refinement.dreamed import Dreamer
+    from world4rl.refinement.rehearsal import Rehearsal
+    from world4rl.runs.start_states import practice_starts
     from world4rl_data.episode import Outcome
     from world4rl_policy.actor_critic import GaussianPolicy
     from world4rl_wm.model.frames import StartStates

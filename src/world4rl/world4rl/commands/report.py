@@ -22,10 +22,10 @@ def report(runs: Annotated[tuple[Path, ...], tyro.conf.Positional], out: Path | 
     if len(runs) == 1 and out is not None:
         raise CommandError("--out is for the comparison of several runs; the report of one is RUN/report.html")
     if len(runs) == 1:
-        from world4rl.report import build_report
+        from world4rl.report.page import build_report
 
         print(build_report(runs[0]))
         return
-    from world4rl.report_comparison import build_comparison
+    from world4rl.report.comparison import build_comparison
 
     print(build_comparison(list(runs), out or Path("comparison.html")))

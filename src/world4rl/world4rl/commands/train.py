@@ -11,7 +11,7 @@ from world4rl.errors import CommandError
 from world4rl_wm.training.processes import main_process
 
 if TYPE_CHECKING:
-    from world4rl.record import Record
+    from world4rl.runs.record import Record
     from world4rl.settings import Preset
     from world4rl_data.store import EpisodeStore
 
@@ -37,7 +37,7 @@ def world_model(
         start_from: World-model checkpoint to start from; None starts from random weights.
         dry_run: Take a few steps, write nothing, and print parameters, computation, memory and the expected time.
     """
-    from world4rl.record import identified
+    from world4rl.runs.record import identified
     from world4rl_wm.training.train_world_model import train_world_model
 
     values, data = _load(store, preset, settings)
@@ -73,7 +73,7 @@ def reward(
         out: Checkpoint folder to write; settings, state, metrics and pictures go to OUT.training.
         world_model: World-model checkpoint whose dreams it shall read; None learns from real frames alone.
     """
-    from world4rl.record import identified
+    from world4rl.runs.record import identified
     from world4rl_data.episode import Outcome
     from world4rl_wm.measures.replay import labelled_dreams, real_and_dreamed, replay
     from world4rl_wm.model.world_model import WorldModel
@@ -166,7 +166,7 @@ def _load(store: Path, preset: str, overrides: tuple[str, ...]) -> tuple[Preset,
 def _record(out: Path, command: str, section: Any, data: EpisodeStore, seed: int, **more: Any) -> Record:
     from dataclasses import asdict
 
-    from world4rl.record import Record
+    from world4rl.runs.record import Record
 
     settings = {"store": str(data.path), "content_hash": data.content_hash, **more, "preset": asdict(section)}
     placed = ("start_from", "world_model")

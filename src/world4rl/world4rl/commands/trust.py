@@ -40,7 +40,7 @@ def calibrate_trust(
     """
     from tqdm import tqdm
 
-    from world4rl.record import note
+    from world4rl.runs.record import note
     from world4rl_data.store import EpisodeStore
     from world4rl_policy.trust_calibration import Calibration, calibrate
     from world4rl_wm.devices import resolve_device

@@ -46,8 +46,8 @@ def calibrate_uncertainty(
         noise_dreams: Dreams from other noise; 0 leaves noise out, and so does a world model that samples from none
             (world_model.edm.noise_scale 0, as in the preset tiny).
     """
-    from world4rl.calibrated_uncertainty import calibrate_checkpoint, signal_figures
-    from world4rl.record import note
+    from world4rl.runs.calibrated_uncertainty import calibrate_checkpoint, signal_figures
+    from world4rl.runs.record import note
     from world4rl_data.store import EpisodeStore
     from world4rl_wm.devices import resolve_device
     from world4rl_wm.uncertainty.calibration import NOISE, UNCERTAINTY, CalibrationConfig

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from world4rl.model_measures.inputs import Group
-from world4rl.video import write_film
+from world4rl.presentation.video import write_film
 from world4rl_wm.measures.dreams import Starts, dream_batches
 from world4rl_wm.model.frames import to_float
 from world4rl_wm.model.world_model import WorldModel

@@ -6,7 +6,7 @@ from collections import Counter
 from contextlib import closing
 from pathlib import Path
 
-from world4rl.collect import Behaviour, collect
+from world4rl.episodes.collect import Behaviour, collect
 from world4rl_data.contract import TaskContract
 from world4rl_data.store import EpisodeStore
 from world4rl_sim.task_contracts import TASK_CONTRACTS

@@ -11,8 +11,8 @@ import numpy as np
 import yaml
 
 from world4rl.errors import CommandError, existing
-from world4rl.load_run import CONFIG, ROW, load_run
-from world4rl.record import COMMAND
+from world4rl.runs.load_run import CONFIG, ROW, load_run
+from world4rl.runs.record import COMMAND
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.checkpoint import PROVENANCE
 from world4rl_wm.checkpoint_identity import known_by, learned_episodes

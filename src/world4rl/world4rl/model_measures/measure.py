@@ -10,7 +10,7 @@ from world4rl.errors import CommandError
 from world4rl.model_measures.films import write_films
 from world4rl.model_measures.fresh import fresh_pairs, simulated_task
 from world4rl.model_measures.inputs import Group, Inputs, groups_of
-from world4rl.seed_ranges import SeedRanges
+from world4rl.runs.seed_ranges import SeedRanges
 from world4rl_data.episode import Outcome
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.devices import resolve_device

@@ -8,9 +8,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from world4rl.charts import Series, line_chart
-from world4rl.page import environment
-from world4rl.report_data import read_clips
+from world4rl.presentation.charts import Series, line_chart
+from world4rl.presentation.clips import read_clips
+from world4rl.presentation.html import environment
 from world4rl_data.durable import replace_file
 
 Curve = list[dict[str, Any] | None]

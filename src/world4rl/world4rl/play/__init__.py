@@ -1,0 +1,1 @@
+"""`world4rl play`: a dream that somebody steers."""

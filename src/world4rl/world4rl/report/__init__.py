@@ -1,0 +1,1 @@
+"""Pages about runs: self-contained HTML."""
