@@ -23,21 +23,22 @@ class Bench:
         self.sent: list[PoseCommand] = []
         self.control = ArmControl(contract, CartesianPose(), self.sent.append, config or ControlConfig(), frame)
         self.time_s, self.position, self.quat = 100.0, HOME, DOWN
+        self.set_by_s = 0.0  # by how much the node's clock was set, ahead or back
         self.silent: set[str] = set()
 
     @property
     def now(self) -> Instant:
-        return Instant(self.time_s, self.time_s)
+        return Instant(self.time_s + self.set_by_s, self.time_s)
 
     def pass_time(self, seconds: float, step_s: float = 0.05) -> None:
         """Everything that speaks speaks, and the watch comes round."""
         for _ in range(round(seconds / step_s)):
             self.time_s += step_s
             if "pose" not in self.silent:
-                self.control.arm.see_pose(self.position, self.quat, self.time_s)
+                self.control.arm.see_pose(self.position, self.quat, self.now.timing_s)
             for stream in CONTRACT.streams:
                 if stream.topic not in self.silent:
-                    self.control.streams.heard(stream.topic, self.time_s)
+                    self.control.streams.heard(stream.topic, self.now.timing_s)
             self.control.tick(self.now)
 
     def enable(self) -> None:
@@ -45,4 +46,4 @@ class Bench:
         assert self.control.enable(self.now) == ""
 
     def act(self, values=(0.5, 0.0, 0.0), source=POLICY, age_s: float = 0.0):
-        return self.control.act(values, source, self.time_s - age_s, self.now)
+        return self.control.act(values, source, self.now.ros_s - age_s, self.now)

@@ -246,7 +246,7 @@ def test_the_speed_limit_holds_on_the_way_whatever_the_rhythm_of_the_actions_and
         bench.time_s += 0.01
         bench.control.arm.see_pose(position, DOWN, bench.time_s)
         if rng.random() < 0.3:
-            ahead = Instant(bench.time_s + ahead_s, bench.time_s)
+            ahead = Instant(bench.time_s + ahead_s, bench.time_s, simulated=True)
             bench.control.act(rng.choice([-1.0, 1.0], contract.action_dim), HUMAN, ahead.ros_s, ahead)
         before = len(bench.sent)
         bench.control.command(bench.now)

@@ -83,7 +83,7 @@ class ArmControl:
         unfit = self._untimely(source, stamp_s, now.ros_s) or self._blind(source, now)
         if unfit:
             return self.gate.drop(unfit, source)
-        arm, now_s = self.arm, now.ros_s
+        arm, now_s = self.arm, now.timing_s
         out = self.gate.apply(values, source, arm.position, arm.quat, now_s, arm.pose_age(now_s))
         self._aim(out, now)
         if out.accepted:
@@ -92,7 +92,7 @@ class ArmControl:
 
     def reset_step(self, now: Instant) -> None:
         """The next target on the way to a reset's pose; `gate.resetting` is false once the arm is there."""
-        arm, now_s = self.arm, now.ros_s
+        arm, now_s = self.arm, now.timing_s
         self._aim(self.gate.reset_step(arm.position, arm.quat, now_s, arm.pose_age(now_s)), now)
 
     def _aim(self, out: GateOutput, now: Instant) -> None:
@@ -121,9 +121,9 @@ class ArmControl:
         reason = self.reason(now)  # always asked: it watches the clock
         # A reset goes on without what an action needs, but not blind: a twist from an old pose never comes to an end.
         if self._pose_missing(now) or (reason and not self.gate.resetting):
-            self._path.halt(now.ros_s)
+            self._path.halt(now.timing_s)
             self._emit(self._backend.hold())
-        elif (target := self._path.at(now.ros_s)) is not None:
+        elif (target := self._path.at(now.timing_s)) is not None:
             self._follow(target, self._out(self._pose), now)
 
     # -- enabling and stopping ----------------------------------------------------------------------------------------
@@ -139,7 +139,7 @@ class ArmControl:
             self._path.clear()
             self._backend.begin()
             self._fix_frame()
-            self.gate.enable(self.arm.position, self.arm.quat, self.arm.gripper_width, now.ros_s)
+            self.gate.enable(self.arm.position, self.arm.quat, self.arm.gripper_width, now.timing_s)
             for told in self.on_enable:
                 told()
         return refusal
@@ -186,7 +186,7 @@ class ArmControl:
 
     def reason(self, now: Instant) -> str:
         """Why the arm does not move just now; empty while it does."""
-        reason = self.gate.check(now.ros_s, self.arm.pose_age(now.ros_s))
+        reason = self.gate.check(now.timing_s, self.arm.pose_age(now.timing_s))
         if not self.gate.enabled:
             return reason
         if self._clock_watch.stands_still(now.ros_s, now.steady_s):
@@ -204,7 +204,7 @@ class ArmControl:
         whatever else has failed; everybody else decides by these streams. A reset goes by the measured pose alone."""
         if source == ActionSource.HUMAN or self.gate.resetting:
             return ""
-        return self.streams.stale(now.ros_s)
+        return self.streams.stale(now.timing_s)
 
     def _untimely(self, source: int, stamp_s: float, now_s: float) -> str:
         limit_s = self.contract.action_timeout_s
@@ -220,12 +220,12 @@ class ArmControl:
 
     def _episode_over(self, now: Instant) -> str:
         limit_s = self.contract.max_episode_s
-        if self.gate.autonomous_s(now.ros_s) <= limit_s:
+        if self.gate.autonomous_s(now.timing_s) <= limit_s:
             return ""
         return f"maximum episode time: no human for {limit_s:g} s (the contract's max_episode_s): call ~/enable"
 
     def _pose_missing(self, now: Instant) -> str:
-        if self.arm.pose_age(now.ros_s) <= self.gate.config.pose_timeout_s:
+        if self.arm.pose_age(now.timing_s) <= self.gate.config.pose_timeout_s:
             return ""
         return "no fresh measured pose: is the robot's driver (or sim_arm) running, and the pose topic right?"
 
@@ -239,19 +239,19 @@ class ArmControl:
         return f"{' and '.join(waiting)} sends actions already: the arm moves as soon as the gate is enabled"
 
     def _frames_differ(self, now: Instant) -> str:
-        return "" if self.frame is None else self.frame.disagreement(self._pose, now.ros_s)
+        return "" if self.frame is None else self.frame.disagreement(self._pose, now.timing_s)
 
     def _mode(self, _now: Instant) -> str:
         return self.arm.mode_fault
 
     def _driver_lost(self, now: Instant) -> str:
-        age_s, limit_s = self.arm.pose_age(now.ros_s), self.config.driver_timeout_s
+        age_s, limit_s = self.arm.pose_age(now.timing_s), self.config.driver_timeout_s
         if age_s <= limit_s or math.isinf(age_s):  # not heard yet, it may be starting: _pose_missing asks for it
             return ""
         return f"driver lost: no measured pose for more than {limit_s:g} s: restart it, then call ~/enable"
 
     def _state_lost(self, now: Instant) -> str:
-        if self.arm.state_silence(now.ros_s) <= self.config.driver_timeout_s:
+        if self.arm.state_silence(now.timing_s) <= self.config.driver_timeout_s:
             return ""
         limit_s = self.config.driver_timeout_s
         return f"driver lost: robot_state silent for more than {limit_s:g} s: restart it, then call ~/enable"

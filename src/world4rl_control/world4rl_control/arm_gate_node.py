@@ -20,6 +20,7 @@ from world4rl_control.arm_links_node import ArmLinks
 from world4rl_control.arm_model_node import ArmModel, declare_arm_model
 from world4rl_control.arm_services_node import ArmServices
 from world4rl_control.backends_node import CommandPublisher, ServoSwitch, make_backend
+from world4rl_control.clocks_node import instant_of, timing_clock
 from world4rl_control.controller_frame import ControllerFrame
 from world4rl_control.dead_man_node import connect_dead_man
 from world4rl_control.gate_output import GateConfig
@@ -70,7 +71,7 @@ class ArmGateNode(Node):
         self._control.on_stop.append(lambda _reason: self._hand.forget())
         self._report.notes["gripper"] = lambda: self._hand.problem
         namespace = self._value("gripper_namespace") or contract.gripper.namespace
-        self._links = ArmLinks(self, self._control, namespace, self._tick)
+        self._links = ArmLinks(self, self._control, namespace, self._instant, self._tick)
         connect_dead_man(self, self._control, self._tick)
         self._connect_backend()
         self._executed = self.create_publisher(Action, contract.executed_action_topic, 10)
@@ -97,7 +98,7 @@ class ArmGateNode(Node):
         control = ArmControl(contract, self._backend, self._commands.send, config, frame)
         control.faults.append(self._rivals)
         if rate_hz > 0.0:
-            self.create_timer(1.0 / rate_hz, self._command)
+            self.create_timer(1.0 / rate_hz, self._command, clock=timing_clock(self))
         return control
 
     def _connect_backend(self) -> None:
@@ -134,11 +135,11 @@ class ArmGateNode(Node):
         On the machines' own clocks a stamp ahead of this one's is no news, but a clock that is wrong.
         """
         now, soon_s = self._instant(), 2.0 * self._contract.period_s
-        if not self.get_clock().ros_time_is_active:
+        if not now.simulated:
             return now
         # Never back to before the last action, but for a clock that starts again.
         self._ahead_s = max([now.ros_s, *(s for s in (stamp_s, self._ahead_s) if s <= now.ros_s + soon_s)])
-        return Instant(self._ahead_s, now.steady_s)
+        return Instant(self._ahead_s, now.steady_s, now.simulated)
 
     def _hold_for_recovery(self) -> str:
         refusal = self._control.prepare_recovery(self._instant())
@@ -170,7 +171,7 @@ class ArmGateNode(Node):
         self._report.status(self._instant())
 
     def _instant(self) -> Instant:
-        return Instant(self.get_clock().now().nanoseconds * 1e-9, time.monotonic())
+        return instant_of(self)
 
     def _value(self, name: str) -> Any:
         return self.get_parameter(name).value

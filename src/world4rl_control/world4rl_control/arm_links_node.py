@@ -15,6 +15,7 @@ from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import JointState
 
 from world4rl_control.arm_control import ArmControl
+from world4rl_control.instant import Instant
 from world4rl_data.contract import TaskContract
 from world4rl_data.message_types import message_class
 
@@ -24,13 +25,20 @@ _STATE_PERIOD_S = 0.02  # the driver sends its big state message at 1 kHz; decod
 
 
 class ArmLinks:
-    """Keeps an ArmControl's knowledge of the arm up to date; times by the node's clock at arrival.
+    """Keeps an ArmControl's knowledge of the arm up to date; times are those of arrival.
 
     `on_fault` is called at once when a message may be a reason to stop.
     """
 
-    def __init__(self, node: Node, control: ArmControl, gripper_namespace: str, on_fault: Callable[[], None]) -> None:
-        self._node, self._control, self._on_fault = node, control, on_fault
+    def __init__(
+        self,
+        node: Node,
+        control: ArmControl,
+        gripper_namespace: str,
+        now: Callable[[], Instant],
+        on_fault: Callable[[], None],
+    ) -> None:
+        self._node, self._control, self._now, self._on_fault = node, control, now, on_fault
         self._decoded_s = 0.0
         self._raw: bytes | None = None  # the newest robot state, not decoded yet
         self._pose_topic = str(_value(node, "pose_topic") or pose_topic_of(control.contract))
@@ -98,7 +106,7 @@ class ArmLinks:
         self._control.streams.heard(topic, self._now_s())
 
     def _now_s(self) -> float:
-        return float(self._node.get_clock().now().nanoseconds * 1e-9)
+        return self._now().timing_s
 
 
 def _arrays(message: PoseStamped) -> tuple[np.ndarray, np.ndarray]:

@@ -61,14 +61,14 @@ class ArmModel:
             self._node.get_logger().error(self.problem)
 
     def _on_joints(self, message: JointState) -> None:
-        now_s, arm = self._now().ros_s, self._control.arm
+        now_s, arm = self._now().timing_s, self._control.arm
         arm.see_joints(tuple(message.name), np.array(message.position, float), now_s)
         joints = self._backend.measured(arm)
         if joints is not None and self._backend.kinematics is not None and self._control.frame is not None:
             self._control.frame.see(*self._backend.kinematics.forward(joints), now_s)
 
     def _joints_lost(self, now: Instant) -> str:
-        age_s, limit_s = self._control.arm.joints_age(now.ros_s), self._control.config.driver_timeout_s
+        age_s, limit_s = self._control.arm.joints_age(now.timing_s), self._control.config.driver_timeout_s
         if age_s <= limit_s or math.isinf(age_s):  # none yet: the controller's pose is missing then
             return ""
         return f"driver lost: no measured joints for more than {limit_s:g} s: restart it, then call ~/enable"

@@ -11,6 +11,7 @@ from rclpy.task import Future
 from std_srvs.srv import SetBool, Trigger
 
 from world4rl_control.arm_control import ArmControl
+from world4rl_control.clocks_node import timing_clock
 from world4rl_control.instant import Instant
 from world4rl_interfaces.srv import ResetArm
 
@@ -33,7 +34,7 @@ class GateServices:
         node.create_service(SetBool, "~/enable", self._on_enable)
         node.create_service(Trigger, "~/release", self._on_release)
         node.create_service(ResetArm, "~/reset", self._on_reset, callback_group=ReentrantCallbackGroup())
-        self._reset_timer = node.create_timer(control.contract.period_s, self._reset_step)
+        self._reset_timer = node.create_timer(control.contract.period_s, self._reset_step, clock=timing_clock(node))
         self._reset_timer.cancel()
 
     def _on_enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:

@@ -14,7 +14,7 @@ _CONFIRM_S = 0.02  # real time; the gate's watch comes round every 0.05 s
 
 
 class StreamAges:
-    """The contract's observation streams: when each spoke last, by the node's clock."""
+    """The contract's observation streams: when each spoke last, by the clock of whoever asks."""
 
     def __init__(self, timeouts_s: Mapping[str, float]) -> None:
         """`timeouts_s`: topic -> age [s] beyond which it counts as silent."""

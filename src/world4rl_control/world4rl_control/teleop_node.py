@@ -14,6 +14,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from sensor_msgs.msg import Joy
 
+from world4rl_control.clocks_node import timing_clock
 from world4rl_control.teleop_action import TeleopAction, TeleopSpeed
 from world4rl_control.teleop_axes import TeleopMap
 from world4rl_control.teleop_buttons import TeleopEvent
@@ -69,7 +70,7 @@ class TeleopNode(Node):
         self._buttons = TeleopServices(self)
         self._actions = self.create_publisher(Action, contract.action_topic, 1)
         self.create_subscription(Action, contract.executed_action_topic, self._on_executed, 10)
-        self.create_timer(contract.period_s, self._act)
+        self.create_timer(contract.period_s, self._act, clock=timing_clock(self))
 
     def _listen(self, device: str) -> TeleopMap:
         """Subscribe to the device and return its map. Raises ValueError for an unknown one, or without a terminal."""

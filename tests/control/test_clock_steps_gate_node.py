@@ -1,0 +1,78 @@
+"""Gate and teleoperation on a machine whose clock is set while the arm moves; without ROS: test_clock_steps.py."""
+
+from collections.abc import Iterator
+
+import pytest
+
+pytestmark = pytest.mark.ros
+
+import rclpy  # noqa: E402
+from arm_rig import ArmRig  # noqa: E402
+from rclpy.clock import ClockType  # noqa: E402
+from rclpy.duration import Duration  # noqa: E402
+from rclpy.parameter import Parameter  # noqa: E402
+from rclpy.time import Time  # noqa: E402
+
+from world4rl_control.arm_gate_node import ArmGateNode  # noqa: E402
+from world4rl_control.teleop_node import TeleopNode  # noqa: E402
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _ros(ros_domain: int) -> Iterator[None]:
+    rclpy.init()
+    yield
+    rclpy.try_shutdown()
+
+
+def _gate(**parameters) -> ArmGateNode:
+    values = {"contract": "franka_sim_press", **parameters}
+    return ArmGateNode([Parameter(name, value=value) for name, value in values.items()])
+
+
+def _teleop() -> TeleopNode:
+    return TeleopNode([Parameter("contract", value="franka_sim_press"), Parameter("device", value="joystick")])
+
+
+class _SetClock:
+    """A node's clock after somebody has set it."""
+
+    ros_time_is_active = False
+
+    def __init__(self, clock, by_s: float) -> None:
+        self._clock, self._by = clock, Duration(seconds=by_s)
+
+    def now(self) -> Time:
+        return self._clock.now() + self._by
+
+
+def test_a_driver_that_dies_as_the_clock_goes_back_is_missed():
+    rig, gate = ArmRig(), _gate()
+    rig.executor_.add_node(gate)
+    try:
+        rig.ready()
+        assert rig.enable().success
+        clock = _SetClock(gate.get_clock(), -3600.0)
+        gate.get_clock = lambda: clock
+        rig.speaking = False
+        rig.until(lambda: "driver lost" in rig.status.reason and not rig.status.enabled, what="the stop")
+    finally:
+        rig.executor_.shutdown()
+        gate.destroy_node()
+        rig.destroy_node()
+
+
+@pytest.mark.parametrize("make", [lambda: _gate(command_rate_hz=100.0), _teleop], ids=["arm_gate", "teleop"])
+def test_no_timer_sleeps_while_the_machines_clock_is_back(make):
+    node = make()
+    try:
+        assert {timer.clock.clock_type for timer in node.timers} == {ClockType.STEADY_TIME}
+    finally:
+        node.destroy_node()
+
+
+def test_under_a_simulators_clock_targets_keep_its_pace():
+    gate = _gate(command_rate_hz=100.0, use_sim_time=True)
+    try:
+        assert any(timer.clock is gate.get_clock() for timer in gate.timers)
+    finally:
+        gate.destroy_node()
