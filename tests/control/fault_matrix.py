@@ -155,6 +155,12 @@ FAULTS = (
     Fault("driver gone for long", "stop", "driver lost", _driver_gone, 1.0, "`driver_timeout_s`, 1 s",
           "restart the driver, `~/enable`"),
 )  # fmt: skip
+ENDED = (
+    "gate told to end (SIGINT, SIGTERM)",
+    "at once",
+    "told to stay at the measured pose where that is known; the next gate starts disabled",
+    "start it again, `~/enable`",
+)
 KILLED = (
     "gate killed and restarted",
     "at once",

@@ -489,16 +489,26 @@ def test_enabling_again_starts_afresh_without_a_word_to_the_controller(rig):
     np.testing.assert_allclose(_position(rig.targets[-1]), rig.position, atol=1e-9)
 
 
-def test_an_interrupt_ends_the_node_without_a_complaint(ros_domain, tmp_path):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_gate_told_to_end_leaves_the_arm_where_it_is_without_a_complaint(ros_domain, tmp_path, number):
     command = [sys.executable, "-m", "world4rl_control.arm_gate_node", "--ros-args", "-p", "contract:=franka_sim_press"]
     rig = ArmRig()
     said = tmp_path / "stderr"
     process = subprocess.Popen(command, stderr=said.open("w"), env=dict(os.environ))
     try:
         rig.await_answers()  # it is past its start and spins
+        rig.until(lambda: rig.enable().success, 20.0, "leave to enable")
+        rig.until(rig.actions.get_subscription_count, what="the gate's ear")
+        rig.act([1, 0, 0], Action.HUMAN)
+        rig.until(lambda: rig.targets, what="a target")
+        ahead = _position(rig.targets[-1]) - rig.position
+        assert np.linalg.norm(ahead) > 1e-3, "the arm is on its way"
         before = said.read_text()  # rclpy's word on an answer to a client that DDS had not matched yet, say
-        process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0 and said.read_text() == before
+        process.send_signal(number)
+        rig.until(lambda: process.poll() is not None, 20.0, "the end of the gate")
+        rig.until(lambda: len(rig.targets) > 1, what="a last target")
+        np.testing.assert_allclose(_position(rig.targets[-1]), rig.position, atol=1e-9)
+        assert process.returncode == 0 and said.read_text() == before
     finally:
         process.kill()
         rig.executor_.shutdown()

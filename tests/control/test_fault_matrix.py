@@ -19,6 +19,7 @@ pytestmark = pytest.mark.ros
 
 import rclpy  # noqa: E402
 from fault_matrix import (  # noqa: E402
+    ENDED,
     FAULTS,
     KILLED,
     PERIOD_S,
@@ -49,6 +50,12 @@ class _Bench:
 
     def __init__(self) -> None:
         self.rig, self.gate = MatrixRig(), _start_gate()
+
+    def restart(self) -> None:
+        """A new gate in place of one that has ended."""
+        self.rig.statuses.clear()
+        self.gate = _start_gate()
+        self.rig.until(lambda: self.rig.statuses, 60.0, "the new gate")
 
     def arrange(self) -> None:
         """Everything in order, the gate enabled, the policy moving the arm."""
@@ -151,6 +158,33 @@ def test_the_gate_reacts_in_time(bench: _Bench, fault: Fault) -> None:
     assert took_s[-1] <= WITHIN_S, f"{fault.name}: took {took_s} s, allowed are {WITHIN_S} s"
 
 
+def _end(bench: _Bench) -> float:
+    """Seconds from the signal to the last target; checks that this is the measured pose."""
+    rig = bench.rig
+    bench.arrange()
+    rig.pause()
+    rig.follow, count = False, len(rig.targets)
+    rig.send([1.0, 0.0, 0.0])
+    rig.until(lambda: len(rig.targets) > count, what="a target ahead of the arm")
+    assert np.linalg.norm(_position(rig.targets[-1]) - rig.position) > 1e-3
+    begin_s = wall_s()
+    bench.gate.send_signal(signal.SIGTERM)
+    rig.until(lambda: bench.gate.poll() is not None, 20.0, "the end of the gate")
+    rig.until(lambda: len(rig.targets) > count + 1, what="a last target")
+    np.testing.assert_allclose(_position(rig.targets[-1]), rig.position, atol=1e-9)
+    return _stamp_s(rig.targets[-1]) - begin_s
+
+
+def test_a_gate_that_is_told_to_end_stops_the_arm_first(bench: _Bench) -> None:
+    took_s: list[float] = []
+    while len(took_s) < TRIES and not (took_s and took_s[-1] <= WITHIN_S):
+        took_s.append(_end(bench))
+        bench.restart()
+    assert not bench.rig.status.enabled
+    _measured[ENDED[0]] = (*ENDED, f"{1000 * took_s[-1]:.0f}")
+    assert took_s[-1] <= WITHIN_S, f"took {took_s} s, allowed are {WITHIN_S} s"
+
+
 def test_a_gate_that_was_killed_comes_back_disabled(bench: _Bench) -> None:
     rig = bench.rig
     bench.arrange()
@@ -162,9 +196,7 @@ def test_a_gate_that_was_killed_comes_back_disabled(bench: _Bench) -> None:
     lag_m = float(np.linalg.norm(_position(rig.targets[-1]) - rig.position))
     assert lag_m <= CONTRACT.workspace.max_lag_m, "what the controller keeps is no further away than the allowed lag"
     count = len(rig.targets)
-    rig.statuses.clear()
-    bench.gate = _start_gate()
-    rig.until(lambda: rig.statuses, 60.0, "the new gate")
+    bench.restart()
     rig.spin(3 * PERIOD_S)  # the policy still asks
     assert not rig.status.enabled and len(rig.targets) == count, "nothing moves before ~/enable"
     bench.arrange()
@@ -175,9 +207,9 @@ def test_a_gate_that_was_killed_comes_back_disabled(bench: _Bench) -> None:
 
 def test_the_committed_table_says_the_same() -> None:
     if os.environ.get("WORLD4RL_WRITE_FAULT_MATRIX") == "1":
-        names = [*(fault.name for fault in FAULTS), KILLED[0]]
+        names = [*(fault.name for fault in FAULTS), ENDED[0], KILLED[0]]
         assert list(_measured) == names, "the table is written from a run of all faults"
         write_table([_measured[name] for name in names])
-    expected = [*(row(fault, 0.0)[:-1] for fault in FAULTS), KILLED]
+    expected = [*(row(fault, 0.0)[:-1] for fault in FAULTS), ENDED, KILLED]
     assert [cells[:-1] for cells in committed_rows()] == expected, "write the table again (see its first lines)"
     assert all(0 <= float(cells[-1]) <= 1000 * WITHIN_S for cells in committed_rows())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 import time
 
@@ -11,7 +12,7 @@ from rclpy.callback_groups import ReentrantCallbackGroup
 from rclpy.executors import ExternalShutdownException
 from rclpy.node import Node
 
-from world4rl_data.spin_node import spin_until_shutdown, until_shutdown
+from world4rl_data.spin_node import spin_until_shutdown, spin_until_told, until_shutdown
 
 pytestmark = pytest.mark.ros
 
@@ -62,3 +63,20 @@ def test_a_node_is_served_by_the_calling_thread_alone(ros_domain):
 
     spin_until_shutdown("busy", Busy, [])
     assert set(served_by) == {threading.get_ident()}
+
+
+def test_a_node_whose_callback_fails_has_its_last_words(ros_domain, monkeypatch):
+    monkeypatch.setattr(signal, "signal", lambda number, handler: None)  # pytest keeps its own
+    said = []
+
+    class Failing(Node):
+        def __init__(self):
+            super().__init__("failing")
+            self.create_timer(0.01, self._work)
+
+        def _work(self):
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        spin_until_told("failing", Failing, lambda node: said.append(node.get_topic_names_and_types()), [])
+    assert said, "ROS still worked"

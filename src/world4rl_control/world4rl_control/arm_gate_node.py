@@ -33,7 +33,7 @@ from world4rl_control.servo_twist import ServoTwist
 from world4rl_control.servo_units_node import ServoUnits
 from world4rl_data.contract import TaskContract
 from world4rl_data.parameter_messages import describe
-from world4rl_data.spin_node import spin_until_shutdown
+from world4rl_data.spin_node import spin_until_told
 from world4rl_interfaces.msg import Action
 
 _WATCH_PERIOD_S = 0.05
@@ -173,13 +173,19 @@ class ArmGateNode(Node):
     def _instant(self) -> Instant:
         return instant_of(self)
 
+    def end(self) -> None:
+        """Stop the arm where it is: nobody is there any more to do so, and the controller keeps its last target."""
+        self._control.stop("the gate ends", self._instant())
+        self._changed()
+        self._commands.flush()
+
     def _value(self, name: str) -> Any:
         return self.get_parameter(name).value
 
 
 def main(args: list[str] | None = None) -> None:
     """Entry point of `ros2 run world4rl_control arm_gate`."""
-    spin_until_shutdown("arm_gate", ArmGateNode, args)
+    spin_until_told("arm_gate", ArmGateNode, ArmGateNode.end, args)
 
 
 if __name__ == "__main__":

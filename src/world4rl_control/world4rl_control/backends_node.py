@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from builtin_interfaces.msg import Duration
+from builtin_interfaces.msg import Duration as DurationMsg
 from geometry_msgs.msg import PoseStamped, TwistStamped
+from rclpy.duration import Duration
 from rclpy.node import Node
 from std_msgs.msg import Header
 
@@ -25,6 +26,7 @@ _TOPICS = {
     "joint_trajectory": ("/joint_trajectory_controller/joint_trajectory", "trajectory_msgs/msg/JointTrajectory"),
 }
 _SERVO_RATE_HZ = 50.0  # MoveIt Servo stops by itself when it is told less often than every 0.1 s
+_ACKED_S = 0.5
 _PARAMETERS: dict[str, tuple[Any, ...]] = {
     "backend": ("cartesian_pose", "Who moves the arm: cartesian_pose, servo_twist or joint_trajectory."),
     "target_topic": ("", "The controller's command topic; nobody else may publish it. Empty: the backend's usual one."),
@@ -85,10 +87,15 @@ class CommandPublisher:
         else:
             self._publisher.publish(self._trajectory(command))
 
+    def flush(self) -> None:
+        """Wait until the controller has the last command, for a moment at most: it may be ending as well."""
+        if not self._publisher.wait_for_all_acked(Duration(seconds=_ACKED_S)):
+            self._node.get_logger().warning(f"nobody said on {self.topic} that the last command has arrived")
+
     def _trajectory(self, command: JointCommand) -> Any:
         assert self._point_type is not None
         seconds = int(command.seconds)
-        after = Duration(sec=seconds, nanosec=round((command.seconds - seconds) * 1e9))
+        after = DurationMsg(sec=seconds, nanosec=round((command.seconds - seconds) * 1e9))
         point = self._point_type(positions=[float(v) for v in command.positions], time_from_start=after)
         # No stamp: the trajectory begins when it arrives.
         return self._publisher.msg_type(joint_names=list(command.names), points=[point])

@@ -5,11 +5,17 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 import rclpy
 from rclpy.context import Context
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
+
+_HEAR_S = 0.05  # how long a signal may wait for a node that has nothing to do
+
+N = TypeVar("N", bound=Node)
 
 
 def leave_signals_to_ros() -> None:
@@ -38,10 +44,38 @@ def spin_until_shutdown(name: str, make: Callable[[], Node], args: list[str] | N
     rclpy.init(args=args)
     try:
         with until_shutdown():
-            try:
-                node = make()
-            except ValueError as error:
-                raise SystemExit(f"{name}: {error}") from None
-            rclpy.spin(node)
+            rclpy.spin(_made(name, make))
     finally:
         rclpy.try_shutdown()
+
+
+def spin_until_told(
+    name: str, make: Callable[[], N], at_end: Callable[[N], None], args: list[str] | None = None
+) -> None:
+    """As `spin_until_shutdown`, for a node that has something to say at its end.
+
+    SIGINT and SIGTERM are heard between two callbacks. `at_end` then gets the node while ROS still works, and also
+    where a callback fails.
+    """
+    told: list[int] = []
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda number, _frame: told.append(number))
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    try:
+        node = _made(name, make)
+        executor = SingleThreadedExecutor()
+        executor.add_node(node)
+        try:
+            while not told:
+                executor.spin_once(timeout_sec=_HEAR_S)
+        finally:
+            at_end(node)
+    finally:
+        rclpy.try_shutdown()
+
+
+def _made(name: str, make: Callable[[], N]) -> N:
+    try:
+        return make()
+    except ValueError as error:
+        raise SystemExit(f"{name}: {error}") from None
