@@ -55,6 +55,15 @@ def test_whoever_takes_over_keeps_the_gripper_as_it_is():
     assert action.values(np.zeros(6))[-1] == 1.0
 
 
+def test_what_is_forgotten_changes_nothing_until_it_is_known_again():
+    action = TeleopAction(LIFT)
+    action.see_executed([0.0, 0.0, 0.0, -1.0])
+    action.forget()
+    assert action.values(np.zeros(6))[-1] == 0.0
+    action.see_executed([0.0, 0.0, 0.0, 1.0])
+    assert action.values(np.zeros(6))[-1] == 1.0
+
+
 def test_a_hand_without_a_gripper_action_says_so():
     action = TeleopAction(PRESS)
     assert "no gripper" in action.toggle()

@@ -22,6 +22,7 @@ from geometry_msgs.msg import Twist  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
+from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
 from sensor_msgs.msg import Joy  # noqa: E402
 from std_srvs.srv import SetBool, Trigger  # noqa: E402
 
@@ -30,7 +31,7 @@ from world4rl_control.teleop_joystick import JoystickConfig  # noqa: E402
 from world4rl_control.teleop_node import TeleopNode  # noqa: E402
 from world4rl_data.contract import TaskContract  # noqa: E402
 from world4rl_data.recorder_node import RecorderNode  # noqa: E402
-from world4rl_interfaces.msg import Action  # noqa: E402
+from world4rl_interfaces.msg import Action, ArmStatus  # noqa: E402
 
 LIFT = TaskContract.load("franka_sim_lift")
 PAD = JoystickConfig()
@@ -175,6 +176,25 @@ def test_the_gripper_is_taken_over_as_it_is_and_toggled(joystick):
         joystick.press(PAD.deadman)
         joystick.spin(0.3)
         assert joystick.values()[3] == wanted, "one press, one change"
+
+
+def test_a_hand_that_was_homed_is_not_closed_by_the_first_action_after_enabling(joystick):
+    """Homing opens the hand, and is done while the gate is disabled: what was executed before says nothing any more."""
+    executed = joystick.node.create_publisher(Action, LIFT.executed_action_topic, 10)
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    statuses = joystick.node.create_publisher(ArmStatus, "arm_gate/status", latched)
+    joystick.until(lambda: executed.get_subscription_count() and statuses.get_subscription_count())
+    for enabled in (True, False, True):
+        statuses.publish(ArmStatus(enabled=enabled))
+        joystick.spin(0.1)  # each arrives: the topic keeps one alone
+        if enabled and not joystick.heard:
+            executed.publish(Action(values=[0.0, 0.0, 0.0, -1.0], source=Action.POLICY))
+            joystick.hold_until((PAD.deadman,), lambda: joystick.heard and joystick.values()[3] == -1.0, "closed")
+            joystick.press()
+            joystick.spin(0.3)
+    count = len(joystick.heard)
+    joystick.hold_until((PAD.deadman,), lambda: len(joystick.heard) > count)
+    assert joystick.values()[3] == 0.0
 
 
 @pytest.mark.parametrize(

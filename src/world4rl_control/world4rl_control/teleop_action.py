@@ -55,6 +55,10 @@ class TeleopAction:
         self._hand = 1.0 if self._hand < 0.0 else -1.0
         return "gripper opens" if self._hand > 0.0 else "gripper closes"
 
+    def forget(self) -> None:
+        """The hand may have been moved by others (homing, Desk): its state is not known any more."""
+        self._hand = 0.0
+
     def see_executed(self, values: Sequence[float]) -> None:
         """Learn the gripper's state from an action that the gate executed, whoever asked for it."""
         if self._gripper is None or len(values) != len(self._names):

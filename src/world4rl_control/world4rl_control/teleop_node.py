@@ -12,6 +12,7 @@ from geometry_msgs.msg import Twist
 from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Joy
 
 from world4rl_control.clocks_node import timing_clock
@@ -28,11 +29,12 @@ from world4rl_data.contract import TaskContract
 from world4rl_data.episode import ActionSource
 from world4rl_data.parameter_messages import describe
 from world4rl_data.spin_node import spin_until_shutdown
-from world4rl_interfaces.msg import Action
+from world4rl_interfaces.msg import Action, ArmStatus
 
 _DEVICES = ("spacemouse", "joystick", "keyboard")
 _SILENT_PERIODS = 1.5  # default time-out of a device, in control periods: actions end before two have passed
 _KEY_POLL_S = 0.02
+_LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 _PARAMETERS: dict[str, tuple[Any, ...]] = {
     "contract": ("", "Task contract: a shipped name or the path of a YAML file."),
     "device": ("spacemouse", f"The hand's device: one of {', '.join(_DEVICES)}."),
@@ -65,11 +67,12 @@ class TeleopNode(Node):
         inverted = tuple(name for name in self._value("inverted") if name)
         speed = TeleopSpeed(self._value("translation_speed"), self._value("rotation_speed"), inverted)
         self._action = TeleopAction(contract, speed)
-        self._held = False
+        self._held = self._enabled = False
         self._map = self._listen(self._value("device"))
         self._buttons = TeleopServices(self)
         self._actions = self.create_publisher(Action, contract.action_topic, 1)
         self.create_subscription(Action, contract.executed_action_topic, self._on_executed, 10)
+        self.create_subscription(ArmStatus, "arm_gate/status", self._on_gate, _LATCHED)
         self.create_timer(contract.period_s, self._act, clock=timing_clock(self))
 
     def _listen(self, device: str) -> TeleopMap:
@@ -121,6 +124,12 @@ class TeleopNode(Node):
         # While a person drives, the gripper is theirs: an action still on its way must not undo a toggle.
         if self._map.wish(time.monotonic()) is None:
             self._action.see_executed(action.values)
+
+    def _on_gate(self, status: ArmStatus) -> None:
+        """While the gate was disabled the hand may have been homed, or moved by its driver's buttons."""
+        if status.enabled != self._enabled:  # either way: the first action after enabling may be ahead of this message
+            self._action.forget()
+        self._enabled = status.enabled
 
     def _act(self) -> None:
         wish = self._map.wish(time.monotonic())
