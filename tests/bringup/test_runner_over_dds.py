@@ -20,9 +20,10 @@ from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from world4rl_bringup import running_graph
+from world4rl_bringup.orphan_guard import OrphanGuard
 from world4rl_bringup.paths import import_path
 from world4rl_bringup.running_graph import GraphError, RunningGraph
-from world4rl_bringup.spec import NodeSpec
+from world4rl_bringup.spec import ORPHAN_S, NodeSpec
 
 pytestmark = pytest.mark.ros
 TOYS = Path(__file__).parent
@@ -194,6 +195,16 @@ def test_a_node_that_needs_long_to_end_gets_its_own_time_while_others_are_killed
     log = graph.log_path.read_text()
     assert "slow (exit code 0), rock (signal SIGKILL)" in log
     assert log.index("rock did not end: sending SIGKILL") < log.index("[slow] closed")
+
+
+def test_the_guard_is_told_what_each_node_gets_without_its_runner(
+    env: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: dict[int, float] = {}
+    monkeypatch.setattr(OrphanGuard, "watch", lambda self, group, seconds=0.0: told.update({group: seconds}))
+    slow = NodeSpec("toy_nodes", "managed", "slow", "/toys", sigterm_after_s=30.0)
+    with RunningGraph([plain(), slow], tmp_path, env) as graph:
+        assert [told[graph.pids[name]] for name in ("talker", "slow")] == [ORPHAN_S, 30.0]
 
 
 def test_nodes_end_when_their_runner_is_killed(env: dict[str, str], tmp_path: Path) -> None:

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 
-# `kill -s INT --` is the only form that dash and bash both take for several groups.
-# Reads one process group per line. The end of the pipe without "done" means that the runner is gone.
+from world4rl_bringup.spec import ORPHAN_S
+
+# `kill -s INT --` is the only form that dash and bash both take for a group.
+# Reads a process group and its seconds per line. The end of the pipe without "done" means that the runner is gone.
+# A group whose processes have all ended is left alone at once: its number may be another's a minute later.
 _SCRIPT = """
-groups=""
-while read -r line; do
-  [ "$line" = done ] && exit 0
-  groups="$groups -$line"
+end() {
+  left=$2
+  while [ "$left" -gt 0 ] && kill -s 0 -- "-$1" 2>/dev/null; do
+    sleep 1
+    left=$((left - 1))
+  done
+  [ "$left" -gt 0 ] || kill -s KILL -- "-$1" 2>/dev/null
+}
+pairs=""
+while read -r group seconds; do
+  [ "$group" = done ] && exit 0
+  pairs="$pairs $group:$seconds"
 done
-[ -z "$groups" ] && exit 0
-kill -s INT -- $groups 2>/dev/null
-sleep 5
-kill -s KILL -- $groups 2>/dev/null
+for pair in $pairs; do kill -s INT -- "-${pair%:*}" 2>/dev/null; done
+for pair in $pairs; do end "${pair%:*}" "${pair#*:}" & done
+wait
 """
 
 
@@ -31,9 +42,9 @@ class OrphanGuard:
             start_new_session=True,
         )
 
-    def watch(self, group: int) -> None:
-        """End this process group too when the runner disappears."""
-        self._say(str(group))
+    def watch(self, group: int, seconds: float = ORPHAN_S) -> None:
+        """End this process group too when the runner disappears: SIGINT, and SIGKILL after whole `seconds`."""
+        self._say(f"{group} {math.ceil(seconds)}")
 
     def dismiss(self) -> None:
         """The nodes have ended in order: nothing is left to guard."""

@@ -148,7 +148,7 @@ class RunningGraph:
         self._write("runner", f"starting {spec.full_name}: {' '.join(command)}")
         process = NodeProcess(spec.name, command, self._env, self._write)
         self._processes.append(process)
-        self._guard.watch(process.pid)
+        self._guard.watch(process.pid, spec.orphan_s)
 
     def _await_up(self, specs: Sequence[NodeSpec]) -> None:
         managed = [s.full_name for s in specs if s.lifecycle and self._autostart]

@@ -13,6 +13,7 @@ import yaml
 SIGTERM_AFTER_S = 15.0  # after SIGINT
 CLOSING_S = 60.0  # the recorder's instead: a slow disk (5 MB/s) takes that long to swallow what its queue may hold
 SIGKILL_AFTER_S = 3.0  # after SIGTERM
+ORPHAN_S = 5.0  # after the SIGINT that follows the runner's own death, instead of both
 
 ParameterValue = bool | int | float | str | Sequence[str]
 
@@ -52,6 +53,12 @@ class NodeSpec:
     def full_name(self) -> str:
         """The node's name in the ROS graph, such as ``/world4rl/recorder``."""
         return f"{self.namespace.rstrip('/')}/{self.name}"
+
+    @property
+    def orphan_s(self) -> float:
+        """What it gets to end in order where its runner was killed: its own time where it has one, else little, as a
+        gate left behind is a second one beside the arm."""
+        return self.sigterm_after_s if self.sigterm_after_s > SIGTERM_AFTER_S else ORPHAN_S
 
     @property
     def module(self) -> str:
