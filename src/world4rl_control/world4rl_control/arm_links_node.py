@@ -47,9 +47,13 @@ class ArmLinks:
         node.create_subscription(JointState, self._finger_topic, self._see_fingers, _NEWEST)
         self._watch_streams()
         self._watch_state()
-        if control.frame is not None and _value(node, "controller_pose_topic"):
-            topic = _value(node, "controller_pose_topic")
-            node.create_subscription(PoseStamped, topic, self._see_controller, _NEWEST)
+        # Whose word counts for the frame that targets are in. A pose that the controller tells, or that comes of its
+        # joints, must agree with the driver's in numbers, and then the driver's name for the frame says nothing.
+        told_on = str(_value(node, "controller_pose_topic"))
+        self._frame_topic, self._frame_id = self._pose_topic if control.frame is None else told_on, ""
+        control.doubts.append(self._other_frame)
+        if control.frame is not None and told_on:
+            node.create_subscription(PoseStamped, told_on, self._see_controller, _NEWEST)
 
     def _watch_streams(self) -> None:
         """Raw, never decoded: of interest is only that something new came, and a picture has a megabyte."""
@@ -85,6 +89,8 @@ class ArmLinks:
     def _see_pose(self, message: PoseStamped) -> None:
         stamp_s = message.header.stamp.sec + 1e-9 * message.header.stamp.nanosec
         self._control.arm.see_pose(*_arrays(message), self._now_s(), stamp_s)
+        if self._control.frame is None:
+            self._frame_id = message.header.frame_id
         self._heard(self._pose_topic)
         if self._control.arm.jump:
             self._on_fault()
@@ -96,6 +102,18 @@ class ArmLinks:
     def _see_controller(self, message: PoseStamped) -> None:
         assert self._control.frame is not None
         self._control.frame.see(*_arrays(message), self._now_s())
+        self._frame_id = message.header.frame_id
+
+    def _other_frame(self, _now: Instant) -> str:
+        """Names alone prove nothing: a driver may take the one of its description's root, which lies in the same place.
+        So a sound set-up is not refused."""
+        base = self._control.contract.base_frame
+        if self._frame_id.lstrip("/") in ("", base.lstrip("/")):
+            return ""
+        return (
+            f"{self._frame_topic} is in the frame {self._frame_id}, the contract's base_frame is {base}: make sure "
+            "that both lie in the same place, else box, poses and directions of the contract are elsewhere"
+        )
 
     def _see_state(self, raw: bytes) -> None:
         self._raw = raw
