@@ -329,6 +329,8 @@ def test_a_grasp_that_waits_for_its_driver_is_dropped_when_the_arm_is_stopped():
         rig.ready()
         assert rig.enable().success
         rig.act([0, 0, 0, -1])
+        told = gate._report.notes["gripper"]()
+        assert "no gripper action server" in told and "last measured opening: 80 mm" in told, "it has not closed"
         assert rig.enable(False).success
         server = ActionServer(rig, Grasp, "/franka_gripper/grasp", grasp)
         rig.until(gate._hand._driver.client("close").server_is_ready, what="the gate to find the driver")

@@ -69,7 +69,7 @@ class ArmGateNode(Node):
         if contract.gripper.fixed is None:
             self._control.requirements.append(lambda _now: self._hand.refusal)
         self._control.on_stop.append(lambda _reason: self._hand.forget())
-        self._report.notes["gripper"] = lambda: self._hand.problem
+        self._report.notes["gripper"] = self._gripper_problem
         namespace = self._value("gripper_namespace") or contract.gripper.namespace
         self._links = ArmLinks(self, self._control, namespace, self._instant, self._tick)
         connect_dead_man(self, self._control, self._tick)
@@ -160,6 +160,14 @@ class ArmGateNode(Node):
         self._requests.tick()
         self._hand.tick(time.monotonic())
         self._report.tick(self._instant())
+
+    def _gripper_problem(self) -> str:
+        """With what the fingers measure: a command whose answer was lost may have been obeyed. It is not sent again, as
+        to close twice may be once too often."""
+        problem, width_m = self._hand.problem, self._control.arm.gripper_width
+        return (
+            problem if width_m is None or not problem else f"{problem} (last measured opening: {1e3 * width_m:.0f} mm)"
+        )
 
     def _rivals(self, _now: Instant) -> str:
         others = self._commands.rivals
