@@ -17,7 +17,7 @@ from world4rl.runs.evaluation import evaluate_policies
 from world4rl.runs.parallel import in_parallel
 from world4rl.runs.run_folder import Run, collect_into, successes, training_store
 from world4rl.runs.stages import Stages, Work
-from world4rl.runs.start_states import practice_starts, start_states
+from world4rl.runs.start_states import judge_starts, practice_starts
 from world4rl_data.episode import Outcome
 from world4rl_data.store import EpisodeStore
 
@@ -141,17 +141,21 @@ def rehearsal(run: Run) -> Rehearsal:
 
     learned, real = (training_store(run, "demonstrations", "practice", *more) for more in ((), ("check",)))
     config, dream, judges = with_horizon(run.preset.refine_config(), learned), dreamer(run, "a"), dreamer(run, "b")
-    practised = practice_starts(learned, config.imagination, dream.world_model)
-    judged = start_states(run, run.seeds.take("select", config.selection.episodes))
+    practised, judged = practice_starts(learned, config.imagination, dream.world_model), judge_starts(run)
     return Rehearsal(dream, judges, practised, judged, (real, successes(real)), config, run.seed, run.progress)
 
 
 def replay_check(run: Run) -> None:
     """Does the dream tell success from failure on fresh episodes of the scout, well enough for the start policy?"""
+    from world4rl.refinement.checked_dream import check_dream
+    from world4rl.refinement.refine import with_horizon
     from world4rl_policy.actor_critic import GaussianPolicy
 
     store, policy = run.store("check"), GaussianPolicy.load(run.checkpoint("start"))
-    checked = rehearsal(run).check(policy, store, range(len(store)), run.preset.replay_check.limits)
+    config = with_horizon(run.preset.refine_config(), training_store(run, "demonstrations", "practice"))
+    imagination, limits, starts = config.imagination, run.preset.replay_check.limits, judge_starts(run)
+    dream, episodes = dreamer(run, "a"), range(len(store))
+    checked = check_dream(dream, policy, store, episodes, imagination, limits, run.seed, starts=starts)
     run.write("replay_check.json", checked.check.to_dict())
     _clips(run, store, checked)
     print(f"replay check: {checked.check}")

@@ -32,6 +32,11 @@ def start_states(run: Run, seeds: range) -> StartStates:
     return StartStates(torch.from_numpy(np.stack(frames)), torch.from_numpy(proprio), np.array([run.task] * len(seeds)))
 
 
+def judge_starts(run: Run) -> StartStates:
+    """Those by which the judge chooses the run's checkpoint; nothing learns from them."""
+    return start_states(run, run.seeds.take("select", run.preset.selection.episodes))
+
+
 def practice_starts(
     store: EpisodeStore, config: ImaginationConfig, world_model: WorldModel, episodes: Sequence[int] | None = None
 ) -> StartStates:
