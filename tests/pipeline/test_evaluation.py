@@ -11,7 +11,9 @@ import pytest
 from finished_rig import finished_folder
 
 from world4rl import pipeline
-from world4rl.loop import RIVAL, Round
+from world4rl.loop import stages
+from world4rl.loop.refinement import RIVAL
+from world4rl.loop.round import Round
 from world4rl.runs import evaluation
 from world4rl.runs.load_run import load_run
 from world4rl.runs.run_folder import Run
@@ -60,8 +62,8 @@ def test_an_interrupted_round_knows_the_rival_s_success(run: Run, simulated: lis
     round_1 = Round(of_run, 1, 4, None)
     round_1.run.write("refinement.json", {"kept_start_policy": False, "start": "newest"})
     with pytest.raises(KeyboardInterrupt):
-        round_1.evaluation()
-    round_1.evaluation()
+        stages.evaluation(round_1)
+    stages.evaluation(round_1)
     assert simulated == [RIVAL, "refined", "refined"]
     assert round_1.run.read(f"evaluation/{RIVAL}.json")["success"] == [True, True]
     assert round_1.run.read("evaluation.json")["success"] == [False, False]

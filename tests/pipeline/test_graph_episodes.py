@@ -21,7 +21,8 @@ from finished_rig import finished_folder
 
 from world4rl import pipeline
 from world4rl.episodes import graph_episodes
-from world4rl.loop import Round
+from world4rl.loop.rollouts import on_graph, rollouts
+from world4rl.loop.round import Round
 from world4rl.presets import load_preset
 from world4rl.runs import summary
 from world4rl.runs.load_run import load_run
@@ -127,14 +128,14 @@ def test_a_round_on_the_graph_is_not_recorded_again_for_a_bag_that_is_no_use(
 
     monkeypatch.setattr(graph_episodes, "run_graph", run_graph)
     preset = load_preset("tiny", ["loop.check_share=0.5"])
-    round_1 = Round(Run(tmp_path, "press_button", 0, "tiny", preset, False), 1, 2 * WANTED, None, on_graph=True)
+    round_1 = Round(Run(tmp_path, "press_button", 0, "tiny", preset, False), 1, 2 * WANTED, None)
     with pytest.raises(KeyboardInterrupt):
-        round_1.rollouts()
-    round_1.rollouts()
+        rollouts(round_1, on_graph)
+    rollouts(round_1, on_graph)
     assert recorded == ["fresh", "rollouts", "rollouts"]
     assert [len(round_1.run.store(name)) for name in ("fresh", "rollouts")] == [WANTED - 1] * 2
-    round_1.rollouts()
+    rollouts(round_1, on_graph)
     assert len(recorded) == 3
     graph_episodes.fresh_bags(round_1.run.path, "fresh")
-    round_1.rollouts()
+    rollouts(round_1, on_graph)
     assert recorded[3:] == ["fresh"], "the results of bags that are gone say nothing"

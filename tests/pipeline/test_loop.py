@@ -14,15 +14,16 @@ import torch
 import yaml
 from dream_rig import CONTRACT, press_store
 
-from world4rl import loop as module
 from world4rl import pipeline
 from world4rl.cli import main
 from world4rl.commands.loop import table
+from world4rl.loop import refinement, stages
+from world4rl.loop.round import Round
 from world4rl.presets import load_preset, preset_values
 from world4rl.refinement import rehearsal
 from world4rl.runs import evaluation
 from world4rl.runs.load_run import load_run
-from world4rl.runs.run_folder import successes
+from world4rl.runs.run_folder import Run, successes
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_wm.checkpoint import METRICS, PROVENANCE
@@ -84,7 +85,7 @@ def trained_here(monkeypatch: pytest.MonkeyPatch) -> None:
         for job in jobs:
             work(*job)
 
-    monkeypatch.setattr(module, "in_parallel", one_by_one)
+    monkeypatch.setattr(stages, "in_parallel", one_by_one)
 
 
 def words(run: Path, rounds: int, *more: str) -> list[str]:
@@ -148,13 +149,13 @@ def test_every_round_has_a_judge_s_start_states_of_its_own(finished: Path, monke
     itself had another number of them."""
     few = 2
     given: list[range] = []
-    original = module.start_states
+    original = refinement.start_states
 
-    def start_states(run: module.Run, seeds: range) -> Any:
+    def start_states(run: Run, seeds: range) -> Any:
         given.append(seeds)
         return original(run, seeds)
 
-    monkeypatch.setattr(module, "start_states", start_states)
+    monkeypatch.setattr(refinement, "start_states", start_states)
     assert main(words(finished, 2, "--set", f"selection.episodes={few}")) == 0
     run = load_run(finished)
     own = run.preset.selection.episodes
@@ -178,16 +179,16 @@ def test_no_round_calibrates_a_reward_model_on_what_it_has_learned_from(
     monkeypatch.setattr(train_reward, "train_and_save", train_and_save)
     monkeypatch.setattr(train_world_model, "train_world_model", lambda *_: None)
     monkeypatch.setattr(WorldModel, "load", lambda *_: None)
-    monkeypatch.setattr(pipeline, "in_parallel", module.in_parallel)
+    monkeypatch.setattr(pipeline, "in_parallel", stages.in_parallel)
     shutil.rmtree(finished / "stores" / "practice")
     press_store(finished / "stores" / "practice", (2,) * 12, (0, 3, 6, 9))
     run = load_run(finished, settings=["reward.calibration.episodes=0.4"])
     pipeline.world_models(run)
     before = None
     for number, source in enumerate(("random", "intervention"), 1):  # so that the episodes' names differ
-        before = module.Round(run, number, EACH, before)
+        before = Round(run, number, EACH, before)
         press_store(before.run.path / "stores" / "rollouts", (2,) * 7, (0, 3), source)
-        before.models()
+        stages.models(before)
     assert [len(names) for _, names in shown] == [13, 13, 20, 20, 27, 27]
     for reader in ("reward_a", "reward_b"):
         learned: set[str] = set()
@@ -270,6 +271,10 @@ def test_practice_begins_where_the_judge_sees_more(
     assert weights(round_1 / "refined") == weights(finished / "checkpoints" / "refined")
 
 
+def test_at_equal_figures_practice_begins_with_the_newest_policy() -> None:
+    assert refinement.judged_better({"newest": 0.5, "filtered_bc": 0.5}) == "newest"
+
+
 def test_bc_on_dreams_does_not_undo_what_was_learned(
     finished: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -320,8 +325,8 @@ def test_what_cannot_be_is_refused(finished: Path, capsys: pytest.CaptureFixture
 
 def test_a_round_goes_on_from_the_one_before(finished: Path) -> None:
     run = load_run(finished)
-    first = module.Round(run, 1, 10, None)
-    second = module.Round(run, 2, 10, first)
+    first = Round(run, 1, 10, None)
+    second = Round(run, 2, 10, first)
     assert first.start == run.checkpoint("refined") and second.start == first.run.checkpoint("refined")
     assert first.held_back == 5 and second.run.preset.ppo == replace(run.preset.ppo, iterations=1)
 

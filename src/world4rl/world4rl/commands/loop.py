@@ -36,7 +36,10 @@ def loop(
         on_graph: The policy works on the ROS graph, over DDS, recorded to bags in RUN/loop/round-NN/bags: by its mean
             action, without noise. Not with Meta-World's tasks, which have no graph.
     """
-    from world4rl.loop import FOLDER, NEWEST, RESULT, RIVAL, require_possible, run_loop
+    from world4rl.loop import rollouts
+    from world4rl.loop.refinement import NEWEST, RIVAL
+    from world4rl.loop.round import FOLDER
+    from world4rl.loop.run import RESULT, require_possible, run_loop
     from world4rl.presets import preset_values
     from world4rl.report.page import build_report
     from world4rl.runs.load_run import load_run, require_config
@@ -52,7 +55,7 @@ def loop(
     config = {"episodes_per_round": each, "on_graph": on_graph, "settings": preset_values(loaded.preset)}
     config["practice_begins_with"] = [NEWEST, RIVAL]  # a loop of before there was a choice is not gone on with
     require_config(run / FOLDER, config)
-    found = run_loop(loaded, rounds, each, on_graph)
+    found = run_loop(loaded, rounds, each, rollouts.on_graph if on_graph else rollouts.in_process)
     print("\n".join(table(found["rounds"])))
     print(f"success by the mean action on {found['evaluation_episodes']} held-out start states; {run / RESULT}")
     print(f"report: {build_report(run)}")
@@ -60,7 +63,7 @@ def loop(
 
 def table(rows: list[dict[str, Any]]) -> list[str]:
     """Lines for people, one for each round."""
-    from world4rl.loop import NEWEST
+    from world4rl.loop.refinement import NEWEST
     from world4rl_wm.measures.replay_check import rate_text
 
     heads = ("round  real episodes  J     kept        judged         success (95 %)          ", "filtered BC")
