@@ -14,7 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from world4rl.benchmark.one_policy import RESULT, OnePolicy, _held_out, _practised_episodes, one_policy, start_policy
+from world4rl.benchmark.one_policy.folder import OnePolicy
+from world4rl.benchmark.one_policy.rehearsal import held_out, practised_episodes
+from world4rl.benchmark.one_policy.row import RESULT
+from world4rl.benchmark.one_policy.run import one_policy
+from world4rl.benchmark.one_policy.stages import start_policy
 from world4rl.benchmark.row import not_refined, write_row
 from world4rl.cli import main
 from world4rl.presets import load_preset
@@ -172,9 +176,9 @@ def test_every_task_has_as_many_starts(tmp_path: Path) -> None:
     one = OnePolicy.beside(runs)
     few, many = ["coffee-button-v3-demonstrations-0", "coffee-button-v3-practice-0"], ["demonstrations-0", "practice-0"]
     many = [f"handle-press-v3-{name}" for name in (*many, "practice-1")]
-    begun = [one.real.infos[row].episode_id for row in _practised_episodes(one, runs)]
+    begun = [one.real.infos[row].episode_id for row in practised_episodes(one, runs)]
     assert begun == [few[0], many[0], few[1], many[1], few[0], many[2]]
-    assert _held_out(runs).tasks.tolist() == [*TASKS, *TASKS]
+    assert held_out(runs).tasks.tolist() == [*TASKS, *TASKS]
     assert one.config(2).imagination.num_envs == 8 and one.config(2).selection.episodes == 4
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from world4rl.benchmark.one_policy_table import one_policy_table
+from world4rl.benchmark.one_policy.table import one_policy_table
 from world4rl_policy.statistics import compare
 
 

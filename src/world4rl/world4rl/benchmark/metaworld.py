@@ -13,14 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from world4rl.benchmark.one_policy import FOLDER as ONE_POLICY
-from world4rl.benchmark.one_policy import all_rows_finished, one_policy
+from world4rl.benchmark.one_policy.folder import FOLDER as ONE_POLICY
+from world4rl.benchmark.one_policy.run import one_policy
 from world4rl.benchmark.row import (
     CONCLUDE,
     GATHER,
     OWN_MODELS,
     ROW,
     SHARED_MODELS,
+    all_finished,
     do_stages,
     write_row,
 )
@@ -117,7 +118,7 @@ def _own_model_row(run: Run) -> int:
 
 def _shared_model_rows(benchmark: Benchmark, runs: Sequence[Run]) -> int:
     """All rows of a seed; returns how many failed. Without every task's episodes there is no world model for any."""
-    if all((run.path / ROW).is_file() for run in runs):
+    if all_finished(runs):
         print(f"seed {runs[0].seed}: done before")
         return 0
 
@@ -146,7 +147,7 @@ def _shared_model_rows(benchmark: Benchmark, runs: Sequence[Run]) -> int:
 
 def _one_policy(runs: Sequence[Run]) -> int:
     """The policy of all tasks of a seed; returns 1 where it failed. It is made of what all the rows have left."""
-    if not all_rows_finished(runs):
+    if not all_finished(runs):
         print(f"seed {runs[0].seed}: the policy of all tasks waits until every row is finished")
         return 0
     folder = runs[0].path.parent / ONE_POLICY

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from world4rl import pipeline
@@ -120,6 +120,11 @@ CONCLUDE: dict[str, Work[Run]] = {
     "imagined against real": (imagined_and_real, 120),
 }
 """Stage, what it does, and its usual seconds with the preset `metaworld/tiny` on 2 cores."""
+
+
+def all_finished(runs: Iterable[Run]) -> bool:
+    """Whether all of these rows are there."""
+    return all((run.path / ROW).is_file() for run in runs)
 
 
 def do_stages(run: Run, part: Mapping[str, Work[Run]], shared: bool) -> dict[str, float]:

@@ -46,8 +46,8 @@ def metaworld(
         out: JSON file for the result too, such as benchmarks/results/metaworld-tiny.json.
     """
     from world4rl.benchmark.metaworld import Benchmark, rows_of, run_benchmark
-    from world4rl.benchmark.one_policy import one_policy_rows
-    from world4rl.benchmark.one_policy_table import one_policy_table
+    from world4rl.benchmark.one_policy.row import one_policy_rows
+    from world4rl.benchmark.one_policy.table import one_policy_table
     from world4rl.benchmark.table import notes, result, table
     from world4rl.presets import METAWORLD, load_preset, metaworld_preset, preset_values
     from world4rl.runs.load_run import require_config
