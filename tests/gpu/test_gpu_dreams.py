@@ -28,7 +28,7 @@ from world4rl.runs.summary import reward_confusion
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.deploy import load_policy
 from world4rl_wm.devices import resolve_device
-from world4rl_wm.imagination.dreamer import Watch
+from world4rl_wm.imagination.dream_stream import Watch
 from world4rl_wm.imagination.env import ImaginationConfig, ImaginationEnv
 from world4rl_wm.imagination.imagined_path import ImaginedPaths
 from world4rl_wm.imagination.key_frames import with_key_frames

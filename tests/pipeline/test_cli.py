@@ -185,18 +185,6 @@ def test_imagine_refuses_parts_that_are_not_there(
     assert message in capsys.readouterr().err
 
 
-def test_context_of_a_dream_is_what_training_saw(work: Path) -> None:
-    from world4rl.commands.imagine import context_of
-    from world4rl_wm.model.frames import to_uint8
-
-    store = EpisodeStore.open(work / "store")
-    context, past, actions, proprio = context_of(store, 5, 2, 3, 4)
-    assert np.array_equal(proprio[0].numpy(), store.proprio(5)[1:3])
-    assert np.array_equal(to_uint8(context)[0].numpy(), store.frames(5)[[0, 0, 1, 2]])
-    assert np.array_equal(past[0].numpy(), np.concatenate([np.zeros((1, 3), np.float32), store.actions(5)[:2]]))
-    assert np.array_equal(actions[0].numpy(), store.actions(5)[2:5])
-
-
 def test_wrong_kind_of_checkpoint_is_named(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["imagine", "--store", str(work / "store"), "--world-model", str(work / "bc"), "--reward", str(work / "bc")]
     assert main([*words, "--out", str(work / "none.mp4")]) == 2

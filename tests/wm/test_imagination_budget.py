@@ -11,10 +11,9 @@ from small_models import camera_image, picture, small_contract
 
 from world4rl_wm.imagination.dream import Dream
 from world4rl_wm.imagination.dream_pace import DreamPace
-from world4rl_wm.imagination.dreamer import Watch
+from world4rl_wm.imagination.dream_stream import DreamStep, Watch
 from world4rl_wm.imagination.loaded_models import LoadedModels
 from world4rl_wm.imagination.request import ContextSource, ImaginationLimits, ImagineRequest, Refusal
-from world4rl_wm.imagination.rollout import DreamStep
 from world4rl_wm.imagination.service import ImaginationService
 
 CONTRACT = small_contract()

@@ -13,11 +13,10 @@ from small_models import camera_image, picture, small_contract
 from world4rl_data.contract import TaskContract
 from world4rl_wm.checkpoint import CheckpointError
 from world4rl_wm.checkpoint_identity import weights_digest
-from world4rl_wm.imagination.dreamer import Watch
+from world4rl_wm.imagination.dream_stream import DreamStep, Watch
 from world4rl_wm.imagination.imagined_path import UNKNOWN, ImaginedPaths, PathColours, colour_of, position_columns
 from world4rl_wm.imagination.loaded_models import LoadedModels
 from world4rl_wm.imagination.request import ContextSource, ImagineRequest
-from world4rl_wm.imagination.rollout import DreamStep
 from world4rl_wm.imagination.service import ImaginationService
 from world4rl_wm.model.world_model import WorldModel
 from world4rl_wm.uncertainty.calibration import MODELS, CalibrationConfig, UncertaintyCalibration

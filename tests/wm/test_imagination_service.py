@@ -17,11 +17,11 @@ from world4rl_data.image import prepare
 from world4rl_policy.deploy import load_policy
 from world4rl_wm.checkpoint import CheckpointError
 from world4rl_wm.imagination.dream_context import DreamContext, given_context, padded, store_context
-from world4rl_wm.imagination.dreamer import Watch
+from world4rl_wm.imagination.dream_stream import DreamStep, Watch
 from world4rl_wm.imagination.live_context import LiveContext
 from world4rl_wm.imagination.loaded_models import LoadedModels
 from world4rl_wm.imagination.request import ContextSource, ImaginationLimits, ImagineRequest, Refusal
-from world4rl_wm.imagination.rollout import DreamStep, Rollout
+from world4rl_wm.imagination.rollout import Rollout
 from world4rl_wm.imagination.service import ImaginationService
 
 CONTRACT = small_contract()

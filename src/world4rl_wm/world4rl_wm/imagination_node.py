@@ -120,7 +120,7 @@ class ImaginationNode(Node):
 
     def _imagine(self, request: Any, response: Any, limits: ImaginationLimits, go_on: Callable[[Any], bool]) -> None:
         """Answer either kind of request, with each step on the topics; `go_on` sees the steps too, False stops."""
-        from world4rl_wm.imagination.dreamer import Watch
+        from world4rl_wm.imagination.dream_stream import Watch
 
         def show(step: Any) -> bool:
             self._topics.step(step)

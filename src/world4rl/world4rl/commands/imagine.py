@@ -61,8 +61,12 @@ def imagine(
         policy: Policy checkpoint that acts in the dream; None repeats the real actions.
         scale: Pixels per pixel of a frame; None: as many as make it readable.
     """
+    import numpy as np
+
     from world4rl.runs.record import Record
     from world4rl_policy.actor_critic import GaussianPolicy
+    from world4rl_wm.imagination.dream_context import episode_context
+    from world4rl_wm.imagination.dream_start import DreamStart, repeated
     from world4rl_wm.imagination.rollout import imagine as dream
     from world4rl_wm.imagination.rollout import likeness
 
@@ -79,23 +83,13 @@ def imagine(
     asked |= {"start": start, "steps": steps, "samples": samples, "policy": str(policy), "uncertainty": models.told}
     settings = folders.settings() | {"reward": str(judge)} | asked
     record = Record(out.with_suffix(".run"), "imagine", settings, seed, anew=True)
-    parts = context_of(data, episode, start, steps, model.history)
-    context, past, actions, proprio = (part.repeat_interleave(samples, 0).to(model.device) for part in parts)
-    given = None if actor else actions
-    rollout = dream(
-        model,
-        models.judge,
-        context,
-        past,
-        given,
-        steps,
-        seed,
-        actor,
-        proprio=proprio,
-        ensemble=models.ensemble,
-        tasks=[task] * samples,
+    began = DreamStart.of(episode_context(data, episode, start, model.history), model, samples, seed, task)
+    following = np.array(data.actions(episode)[start : start + steps], np.float32)
+    given = repeated(following, samples, model.device) if actor is None else actor
+    rollout = dream(model, models.judge, began, given, steps, models.ensemble)
+    film = film_of(
+        models, rollout, data.frames(episode)[start : start + steps + 1], title_of(data, episode), actor is None
     )
-    film = film_of(models, rollout, data.frames(episode)[start : start + steps + 1], title_of(data, episode), not actor)
     film.write(out, data.contract.control_rate_hz, scale)
     tables = {"success_probability": film.success, "uncertainty": film.uncertainty, "picture_error": film.error}
     for step in range(1, steps + 1):
@@ -160,20 +154,3 @@ def require_part(data: EpisodeStore, episode: int, start: int, steps: int | None
     if steps < 1 or (steps > left and not free):
         raise CommandError(f"--steps must be 1 to {left} from there, got {steps}")
     return steps
-
-
-def context_of(
-    data: EpisodeStore, episode: int, start: int, steps: int, history: int
-) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Context ``(1, history, C, H, W)``, its actions ``(1, history - 1, A)``, following actions ``(1, steps, A)``;
-    proprioception measured in the last two frames ``(1, 2, P)``.
-
-    Before the episode's first frame that frame is repeated, with zero actions.
-    """
-    from world4rl_wm.model.frames import FrameWindows
-
-    windows = FrameWindows(data, [episode], history)
-    row = windows.current[start : start + 1]
-    window = windows.window(row)
-    following = windows.actions[int(row) : int(row) + steps]
-    return window.context, window.actions[:, :-1], following.unsqueeze(0), window.proprio

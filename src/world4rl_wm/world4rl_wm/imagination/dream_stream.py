@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -37,6 +38,15 @@ class DreamStep:
     uncertainty: Tensor
     proprio: Tensor | None
     progress: Tensor
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who looks on: `start` comes before the first step, `step` after each (False stops the dream), `end` at last."""
+
+    step: Callable[[DreamStep], bool] = lambda step: True
+    start: Callable[[Dream], None] = lambda dream: None
+    end: Callable[[], None] = lambda: None
 
 
 class DreamStream:

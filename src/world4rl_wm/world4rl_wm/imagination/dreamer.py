@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from world4rl_wm.imagination.dream import Dream
 from world4rl_wm.imagination.dream_context import DreamContext
 from world4rl_wm.imagination.dream_pace import DreamPace
+from world4rl_wm.imagination.dream_start import DreamStart, repeated
+from world4rl_wm.imagination.dream_stream import DreamStep, Watch
 from world4rl_wm.imagination.loaded_models import LoadedModels
 from world4rl_wm.imagination.request import ImagineRequest
-from world4rl_wm.imagination.rollout import DreamStep, Rollout, imagine, likeness
-from world4rl_wm.model.frames import to_float
+from world4rl_wm.imagination.rollout import Rollout, imagine, likeness
 from world4rl_wm.model.world_model import WorldModel
 from world4rl_wm.protocols import Policy
 
@@ -25,15 +25,6 @@ OVERRUN = 2.0  # times its allowed seconds: a dream that was estimated too short
 CALIBRATION_SAMPLES = (1, 8, 64)
 RECALIBRATE_S = 10.0  # a pace that is older is measured again before a request is refused for it
 CALIBRATION_S = 0.2  # no larger batch is tried when the one before took longer for two steps
-
-
-@dataclass(frozen=True)
-class Watch:
-    """Who looks on: `start` comes before the first step, `step` after each (False stops the dream), `end` at last."""
-
-    step: Callable[[DreamStep], bool] = lambda step: True
-    start: Callable[[Dream], None] = lambda dream: None
-    end: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
@@ -58,11 +49,12 @@ class Imagined:
 
 @dataclass(frozen=True)
 class Question:
-    """A request that was found good, as `imagine` takes it: S dreams from `context`; `task` empty: not told."""
+    """A request that was found good: `samples` dreams from `context`, in which `actor` acts, a policy or the actions
+    float32 ``(horizon, A)``; `task` empty: not told.
+    """
 
     request: ImagineRequest
-    policy: Policy | None
-    actions: np.ndarray | None
+    actor: Policy | np.ndarray
     context: DreamContext
     samples: int
     task: str = ""
@@ -110,7 +102,7 @@ class Dreamer:
             for horizon in (1, 2):  # the first is to get warm, and does not count
                 request = ImagineRequest(horizon, return_frames=False)
                 actions = np.zeros((horizon, contract.action_dim), np.float32)
-                seconds = self.dream(Question(request, None, actions, start, samples), model).compute_s
+                seconds = self.dream(Question(request, actions, start, samples), model).compute_s
             if seconds > CALIBRATION_S:
                 break
         self.calibrated_s = time.monotonic()
@@ -120,14 +112,9 @@ class Dreamer:
         question: Question,
         model: WorldModel,
         max_seconds: float = math.inf,
-        watch: Watch = Watch(),
+        watch: Watch = Watch(),  # noqa: B008 (frozen)
     ) -> Imagined:
         """Dream `question`; it is stopped where it takes much longer than `max_seconds`."""
-
-        def repeated(array: np.ndarray) -> Tensor:
-            """The same for every sample, on the model's device."""
-            return torch.from_numpy(array).to(model.device).unsqueeze(0).repeat(question.samples, *[1] * array.ndim)
-
         stopped = ""
 
         def step_done(step: DreamStep) -> bool:
@@ -138,37 +125,28 @@ class Dreamer:
                 stopped = f"for it takes longer than estimated: {max_seconds:g} s are allowed"
             return not stopped
 
-        request, context = question.request, question.context
-        proprio = None if model.state_model is None or context.proprio is None else repeated(context.proprio)
-        started = time.monotonic()
-        try:
-            rollout = imagine(
-                model,
-                self.models.reward_model or _NoJudge(),
-                to_float(repeated(context.frames)),
-                repeated(context.actions),
-                None if question.actions is None else repeated(question.actions),
-                request.horizon,
-                request.seed,
-                question.policy,
-                step_done,
-                proprio,
-                watch.start,
-                self.models.ensemble,
-                request.return_frames,
-                [question.task] * question.samples if question.task else None,
-            )
-        finally:
-            watch.end()
+        started, horizon = time.monotonic(), question.request.horizon
+        rollout = self._rollout(question, model, replace(watch, step=step_done))
         if model.device.type == "cuda":
             torch.cuda.synchronize(model.device)
         seconds, steps = time.monotonic() - started, rollout.actions.shape[1]
         if steps > 1:  # one alone may have been the first of its size
             self.pace.measured(question.samples, seconds / steps)
-        if steps == request.horizon:
-            stopped = ""
-        message = f"stopped after {steps} of {request.horizon} steps, {stopped}" if stopped else ""
+        message = f"stopped after {steps} of {horizon} steps, {stopped}" if steps < horizon else ""
         judge = self.models.reward_model
         tells_progress = judge is not None and judge.tells_progress
         note = likeness(model, rollout)
         return Imagined(rollout, message, judge is not None, tells_progress, seconds, question.task, note)
+
+    def _rollout(self, question: Question, model: WorldModel, watch: Watch) -> Rollout:
+        request, actor, samples = question.request, question.actor, question.samples
+        return imagine(
+            model,
+            self.models.reward_model or _NoJudge(),
+            DreamStart.of(question.context, model, samples, request.seed, question.task),
+            repeated(actor, samples, model.device) if isinstance(actor, np.ndarray) else actor,
+            request.horizon,
+            self.models.ensemble,
+            watch,
+            request.return_frames,
+        )

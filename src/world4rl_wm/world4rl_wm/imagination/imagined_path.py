@@ -10,7 +10,7 @@ from torch import Tensor
 
 from world4rl_data.contract import TaskContract
 from world4rl_wm.imagination.dream import Dream
-from world4rl_wm.imagination.rollout import DreamStep
+from world4rl_wm.imagination.dream_stream import DreamStep
 
 AXES = ("position.x", "position.y", "position.z")
 UNKNOWN = (0.6, 0.6, 0.6)

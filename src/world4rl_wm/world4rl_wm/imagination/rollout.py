@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from world4rl_wm.imagination.dream import Dream
-from world4rl_wm.imagination.dream_stream import DreamStep, DreamStream, Judge
+from world4rl_wm.imagination.dream_start import DreamStart
+from world4rl_wm.imagination.dream_stream import DreamStream, Judge, Watch
 from world4rl_wm.model.world_model import WorldModel
 from world4rl_wm.protocols import Policy
 from world4rl_wm.uncertainty.ensemble import Ensemble
@@ -37,54 +37,42 @@ class Rollout:
 def imagine(
     world_model: WorldModel,
     reward_model: Judge,
-    context: Tensor,
-    context_actions: Tensor,
-    actions: Tensor | None,
+    start: DreamStart,
+    actor: Tensor | Policy,
     horizon: int,
-    seed: int,
-    policy: Policy | None = None,
-    on_step: Callable[[DreamStep], bool] | None = None,
-    proprio: Tensor | None = None,
-    on_start: Callable[[Dream], None] | None = None,
-    ensemble: Ensemble | None = None,
+    ensemble: Ensemble = Ensemble(),  # noqa: B008 (frozen)
+    watch: Watch = Watch(),  # noqa: B008 (frozen)
     keep_frames: bool = True,
-    tasks: Sequence[str] | None = None,
 ) -> Rollout:
-    """Dream `horizon` steps ahead.
+    """Dream `horizon` steps ahead from the S dreams of `start`.
 
     Args:
-        context: ``(S, 4, C, H, W)`` in [-1, 1]; context_actions: ``(S, 3, A)``.
-        actions: ``(S, horizon, A)`` in [-1, 1], or None to let `policy` act.
-        on_step: called after each step; returning False stops the dream there.
-        proprio: ``(S, 2, P)`` measured in the last two frames; None: estimated from the frames.
-        on_start: called with the dream before its first step.
+        actor: a policy, or the actions to do, ``(S, horizon, A)`` in [-1, 1].
         ensemble: who dreams along for the uncertainty.
-        keep_frames: False leaves `Rollout.frames` without steps, for long dreams that only `on_step` looks at.
-        tasks: of each of the S dreams, for a world model that is told; None: it is not told.
+        keep_frames: False leaves `Rollout.frames` without steps, for long dreams that only the watch looks at.
 
     Raises:
-        ValueError: neither or both of actions and policy, or shapes that do not fit.
+        ValueError: shapes that do not fit.
     """
-    if (actions is None) == (policy is None):
-        raise ValueError("give either actions or a policy to dream with")
-    if actions is not None and actions.shape[:2] != (len(context), horizon):
-        raise ValueError(f"actions must be ({len(context)}, {horizon}, A), got {tuple(actions.shape)}")
-    ensemble = ensemble or Ensemble()
-    dream = Dream(world_model, context, context_actions, seed, proprio, tasks)
+    if isinstance(actor, Tensor) and actor.shape[:2] != (len(start), horizon):
+        raise ValueError(f"actions must be ({len(start)}, {horizon}, A), got {tuple(actor.shape)}")
+    dream = Dream(world_model, start.frames, start.actions, start.seed, start.proprio, start.tasks)
     stream = DreamStream(dream, reward_model, ensemble)
-    if on_start is not None:
-        on_start(dream)
     frames, numbers, done = [], [], []
-    for number in range(horizon):
-        action = _action(dream, number, actions, policy)
-        step = stream.step(action)
-        if keep_frames:
-            frames.append(step.frames)
-        numbers.append((step.success_probability, step.uncertainty, step.progress))
-        done.append(action)
-        if on_step is not None and not on_step(step):
-            break
-    none = torch.zeros((len(context), 0, *context.shape[2:]), dtype=torch.uint8, device=context.device)
+    try:
+        watch.start(dream)
+        for number in range(horizon):
+            action = actor[:, number] if isinstance(actor, Tensor) else actor.act(dream.context[:, -actor.history :])
+            step = stream.step(action)
+            if keep_frames:
+                frames.append(step.frames)
+            numbers.append((step.success_probability, step.uncertainty, step.progress))
+            done.append(action)
+            if not watch.step(step):
+                break
+    finally:
+        watch.end()
+    none = torch.zeros((len(start), 0, *start.frames.shape[2:]), dtype=torch.uint8, device=start.frames.device)
     probability, uncertainty, progress = (torch.stack(values, 1) for values in zip(*numbers, strict=True))
     dreamed = torch.stack(frames, 1) if frames else none
     return Rollout(dreamed, probability, uncertainty, torch.stack(done, 1), ensemble.kind, progress)
@@ -96,10 +84,3 @@ def likeness(world_model: WorldModel, rollout: Rollout) -> str:
     if len(actions) == 1 or not world_model.repeats_itself or not torch.allclose(actions, actions[:1], atol=1e-5):
         return ""
     return "all dreams are alike: this world model samples from no noise (world_model.edm.noise_scale 0)"
-
-
-def _action(dream: Dream, number: int, actions: Tensor | None, policy: Policy | None) -> Tensor:
-    if actions is not None:
-        return actions[:, number]
-    assert policy is not None  # one of the two is given
-    return policy.act(dream.context[:, -policy.history :])

@@ -13,7 +13,8 @@ from world4rl_data.contract_parts import ContractMismatch
 from world4rl_data.image import ImageError
 from world4rl_wm.imagination.asked_task import asked_task
 from world4rl_wm.imagination.dream_context import DreamContext, checked_actions, given_context, store_context
-from world4rl_wm.imagination.dreamer import Dreamer, Imagined, Question, Watch
+from world4rl_wm.imagination.dream_stream import Watch
+from world4rl_wm.imagination.dreamer import Dreamer, Imagined, Question
 from world4rl_wm.imagination.loaded_models import LoadedModels
 from world4rl_wm.imagination.request import ContextSource, ImaginationLimits, ImagineRequest, Refusal
 from world4rl_wm.model.world_model import WorldModel
@@ -53,13 +54,12 @@ class ImaginationService:
         step_s = self.dreamer.step_seconds(samples, lambda s: request.horizon * s <= limits.max_seconds)
         if step_s is not None:
             limits.require_time(request, step_s)
-        policy = self._require_policy(model) if request.use_policy else None
-        actions = None if policy else _actions(request, model.contract)
+        actor = self._require_policy(model) if request.use_policy else _actions(request, model.contract)
         context = self._context(request, model, live)
         task = asked_task(request.task, context.task, model)
-        if policy is not None:
-            policy = _told(policy, request.task or context.task or model.contract.name)
-        question = Question(request, policy, actions, context, samples, task)
+        if not isinstance(actor, np.ndarray):
+            actor = _told(actor, request.task or context.task or model.contract.name)
+        question = Question(request, actor, context, samples, task)
         return self.dreamer.dream(question, model, limits.max_seconds, watch)
 
     def _require_world_model(self) -> WorldModel:

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from typing import Any, TypeVar
 
-from world4rl_wm.imagination.dreamer import Watch
+from world4rl_wm.imagination.dream_stream import Watch
 from world4rl_wm.imagination.request import ImaginationLimits, ImagineRequest, Refusal
 from world4rl_wm.imagination.service import ImaginationService, Live
 from world4rl_wm.ros.rollout_messages import fill_response

@@ -12,8 +12,8 @@ from std_msgs.msg import Float32
 from visualization_msgs.msg import MarkerArray
 
 from world4rl_wm.imagination.dream import Dream
+from world4rl_wm.imagination.dream_stream import DreamStep
 from world4rl_wm.imagination.imagined_path import ImaginedPaths, PathColours, position_columns
-from world4rl_wm.imagination.rollout import DreamStep
 from world4rl_wm.model.frames import to_uint8
 from world4rl_wm.ros.path_messages import path_markers
 from world4rl_wm.ros.rollout_messages import image_message
