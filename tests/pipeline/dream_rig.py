@@ -22,14 +22,14 @@ SIZE = CONTRACT.images[0].height
 def world_model(seed: int = 0) -> WorldModel:
     torch.manual_seed(seed)
     network = DenoiserConfig(
-        CONTRACT.image_channels, SIZE, CONTRACT.action_dim, CONTRACT.proprio_dim, widths=(8, 8), layers=1
+        CONTRACT.image_channels, SIZE, CONTRACT.action_dim, CONTRACT.proprio_dim, stem=2, widths=(8, 8)
     )
     return WorldModel(WorldModelConfig(network), CONTRACT).eval().requires_grad_(False)
 
 
 def reward_model() -> RewardModel:
     torch.manual_seed(1)
-    return RewardModel(RewardConfig(CONTRACT.image_channels, width=8), CONTRACT).eval()
+    return RewardModel(RewardConfig(CONTRACT.image_channels, width=8, threshold=0.9), CONTRACT).eval()
 
 
 def policy(seed: int = 2, history: int = 2) -> GaussianPolicy:

@@ -96,7 +96,7 @@ def test_a_world_model_that_looks_back_on_one_frame_cannot_know_the_arms_velocit
 
 
 def test_tiny_gives_every_value_itself() -> None:
-    """The demo's values stand in one place: a default hidden in a dataclass would be a second one."""
+    """The demo's values stand in one place, whatever the defaults are (`test_preset_defaults`)."""
     given = flat(yaml.safe_load((PRESETS_DIR / "tiny.yaml").read_text()))
     assert flat(preset_values(load_preset("tiny"))) == given
     for section, network in NETWORKS.items():

@@ -12,7 +12,6 @@ from world4rl_data.episode import ActionSource, Episode, Outcome
 from world4rl_data.observation import Observation
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.model.denoiser import DenoiserConfig
-from world4rl_wm.model.edm import EdmConfig
 from world4rl_wm.model.world_model import WorldModel, WorldModelConfig
 from world4rl_wm.training.train_state_model import StateTraining
 from world4rl_wm.training.train_world_model import WorldModelTraining, train_world_model
@@ -65,8 +64,8 @@ def store(path: Path, numbers: range) -> EpisodeStore:
 
 def trained_world_model(folder: Path) -> Path:
     """A checkpoint that has learned this world from 30 episodes."""
-    network = DenoiserConfig(6, SIZE, 3, proprio_dim=3, widths=(16, 32), layers=1)
-    config = WorldModelConfig(network, EdmConfig(p_mean=1.6, p_std=0.3))
+    network = DenoiserConfig(6, SIZE, 3, proprio_dim=3, stem=2, widths=(16, 32))
+    config = WorldModelConfig(network)
     training = WorldModelTraining(
         steps=200,
         batch_size=16,

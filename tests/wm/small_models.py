@@ -35,7 +35,7 @@ def world_model(
     torch.manual_seed(0)
     size = (contract.image_channels, SIZE, contract.action_dim, contract.proprio_dim)
     network = DenoiserConfig(
-        *size, history=history, widths=(8, 8), layers=1, task_dim=4 if tasks else 0, composed=composed
+        *size, history=history, stem=2, widths=(8, 8), task_dim=4 if tasks else 0, composed=composed
     )
     return WorldModel(WorldModelConfig(network, tasks=tasks), contract).eval()
 
@@ -54,7 +54,9 @@ def reloaded(config: WorldModelConfig, contract: TaskContract, folder: Path) -> 
 
 def reward_model(contract: TaskContract, progress: bool = False) -> RewardModel:
     torch.manual_seed(1)
-    return RewardModel(RewardConfig(contract.image_channels, width=8, progress=progress), contract).eval()
+    return RewardModel(
+        RewardConfig(contract.image_channels, width=8, progress=progress, threshold=0.9), contract
+    ).eval()
 
 
 def policy(contract: TaskContract, history: int = 2) -> GaussianPolicy:

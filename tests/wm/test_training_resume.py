@@ -113,8 +113,8 @@ def test_other_settings_begin_anew(store: EpisodeStore, tmp_path: Path, monkeypa
     found: list[bool] = []
     restore = TrainingState.restore
     monkeypatch.setattr(TrainingState, "restore", lambda *args: found.append(restore(*args)) or found[-1])
-    train(store, tmp_path / "wm", replace(CONFIG, steps=3, learning_rate=1e-3))
-    train(store, tmp_path / "wm", replace(CONFIG, steps=3, learning_rate=1e-3))
+    train(store, tmp_path / "wm", replace(CONFIG, steps=3, learning_rate=2e-3))
+    train(store, tmp_path / "wm", replace(CONFIG, steps=3, learning_rate=2e-3))
     assert found == [False, False, True]  # world model and state model anew; then the finished world model
 
 

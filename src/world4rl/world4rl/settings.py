@@ -134,7 +134,11 @@ class LoopSettings:
 
 @dataclass(frozen=True)
 class Preset:
-    """All settings of a run. The values live in ``presets/*.yaml``, nowhere else."""
+    """All settings of a run. A preset in ``presets/*.yaml`` gives every one of them.
+
+    The config dataclasses have defaults too, for who uses them without a preset: the values of ``tiny``, but for the
+    few that a test names with the reason (``tests/pipeline/test_preset_defaults.py``).
+    """
 
     description: str
     collect: CollectSettings

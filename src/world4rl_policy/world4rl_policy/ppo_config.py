@@ -19,11 +19,11 @@ class PpoConfig:
     iterations train the value function alone. `normalise_value` has it learn normalised returns.
     """
 
-    iterations: int = 60
+    iterations: int = 64
     horizon: int = 15
     epochs: int = 3
     minibatch_size: int = 256
-    policy_learning_rate: float = 5e-5
+    policy_learning_rate: float = 1e-4
     value_learning_rate: float = 5e-4
     clip: float = 0.2
     gamma: float = 0.97
@@ -33,12 +33,12 @@ class PpoConfig:
     min_std: float = 0.02
     max_std: float = 1.0
     entropy_coefficient: float = 0.0
-    bc_coefficient: float = 0.1
+    bc_coefficient: float = 0.02
     bc_batch_size: int = 64
     imagined_bc: float = 0.0
     kl_coefficient: float = 0.0
     target_kl: float = 0.05
-    value_warm_up: int = 4
+    value_warm_up: int = 6
     normalise_value: bool = False
     max_grad_norm: float = 0.5
 

@@ -33,8 +33,8 @@ class Selection:
     """
 
     by: Literal["judge", "dream", "last"] = "judge"
-    every: int = 10
-    episodes: int = 128
+    every: int = 16
+    episodes: int = 200
     margin: float = 0.02
     max_start_kl: float = 5.0
     start_kl_std: float = 0.15

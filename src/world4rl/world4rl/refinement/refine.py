@@ -36,7 +36,7 @@ class RefineConfig:
     selection: Selection = field(default_factory=Selection)
     caution: Caution = field(default_factory=Caution)
     verified_success: bool = False
-    dream_bc: BcOptimisation = field(default_factory=BcOptimisation)
+    dream_bc: BcOptimisation = field(default_factory=lambda: BcOptimisation(batch_size=128))
 
 
 def with_horizon(config: RefineConfig, real: EpisodeStore) -> RefineConfig:

@@ -42,9 +42,9 @@ class DenoiserConfig:
     proprio_dim: int = 0
     history: int = 4
     bins: int = 21
-    stem: int = 2
-    widths: tuple[int, ...] = (48, 96, 96)
-    layers: int = 2
+    stem: int = 4
+    widths: tuple[int, ...] = (128, 128)
+    layers: int = 1
     groups: int = 8
     encoding: Encoding = "two_hot"
     backbone: Backbone = "unet"

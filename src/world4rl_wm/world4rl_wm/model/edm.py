@@ -23,8 +23,8 @@ class EdmConfig:
     """
 
     sigma_data: float = 0.5
-    p_mean: float = 0.3
-    p_std: float = 1.2
+    p_mean: float = 1.6
+    p_std: float = 0.3
     sigma_min: float = 0.02
     sigma_max: float = 5.0
     rho: float = 7.0

@@ -20,7 +20,7 @@ class RewardTraining:
     ImageNet weights that a ResNet-18 starts from, None for random ones.
     """
 
-    steps: int = 800
+    steps: int = 600
     positives: int = 32
     negatives: int = 96
     progress_batch: int = 64

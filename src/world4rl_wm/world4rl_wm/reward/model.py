@@ -24,7 +24,7 @@ class RewardConfig(RewardNetwork):
     log-odds times `scale` plus `shift` (Platt, 1999); 1 and 0 leave it as the network gives it.
     """
 
-    threshold: float = 0.9
+    threshold: float = 0.5
     scale: float = 1.0
     shift: float = 0.0
 

@@ -30,17 +30,17 @@ class WorldModelTraining:
     `mixture` says how often which episodes are drawn.
     """
 
-    steps: int = 2500
+    steps: int = 1000
     batch_size: int = 32
-    learning_rate: float = 5e-4
+    learning_rate: float = 1e-3
     warm_up: int = 100
     weight_decay: float = 1e-2
     ema_decay: float = 0.99
     context_noise: float = 0.05
     moving_weight: float = 4.0
-    rollout_share: float = 0.25
+    rollout_share: float = 0.15
     rollout_steps: int = 3
-    save_every: int = 250
+    save_every: int = 100
     accumulation: int = 1
     compile: bool = False
     mixture: Mixture = field(default_factory=Mixture)
