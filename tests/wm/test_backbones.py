@@ -80,6 +80,7 @@ def test_checkpoints_from_before_the_choice_are_u_nets(tmp_path: Path) -> None:
     old = WorldModel.load(path)
     assert old.config == model.config and old.denoiser.backbone is old.denoiser.unet
     assert "denoiser.unet.conv_in.weight" in model.state_dict()
+    assert not [name for name in model.state_dict() if "frequencies" in name], "a constant, which no checkpoint has"
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,9 @@ FREQUENCIES = (0.5, 1.0, 2.0, 4.0)
 """Of `fourier_features`, in cycles per 2 pi of a normalised value."""
 
 
-def fourier_features(values: Tensor) -> Tensor:
-    """Sines and cosines of ``(..., P)`` values at `FREQUENCIES`: ``(..., P * 2 * len(FREQUENCIES))``."""
-    angles = values.unsqueeze(-1) * values.new_tensor(FREQUENCIES)
+def fourier_features(values: Tensor, frequencies: Tensor) -> Tensor:
+    """Sines and cosines of ``(..., P)`` values at F `frequencies`: ``(..., P * 2 * F)``."""
+    angles = values.unsqueeze(-1) * frequencies
     return torch.cat([angles.sin(), angles.cos()], -1).flatten(-2)
 
 
@@ -88,6 +88,7 @@ class Denoiser(nn.Module):
         self.action_embedding = embed(config.history * self.actions.size(config.action_dim))
         if config.proprio_dim:
             self.proprio_embedding = embed(2 * config.proprio_dim * 2 * len(FREQUENCIES))
+            self.register_buffer("frequencies", torch.tensor(FREQUENCIES), persistent=False)
         # named by its kind: what was trained before there was a choice says `unet`
         self.add_module(config.backbone, make_backbone(config, shown, said))
         if config.task_dim:
@@ -124,7 +125,7 @@ class Denoiser(nn.Module):
         frames = space_to_depth(torch.cat(pictures, dim=1), stem)
         condition = self.action_embedding(self.actions.encode(actions).flatten(1))
         if proprio is not None:
-            condition = condition + self.proprio_embedding(fourier_features(proprio).flatten(1))
+            condition = condition + self.proprio_embedding(fourier_features(proprio, self.frequencies).flatten(1))
         if task is not None:
             condition = condition + self.task_embedding(task)
         # the positional embedding expects time steps of the order of hundreds, c_noise = ln(sigma) / 4 is of order one
