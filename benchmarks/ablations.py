@@ -7,10 +7,12 @@ read, and rows are worked out below --work. A row does what comes after the trai
 replay check, refinement) under settings of its own, and meets the start states that the run was evaluated on. Rows
 about the reward models train both of them anew, as --set does with settings of theirs (reward.*); rows about the world
 models' episodes train all four models, on the run's other episodes, which takes as long as they took, and are refused
-where a benchmark's tasks share their world models. What a run cannot have is told at once, with what to do. Every run's
-first rows come first; what is done is not done again, so that the same command goes on where it was stopped, in the
-middle of a refinement too. Writes benchmarks/results/ablations-TASK.json after every row and prints the table.
-Without --set the run's own rows also go to RUN/ablations.json, for its report (`world4rl report RUN`).
+where a benchmark's tasks share their world models. --seeds trains rows again from other seeds, in the same world
+models: how far they come apart is what chance does in training. What a run cannot have is told at once, with what to
+do. Every run's first rows come first; what is done is not done again, so that the same command goes on where it was
+stopped, in the middle of a refinement too. Writes benchmarks/results/ablations-TASK.json after every row and prints the
+table. Without --set the run's own rows also go to RUN/ablations.json, for its report (`world4rl report RUN`), but for
+those of other seeds.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ import re
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -38,16 +41,17 @@ from world4rl.runs.run_folder import Run, training_store
 from world4rl_data.store import EpisodeStore
 
 
-def row_run(run: Run, name: str, settings: Sequence[str], work: Path) -> Run:
+def row_run(run: Run, name: str, settings: Sequence[str], work: Path, seed: int | None = None) -> Run:
     """A run below `work` with the stores and models of `run`, but for those to be trained anew, and settings on top of
-    its.
+    its; `seed` None: the run's own.
 
     Its folder is called after the row and a digest of all its settings and of the run's models: under other settings,
     or from other models, it is worked out anew.
     """
     changed = finished_run(run.path, settings)
     words = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
-    changed = replace(changed, path=work / f"{words}-{work_digest(changed)[:8]}")
+    folder = f"{words}-{work_digest(changed)[:8]}" + ("" if seed is None else f"-seed-{seed}")
+    changed = replace(changed, path=work / folder, seed=run.seed if seed is None else seed)
     anew = trained_anew(settings)
     kept = ("filtered_bc", *(model for model in MODELS if model not in anew))
     links = {changed.checkpoint(model): run.checkpoint(model) for model in kept}
@@ -90,9 +94,11 @@ def without(store: EpisodeStore, sources: set[str], path: Path) -> None:
     unfinished.rename(path)
 
 
-def refined(run: Run, name: str, settings: list[str], work: Path, workers: int) -> dict[str, Any]:
-    """Train what the row has of its own, refine and evaluate."""
-    changed, known = row_run(run, name, settings, work), HeldOut.of(run)
+def refined(
+    run: Run, name: str, settings: list[str], work: Path, workers: int, seed: int | None = None
+) -> dict[str, Any]:
+    """Train what the row has of its own, refine and evaluate on the run's start states."""
+    changed, known = row_run(run, name, settings, work, seed), HeldOut.of(run)
     if not (changed.path / "refinement.json").is_file():
         with counted(changed.path):
             train_models(changed, settings)
@@ -110,6 +116,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("runs", type=Path, nargs="+", help="folders of finished runs")
     parser.add_argument("--rows", nargs="+", choices=ROWS, metavar="ROW", help="default: all; " + " | ".join(ROWS))
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="settings for every row")
+    parser.add_argument(
+        "--seeds",
+        type=int,
+        nargs="+",
+        default=[None],
+        help="of all that a row trains, and of the start states that its judge dreams from (default: the run's own)",
+    )
     parser.add_argument("--work", type=Path, default=Path("runs/ablations"), help="folder of the rows' own work")
     parser.add_argument("--workers", type=int, default=2, help="processes that evaluate (default: 2)")
     parser.add_argument("--out", type=Path, help="JSON file to write, or to go on with")
@@ -122,14 +135,15 @@ def main(argv: Sequence[str] | None = None) -> None:
     rows = options.rows or default_rows(runs, options.set)
     results = Results("ablations", runs, {"set": options.set}, options.out)
     keys = [run_key(run, training_store(run, "demonstrations", "practice", "check").content_hash) for run in runs]
-    for name in rows:
+    for name, seed in product(rows, options.seeds):
         for run, key in zip(runs, keys, strict=True):
-            if not results.holds(**key, policy=name):
+            if not results.holds(**key, policy=name, seed=seed):
                 settings = [*settings_of(run, name), *options.set]
                 work = options.work / f"{run.task}-seed-{run.seed}-{key['data'][:8]}"
-                results.add(key | {"settings": settings} | refined(run, name, settings, work, options.workers))
+                trained = {"settings": settings} | ({} if seed is None else {"seed": seed})
+                results.add(key | trained | refined(run, name, settings, work, options.workers, seed))
             if not options.set:  # the report says that one part is changed
-                results.copy(run.path / ABLATIONS, **key)
+                results.copy(run.path / ABLATIONS, **key, seed=None)
     print(table(results.rows))
 
 

@@ -68,6 +68,24 @@ def test_a_row_under_other_settings_is_worked_out_anew_in_a_folder_of_its_own(tm
     assert len(names) == 2 and all(name.startswith("none-of-these-") for name in names)
 
 
+def test_rows_of_other_seeds_are_other_trainings_in_the_same_world_models(tmp_path: Path) -> None:
+    folder, out, work = run_with_dreams(tmp_path / "run"), tmp_path / "result.json", tmp_path / "work"
+    given = [str(folder), "--work", str(work), "--out", str(out), "--workers", "1", "--rows", "none of these"]
+    ablations.main(given)
+    own = (folder / "ablations.json").read_text()
+    ablations.main([*given, "--seeds", "7", "8"])
+    found = json.loads(out.read_text())["rows"]
+    assert [row.get("seed") for row in found] == [None, 7, 8]
+    assert {row["run_seed"] for row in found} == {0}, "met on the run's own start states"
+    assert len({row["imagined_refined"] for row in found} | {row["start_kl"] for row in found}) > 2
+    weights = {file.read_bytes() for file in work.rglob("refined/model.safetensors")}
+    assert len(weights) == 3
+    assert (folder / "ablations.json").read_text() == own, "the report is about one training"
+    kept = out.read_text()
+    ablations.main([*given, "--seeds", "8"])
+    assert out.read_text() == kept
+
+
 def test_a_row_of_a_run_whose_models_were_trained_again_is_worked_out_anew(tmp_path: Path) -> None:
     folder, out, work = run_with_dreams(tmp_path / "run"), tmp_path / "result.json", tmp_path / "work"
     given = [str(folder), "--work", str(work), "--out", str(out), "--workers", "1", "--rows", "no BC term"]
