@@ -71,7 +71,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             work(*job)
 
     monkeypatch.setattr("world4rl.presets.PRESETS_DIR", small_presets(tmp_path / "presets"))
-    for module in ("loop", "pipeline", "benchmark.metaworld"):
+    for module in ("loop.stages", "pipeline", "benchmark.metaworld"):
         monkeypatch.setattr(f"world4rl.{module}.in_parallel", one_by_one)
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
