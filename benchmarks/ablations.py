@@ -130,6 +130,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(1)
     runs = [finished_run(path) for path in options.runs]
     require_dreams(runs)
+    for run in runs:
+        if run.seed in options.seeds:
+            raise SystemExit(f"--seeds {run.seed}: that is {run.path}'s own seed, and no other training: give others")
     if options.rows:
         require_possible(runs, options.rows, options.set)
     rows = options.rows or default_rows(runs, options.set)
@@ -142,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> None:
                 work = options.work / f"{run.task}-seed-{run.seed}-{key['data'][:8]}"
                 trained = {"settings": settings} | ({} if seed is None else {"seed": seed})
                 results.add(key | trained | refined(run, name, settings, work, options.workers, seed))
-            if not options.set:  # the report says that one part is changed
+            if not options.set and seed is None:  # the report says that one part is changed
                 results.copy(run.path / ABLATIONS, **key, seed=None)
     print(table(results.rows))
 

@@ -195,6 +195,10 @@ def test_a_hand_that_was_homed_is_not_closed_by_the_first_action_after_enabling(
     count = len(joystick.heard)
     joystick.hold_until((PAD.deadman,), lambda: len(joystick.heard) > count)
     assert joystick.values()[3] == 0.0
+    executed.publish(Action(values=[0.0, 0.0, 0.0, -1.0], source=Action.HUMAN))  # the gate has measured a closed hand
+    joystick.hold_until((PAD.deadman,), lambda: joystick.values()[3] == -1.0, "learned while a person drives")
+    joystick.press(PAD.deadman, PAD.gripper)
+    joystick.until(lambda: joystick.values()[3] == 1.0, what="one press opens it")
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 import time
@@ -80,3 +81,27 @@ def test_a_node_whose_callback_fails_has_its_last_words(ros_domain, monkeypatch)
     with pytest.raises(ZeroDivisionError):
         spin_until_told("failing", Failing, lambda node: said.append(node.get_topic_names_and_types()), [])
     assert said, "ROS still worked"
+
+
+def test_a_node_that_hangs_ends_when_it_is_told_twice_and_still_has_its_last_words(ros_domain):
+    said, own = [], {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    class Hanging(Node):
+        def __init__(self):
+            super().__init__("hanging")
+            self.create_timer(0.01, self._work)
+
+        def _work(self):
+            for seconds in (0.0, 0.1, 1.5):  # a runner and the terminal tell at once; that alone does not end it
+                threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGINT)).start()
+            while True:
+                time.sleep(0.01)
+
+    started = time.monotonic()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            spin_until_told("hanging", Hanging, lambda node: said.append(node.get_topic_names_and_types()), [])
+    finally:
+        for number, handler in own.items():
+            signal.signal(number, handler)
+    assert said and time.monotonic() - started > 1.4

@@ -84,6 +84,11 @@ def test_rows_of_other_seeds_are_other_trainings_in_the_same_world_models(tmp_pa
     kept = out.read_text()
     ablations.main([*given, "--seeds", "8"])
     assert out.read_text() == kept
+    given[given.index(str(out))] = str(tmp_path / "other.json")
+    ablations.main([*given, "--seeds", "8"])
+    assert (folder / "ablations.json").read_text() == own, "a file without the run's own row takes nothing from it"
+    with pytest.raises(SystemExit, match="own seed"):
+        ablations.main([*given, "--seeds", "0"])
 
 
 def test_a_row_of_a_run_whose_models_were_trained_again_is_worked_out_anew(tmp_path: Path) -> None:

@@ -186,6 +186,7 @@ class ArmGateNode(Node):
         self._control.stop("the gate ends", self._instant())
         self._changed()
         self._commands.flush()
+        self._report.flush()
 
     def _value(self, name: str) -> Any:
         return self.get_parameter(name).value

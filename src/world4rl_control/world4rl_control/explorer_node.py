@@ -12,6 +12,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_srvs.srv import SetBool
 
+from world4rl_control.clocks_node import timing_clock
 from world4rl_control.explorer import ExplorerConfig, RandomExplorer
 from world4rl_control.explorer_episodes import EpisodePlan, ExplorerEpisodes, Phase
 from world4rl_control.pacing import ObservationPacer
@@ -75,7 +76,7 @@ class ExplorerNode(Node):
         self.create_subscription(ArmStatus, "arm_gate/status", self._on_gate, _LATCHED)
         self.create_service(SetBool, "~/enable", self._on_enable)
         # The clock's own message may come after the observation of the same instant: look again soon.
-        self.create_timer(0.2 * contract.period_s, self._act_when_due)
+        self.create_timer(0.2 * contract.period_s, self._act_when_due, clock=timing_clock(self))
         # Steady: who does not answer may be the simulator's end, and with it the clock's.
         self.create_timer(_LOOK_S, self._give_up_when_late, clock=Clock(clock_type=ClockType.STEADY_TIME))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
+from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
@@ -16,6 +17,7 @@ from world4rl_data.episode import ActionSource
 from world4rl_interfaces.msg import ArmStatus
 
 _DIAGNOSTICS_PERIOD_S = 1.0
+_ACKED_S = 0.25
 _LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
 
 
@@ -41,6 +43,10 @@ class GateReport:
         status = ArmStatus(enabled=enabled, active_source=source, reason=reason, rejected_actions=rejected)
         status.header.stamp = self._node.get_clock().now().to_msg()
         self._status.publish(status)
+
+    def flush(self) -> None:
+        """Wait until whoever listens has the last status, for a moment at most: they may be ending as well."""
+        self._status.wait_for_all_acked(Duration(seconds=_ACKED_S))
 
     def tick(self, now: Instant) -> None:
         """Call regularly."""

@@ -55,6 +55,11 @@ class TeleopAction:
         self._hand = 1.0 if self._hand < 0.0 else -1.0
         return "gripper opens" if self._hand > 0.0 else "gripper closes"
 
+    @property
+    def hand_known(self) -> bool:
+        """Whether the gripper's state is."""
+        return self._hand != 0.0
+
     def forget(self) -> None:
         """The hand may have been moved by others (homing, Desk): its state is not known any more."""
         self._hand = 0.0

@@ -121,8 +121,9 @@ class TeleopNode(Node):
                 self.get_logger().warning("gripper: hold the dead-man as well")
 
     def _on_executed(self, action: Action) -> None:
-        # While a person drives, the gripper is theirs: an action still on its way must not undo a toggle.
-        if self._map.wish(time.monotonic()) is None:
+        # While a person drives, the gripper is theirs: an action still on its way must not undo a toggle. Before a
+        # toggle nothing is known after enabling, and the gate tells what it has measured.
+        if self._map.wish(time.monotonic()) is None or not self._action.hand_known:
             self._action.see_executed(action.values)
 
     def _on_gate(self, status: ArmStatus) -> None:

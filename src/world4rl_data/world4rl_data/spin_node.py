@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -14,6 +15,7 @@ from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
 
 _HEAR_S = 0.05  # how long a signal may wait for a node that has nothing to do
+_PATIENCE_S = 1.0  # more than `at_end` takes
 
 N = TypeVar("N", bound=Node)
 
@@ -55,11 +57,20 @@ def spin_until_told(
     """As `spin_until_shutdown`, for a node that has something to say at its end.
 
     SIGINT and SIGTERM are heard between two callbacks. `at_end` then gets the node while ROS still works, and also
-    where a callback fails.
+    where a callback fails. Told once more a second later or after, it ends at once, for what it does just then hangs.
+
+    Raises:
+        KeyboardInterrupt: it had to be told twice.
     """
-    told: list[int] = []
+    told: list[float] = []
+
+    def hear(_number: int, _frame: object) -> None:
+        told.append(time.monotonic())
+        if told[-1] - told[0] > _PATIENCE_S:  # a runner and the terminal often tell in the same moment
+            raise KeyboardInterrupt
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda number, _frame: told.append(number))
+        signal.signal(number, hear)
     rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
     try:
         node = _made(name, make)

@@ -56,10 +56,10 @@ def imagine(
     """
     if isinstance(actor, Tensor) and actor.shape[:2] != (len(start), horizon):
         raise ValueError(f"actions must be ({len(start)}, {horizon}, A), got {tuple(actor.shape)}")
-    dream = Dream(world_model, start.frames, start.actions, start.seed, start.proprio, start.tasks)
-    stream = DreamStream(dream, reward_model, ensemble)
     frames, numbers, done = [], [], []
     try:
+        dream = Dream(world_model, start.frames, start.actions, start.seed, start.proprio, start.tasks)
+        stream = DreamStream(dream, reward_model, ensemble)
         watch.start(dream)
         for number in range(horizon):
             action = actor[:, number] if isinstance(actor, Tensor) else actor.act(dream.context[:, -actor.history :])
