@@ -72,3 +72,13 @@ def ros_domain() -> Iterator[int]:
             else:
                 patch.delenv(name, raising=False)
         yield int(env["ROS_DOMAIN_ID"])
+
+
+@pytest.fixture(scope="module")
+def ros_context(ros_domain: int) -> Iterator[None]:
+    """ROS in this process, in its default context, in a domain of its own."""
+    import rclpy
+
+    rclpy.init()
+    yield
+    rclpy.try_shutdown()

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros_context")]
 
 import rclpy  # noqa: E402
 import rclpy.node  # noqa: E402
@@ -20,6 +20,7 @@ from arm_rig import STATE, ArmRig  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
 from franka_msgs.action import Grasp  # noqa: E402
 from franka_msgs.msg import FrankaRobotState  # noqa: E402
+from gate_rig import close_gate, gate_node, make_gate  # noqa: E402
 from geometry_msgs.msg import PoseStamped, TwistStamped  # noqa: E402
 from rclpy.action import ActionServer  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
@@ -28,7 +29,6 @@ from sensor_msgs.msg import Joy  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 
 import world4rl_data  # noqa: E402
-from world4rl_control.arm_gate_node import ArmGateNode  # noqa: E402
 from world4rl_control.arm_links_node import pose_topic_of  # noqa: E402
 from world4rl_data.contract import TaskContract  # noqa: E402
 from world4rl_interfaces.msg import Action  # noqa: E402
@@ -38,33 +38,12 @@ PERIOD_S = TaskContract.load("franka_sim_press").period_s
 SCALE = TaskContract.load("franka_sim_press").actions[0].scale
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _ros(ros_domain: int) -> Iterator[None]:
-    rclpy.init()
-    yield
-    rclpy.try_shutdown()
-
-
-def _make(contract: str = "franka_sim_press", **parameters) -> tuple[ArmRig, ArmGateNode]:
-    rig = ArmRig()
-    values = [Parameter(name, value=value) for name, value in {"contract": contract, **parameters}.items()]
-    gate = ArmGateNode(values)
-    rig.executor_.add_node(gate)
-    return rig, gate
-
-
-def _close(rig: ArmRig, gate: ArmGateNode) -> None:
-    rig.executor_.shutdown()
-    gate.destroy_node()
-    rig.destroy_node()
-
-
 @pytest.fixture
 def rig() -> Iterator[ArmRig]:
-    rig, gate = _make()
+    rig, gate = make_gate()
     rig.ready()
     yield rig
-    _close(rig, gate)
+    close_gate(rig, gate)
 
 
 def _position(target: PoseStamped) -> np.ndarray:
@@ -211,8 +190,8 @@ def test_a_contract_with_several_poses_must_be_told_which_is_the_arms(tmp_path):
     path.write_text(yaml.safe_dump(contract))
     with pytest.raises(ValueError, match=r"several poses, /cube/pose, .*current_pose: .*\(pose_topic\)"):
         pose_topic_of(TaskContract.load(str(path)))  # the first of them might be the cube's
-    rig, gate = _make(str(path), pose_topic=pose["topic"])
-    _close(rig, gate)
+    rig, gate = make_gate(str(path), pose_topic=pose["topic"])
+    close_gate(rig, gate)
     contract["proprioception"][0] |= {"topic": pose["topic"], "fields": ["pose.orientation.x"]}
     path.write_text(yaml.safe_dump(contract))
     assert pose_topic_of(TaskContract.load(str(path))) == pose["topic"], "one topic may give several streams"
@@ -249,7 +228,7 @@ def test_reset_brings_the_arm_home_and_answers_when_it_is_there(rig):
 
 
 def test_a_blocked_reset_is_given_up_with_the_way_that_is_left():
-    rig, gate = _make(reset_timeout_s=2.0)
+    rig, gate = make_gate(reset_timeout_s=2.0)
     try:
         rig.ready()
         rig.position = np.array([0.45, 0.03, 0.30])  # near home, and does not follow
@@ -261,7 +240,7 @@ def test_a_blocked_reset_is_given_up_with_the_way_that_is_left():
         rig.spin(0.1)
         assert rig.call(rig.resetter, ResetArm.Request()).success
     finally:
-        _close(rig, gate)
+        close_gate(rig, gate)
 
 
 def test_a_human_ends_a_reset_and_its_caller_is_told(rig):
@@ -276,7 +255,7 @@ def test_a_human_ends_a_reset_and_its_caller_is_told(rig):
 
 
 def test_a_reset_of_an_arm_that_does_not_come_is_given_up_and_the_next_action_moves_it():
-    rig, gate = _make(reset_timeout_s=1.0)
+    rig, gate = make_gate(reset_timeout_s=1.0)
     rig.position = np.array([0.55, 0.1, 0.2])  # and the arm does not follow
     try:
         rig.ready()
@@ -288,11 +267,11 @@ def test_a_reset_of_an_arm_that_does_not_come_is_given_up_and_the_next_action_mo
         rig.until(lambda: rig.act([0.5, 0, 0]) or rig.executed, what="an action that is applied")
         assert rig.executed[0].source == Action.POLICY and rig.status.reason == ""
     finally:
-        _close(rig, gate)
+        close_gate(rig, gate)
 
 
 def test_the_gripper_is_closed_through_the_driver_without_waiting():
-    rig, gate = _make("franka_sim_lift")
+    rig, gate = make_gate("franka_sim_lift")
     goals = []
 
     def grasp(handle):
@@ -311,12 +290,12 @@ def test_the_gripper_is_closed_through_the_driver_without_waiting():
         assert [action.values[3] for action in rig.executed] == [-1.0] * 3
     finally:
         server.destroy()
-        _close(rig, gate)
+        close_gate(rig, gate)
 
 
 def test_a_grasp_that_waits_for_its_driver_is_dropped_when_the_arm_is_stopped():
     """The fingers do not move under the hands of whoever has stopped the arm to look after the driver."""
-    rig, gate = _make("franka_sim_lift")
+    rig, gate = make_gate("franka_sim_lift")
     goals: list[float] = []
 
     def grasp(handle):
@@ -342,11 +321,11 @@ def test_a_grasp_that_waits_for_its_driver_is_dropped_when_the_arm_is_stopped():
     finally:
         if server is not None:
             server.destroy()
-        _close(rig, gate)
+        close_gate(rig, gate)
 
 
 def test_servo_gets_fresh_twists_towards_the_target_and_zeros_after_the_stop():
-    rig, gate = _make(backend="servo_twist")
+    rig, gate = make_gate(backend="servo_twist")
     twists: list[TwistStamped] = []
     rig.create_subscription(TwistStamped, "/servo_node/delta_twist_cmds", twists.append, 10)
     try:
@@ -364,11 +343,11 @@ def test_servo_gets_fresh_twists_towards_the_target_and_zeros_after_the_stop():
         rig.until(lambda: len(twists) > count + 5, what="zeros again and again")
         assert not any(twist.twist.linear.x for twist in twists[count:])
     finally:
-        _close(rig, gate)
+        close_gate(rig, gate)
 
 
 def test_servo_must_read_twists_in_metres_and_radians_where_it_can_be_asked():
-    rig, gate = _make(backend="servo_twist", robot_state_topic="")
+    rig, gate = make_gate(backend="servo_twist", robot_state_topic="")
     servo = rclpy.node.Node("servo_node")
     servo.declare_parameter("moveit_servo.command_in_type", "unitless")
     rig.executor_.add_node(servo)
@@ -379,12 +358,12 @@ def test_servo_must_read_twists_in_metres_and_radians_where_it_can_be_asked():
         servo.set_parameters([Parameter("moveit_servo.command_in_type", value="speed_units")])
         rig.until(lambda: rig.enable().message == "enabled at the measured pose", what="leave to enable")
     finally:
-        _close(rig, gate)
+        close_gate(rig, gate)
         servo.destroy_node()
 
 
 def test_the_dead_man_button_is_asked_for_before_and_during_motion():
-    rig, gate = _make(dead_man_topic="/joy", dead_man_button=1)
+    rig, gate = make_gate(dead_man_topic="/joy", dead_man_button=1)
     joy = rig.create_publisher(Joy, "/joy", 1)
     pressed = Joy(buttons=[0, 1])
     timer = rig.create_timer(0.02, lambda: joy.publish(pressed) if pressed is not None else None)
@@ -403,11 +382,11 @@ def test_the_dead_man_button_is_asked_for_before_and_during_motion():
         rig.until(lambda: not rig.status.enabled, 3.0)
         assert "silent" in rig.status.reason
     finally:
-        _close(rig, gate)
+        close_gate(rig, gate)
 
 
 def test_enabling_is_refused_while_controller_and_driver_disagree():
-    rig, gate = _make(controller_pose_topic="/current_pose")
+    rig, gate = make_gate(controller_pose_topic="/current_pose")
     own = rig.create_publisher(PoseStamped, "/current_pose", 10)
     shift = [0.02]
 
@@ -426,7 +405,7 @@ def test_enabling_is_refused_while_controller_and_driver_disagree():
         rig.act([0, 0, 0])
         assert _position(rig.targets[0])[0] == pytest.approx(0.453, abs=1e-6), "in the controller's own frame"
     finally:
-        _close(rig, gate)
+        close_gate(rig, gate)
 
 
 def _frame_rig(rig: ArmRig, frames: dict[str, str]) -> None:
@@ -446,7 +425,7 @@ def _frame_rig(rig: ArmRig, frames: dict[str, str]) -> None:
 
 
 def test_a_pose_in_another_frame_than_the_contracts_is_told_and_not_refused():
-    rig, gate = _make()
+    rig, gate = make_gate()
     frames = {f"{STATE}/current_pose": "world"}
     _frame_rig(rig, frames)
     try:
@@ -459,11 +438,11 @@ def test_a_pose_in_another_frame_than_the_contracts_is_told_and_not_refused():
             frames[f"{STATE}/current_pose"] = sound
             rig.until(lambda: "in the frame" not in rig.enable().message, what=f"no doubt of {sound!r}")
     finally:
-        _close(rig, gate)
+        close_gate(rig, gate)
 
 
 def test_where_the_controller_tells_its_pose_the_drivers_name_for_the_frame_says_nothing():
-    rig, gate = _make(controller_pose_topic="/current_pose")
+    rig, gate = make_gate(controller_pose_topic="/current_pose")
     frames = {f"{STATE}/current_pose": "world", "/current_pose": "fr3_link0"}
     _frame_rig(rig, frames)
     try:
@@ -472,20 +451,16 @@ def test_where_the_controller_tells_its_pose_the_drivers_name_for_the_frame_says
         frames["/current_pose"] = "table"
         rig.until(lambda: "/current_pose is in the frame table" in rig.enable().message, what="the controller's frame")
     finally:
-        _close(rig, gate)
+        close_gate(rig, gate)
 
 
 def test_a_backend_that_does_not_exist_is_refused_with_the_choice():
-    rig = ArmRig()
-    try:
-        with pytest.raises(ValueError, match="servo_twist"):
-            _make(backend="magic")
-    finally:
-        rig.destroy_node()
+    with pytest.raises(ValueError, match="servo_twist"):
+        gate_node(backend="magic")
 
 
 def test_in_lock_step_the_target_leaves_with_the_action_even_before_the_clock_has_arrived():
-    rig, gate = _make(use_sim_time=True, clock_timeout_s=0.3)
+    rig, gate = make_gate(use_sim_time=True, clock_timeout_s=0.3)
     clock = rig.create_publisher(Clock, "/clock", 1)
     try:
         rig.ready()
@@ -503,12 +478,12 @@ def test_in_lock_step_the_target_leaves_with_the_action_even_before_the_clock_ha
         assert len(rig.targets) == 2, "stamps .1 and .2 are new instants, stamp .0 is not"
         rig.until(lambda: "clock" in rig.status.reason, 2.0)
     finally:
-        _close(rig, gate)
+        close_gate(rig, gate)
 
 
 def test_a_stamp_ahead_of_the_machines_own_clock_does_not_make_time_pass():
     """The clock of a person's machine may be wrong; two of her actions at once remain one per control period."""
-    rig, gate = _make()
+    rig, gate = make_gate()
     try:
         rig.ready()
         assert rig.enable().success
@@ -523,7 +498,7 @@ def test_a_stamp_ahead_of_the_machines_own_clock_does_not_make_time_pass():
         rig.spin(0.1)
         assert len(rig.executed) == 1 and len(rig.targets) == 1
     finally:
-        _close(rig, gate)
+        close_gate(rig, gate)
 
 
 def test_enabling_again_starts_afresh_without_a_word_to_the_controller(rig):
@@ -570,7 +545,7 @@ def test_a_contract_that_does_not_exist_ends_the_node_with_the_mend():
 
 
 def test_who_enables_the_arm_is_told_that_the_gripper_is_not_homed_though_that_was_asked_for() -> None:
-    rig, gate = _make("franka_sim_lift", home_gripper=True)
+    rig, gate = make_gate("franka_sim_lift", home_gripper=True)
     told: list[str] = []
     note = lambda message: told.extend(v.value for s in message.status for v in s.values if v.key == "doubts")  # noqa: E731
     rig.create_subscription(DiagnosticArray, "/diagnostics", note, 10)
@@ -579,4 +554,4 @@ def test_who_enables_the_arm_is_told_that_the_gripper_is_not_homed_though_that_w
         assert "the gripper is not homed yet: no gripper action server" in rig.enable().message
         rig.until(lambda: told and "the gripper is not homed yet" in told[-1], what="the same in the diagnostics")
     finally:
-        _close(rig, gate)
+        close_gate(rig, gate)

@@ -1,32 +1,16 @@
 """Gate and teleoperation on a machine whose clock is set while the arm moves; without ROS: test_clock_steps.py."""
 
-from collections.abc import Iterator
-
 import pytest
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros_context")]
 
-import rclpy  # noqa: E402
-from arm_rig import ArmRig  # noqa: E402
+from gate_rig import close_gate, gate_node, make_gate  # noqa: E402
 from rclpy.clock import ClockType  # noqa: E402
 from rclpy.duration import Duration  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.time import Time  # noqa: E402
 
-from world4rl_control.arm_gate_node import ArmGateNode  # noqa: E402
 from world4rl_control.teleop_node import TeleopNode  # noqa: E402
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _ros(ros_domain: int) -> Iterator[None]:
-    rclpy.init()
-    yield
-    rclpy.try_shutdown()
-
-
-def _gate(**parameters) -> ArmGateNode:
-    values = {"contract": "franka_sim_press", **parameters}
-    return ArmGateNode([Parameter(name, value=value) for name, value in values.items()])
 
 
 def _teleop() -> TeleopNode:
@@ -46,8 +30,7 @@ class _SetClock:
 
 
 def test_a_driver_that_dies_as_the_clock_goes_back_is_missed():
-    rig, gate = ArmRig(), _gate()
-    rig.executor_.add_node(gate)
+    rig, gate = make_gate()
     try:
         rig.ready()
         assert rig.enable().success
@@ -56,12 +39,10 @@ def test_a_driver_that_dies_as_the_clock_goes_back_is_missed():
         rig.speaking = False
         rig.until(lambda: "driver lost" in rig.status.reason and not rig.status.enabled, what="the stop")
     finally:
-        rig.executor_.shutdown()
-        gate.destroy_node()
-        rig.destroy_node()
+        close_gate(rig, gate)
 
 
-@pytest.mark.parametrize("make", [lambda: _gate(command_rate_hz=100.0), _teleop], ids=["arm_gate", "teleop"])
+@pytest.mark.parametrize("make", [lambda: gate_node(command_rate_hz=100.0), _teleop], ids=["arm_gate", "teleop"])
 def test_no_timer_sleeps_while_the_machines_clock_is_back(make):
     node = make()
     try:
@@ -71,7 +52,7 @@ def test_no_timer_sleeps_while_the_machines_clock_is_back(make):
 
 
 def test_under_a_simulators_clock_targets_keep_its_pace():
-    gate = _gate(command_rate_hz=100.0, use_sim_time=True)
+    gate = gate_node(command_rate_hz=100.0, use_sim_time=True)
     try:
         assert any(timer.clock is gate.get_clock() for timer in gate.timers)
     finally:

@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros_context")]
 
-import rclpy  # noqa: E402
 from arm_rig import ArmRig  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from std_srvs.srv import SetBool  # noqa: E402
@@ -25,13 +24,6 @@ from world4rl_interfaces.msg import Action  # noqa: E402
 
 PRESS = TaskContract.load("franka_sim_press")
 BOX = PRESS.workspace
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _ros(ros_domain: int) -> Iterator[None]:
-    rclpy.init()
-    yield
-    rclpy.try_shutdown()
 
 
 def _parameters(**values: object) -> list[Parameter]:

@@ -1,12 +1,11 @@
 """The explorer node over DDS: silent until enabled, then one random action per observation and control period."""
 
 import time
-from collections.abc import Iterator
 
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros_context")]
 
 import rclpy  # noqa: E402
 from rclpy.callback_groups import ReentrantCallbackGroup  # noqa: E402
@@ -24,13 +23,6 @@ from world4rl_interfaces.msg import Action  # noqa: E402
 from world4rl_interfaces.srv import ResetArm  # noqa: E402
 
 PRESS = TaskContract.load("franka_sim_press")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _ros(ros_domain: int) -> Iterator[None]:
-    rclpy.init()
-    yield
-    rclpy.try_shutdown()
 
 
 def test_it_acts_when_enabled_and_only_on_complete_observations():

@@ -10,9 +10,8 @@ from typing import Any
 
 import pytest
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros_context")]
 
-import rclpy  # noqa: E402
 from control_msgs.action import GripperCommand  # noqa: E402
 from franka_msgs.action import ErrorRecovery  # noqa: E402
 from rclpy.action import ActionServer, CancelResponse, GoalResponse  # noqa: E402
@@ -32,13 +31,6 @@ from world4rl_sim import gripper_server_node  # noqa: E402
 from world4rl_sim.gripper_server_node import GripperServer  # noqa: E402
 
 GRIPPER = Gripper()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _ros(ros_domain: int) -> Iterator[None]:
-    rclpy.init()
-    yield
-    rclpy.try_shutdown()
 
 
 class Fingers:

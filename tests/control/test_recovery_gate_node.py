@@ -1,28 +1,16 @@
 """Error recovery through the arm gate over DDS: the arm stays where it was pushed to, and disabled."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros_context")]
 
-import rclpy  # noqa: E402
-from arm_rig import GATE, STATE, ArmRig  # noqa: E402
+from arm_rig import GATE, STATE  # noqa: E402
 from franka_msgs.action import ErrorRecovery  # noqa: E402
 from franka_msgs.msg import FrankaRobotState  # noqa: E402
+from gate_rig import close_gate, make_gate  # noqa: E402
 from rclpy.action import ActionServer  # noqa: E402
-from rclpy.parameter import Parameter  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
-
-from world4rl_control.arm_gate_node import ArmGateNode  # noqa: E402
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _ros(ros_domain: int) -> Iterator[None]:
-    rclpy.init()
-    yield
-    rclpy.try_shutdown()
 
 
 def _place(target) -> np.ndarray:
@@ -31,8 +19,7 @@ def _place(target) -> np.ndarray:
 
 
 def test_after_a_reflex_the_pushed_arm_is_recovered_where_it_is_and_stays_disabled():
-    rig, gate = ArmRig(), ArmGateNode([Parameter("contract", value="franka_sim_press")])
-    rig.executor_.add_node(gate)
+    rig, gate = make_gate()
     state = rig.create_publisher(FrankaRobotState, f"{STATE}/robot_state", 1)
     recover = rig.create_client(Trigger, f"{GATE}/recover")
 
@@ -66,14 +53,11 @@ def test_after_a_reflex_the_pushed_arm_is_recovered_where_it_is_and_stays_disabl
         rig.until(lambda: rig.enable().success, 20.0, "enabling in idle mode")
     finally:
         server.destroy()
-        rig.executor_.shutdown()
-        gate.destroy_node()
-        rig.destroy_node()
+        close_gate(rig, gate)
 
 
 def test_without_a_measured_pose_nothing_is_recovered():
-    rig, gate = ArmRig(), ArmGateNode([Parameter("contract", value="franka_sim_press")])
-    rig.executor_.add_node(gate)
+    rig, gate = make_gate()
     recovered: list[int] = []
 
     def execute(handle):
@@ -93,6 +77,4 @@ def test_without_a_measured_pose_nothing_is_recovered():
         assert not answer.success and "pose" in answer.message and recovered == []
     finally:
         server.destroy()
-        rig.executor_.shutdown()
-        gate.destroy_node()
-        rig.destroy_node()
+        close_gate(rig, gate)

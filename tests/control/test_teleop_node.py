@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.ros
+pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros_context")]
 
 import rclpy  # noqa: E402
 from arm_rig import ArmRig  # noqa: E402
@@ -35,13 +35,6 @@ from world4rl_interfaces.msg import Action, ArmStatus  # noqa: E402
 
 LIFT = TaskContract.load("franka_sim_lift")
 PAD = JoystickConfig()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _ros(ros_domain: int) -> Iterator[None]:
-    rclpy.init()
-    yield
-    rclpy.try_shutdown()
 
 
 class Hand:
@@ -121,11 +114,16 @@ def _close(hand: Hand, *nodes: Node) -> None:
 
 
 @pytest.fixture
-def joystick() -> Iterator[Hand]:
+def driven() -> Iterator[tuple[Hand, TeleopNode]]:
     hand, rig, teleop = _open("joystick")
     hand.spin(0.2)
-    yield hand
+    yield hand, teleop
     _close(hand, teleop, rig)
+
+
+@pytest.fixture
+def joystick(driven: tuple[Hand, TeleopNode]) -> Hand:
+    return driven[0]
 
 
 def test_actions_go_out_at_the_contracts_rate_while_the_dead_man_is_held(joystick):
@@ -178,15 +176,17 @@ def test_the_gripper_is_taken_over_as_it_is_and_toggled(joystick):
         assert joystick.values()[3] == wanted, "one press, one change"
 
 
-def test_a_hand_that_was_homed_is_not_closed_by_the_first_action_after_enabling(joystick):
+def test_a_hand_that_was_homed_is_not_closed_by_the_first_action_after_enabling(driven):
     """Homing opens the hand, and is done while the gate is disabled: what was executed before says nothing any more."""
+    joystick, teleop = driven
     executed = joystick.node.create_publisher(Action, LIFT.executed_action_topic, 10)
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
     statuses = joystick.node.create_publisher(ArmStatus, "arm_gate/status", latched)
     joystick.until(lambda: executed.get_subscription_count() and statuses.get_subscription_count())
     for enabled in (True, False, True):
         statuses.publish(ArmStatus(enabled=enabled))
-        joystick.spin(0.1)  # each arrives: the topic keeps one alone
+        # Each has been heard before the next one: the topic keeps one alone.
+        joystick.until(lambda: teleop._enabled == enabled, what=f"the status enabled={enabled}")  # noqa: B023
         if enabled and not joystick.heard:
             executed.publish(Action(values=[0.0, 0.0, 0.0, -1.0], source=Action.POLICY))
             joystick.hold_until((PAD.deadman,), lambda: joystick.heard and joystick.values()[3] == -1.0, "closed")

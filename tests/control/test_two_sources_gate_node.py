@@ -7,25 +7,18 @@ import pytest
 
 pytestmark = pytest.mark.ros
 
-import rclpy  # noqa: E402
 from arm_rig import ArmRig  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
-from rclpy.parameter import Parameter  # noqa: E402
+from gate_rig import close_gate, make_gate  # noqa: E402
 
-from world4rl_control.arm_gate_node import ArmGateNode  # noqa: E402
 from world4rl_interfaces.msg import Action  # noqa: E402
 
 
 @pytest.fixture
-def rig(ros_domain: int) -> Iterator[ArmRig]:
-    rclpy.init()
-    rig, gate = ArmRig(), ArmGateNode([Parameter("contract", value="franka_sim_press")])
-    rig.executor_.add_node(gate)
+def rig(ros_context: None) -> Iterator[ArmRig]:
+    rig, gate = make_gate()
     yield rig
-    rig.executor_.shutdown()
-    gate.destroy_node()
-    rig.destroy_node()
-    rclpy.try_shutdown()
+    close_gate(rig, gate)
 
 
 def _act(rig: ArmRig, source: int, behind_s: float = 0.0) -> None:
