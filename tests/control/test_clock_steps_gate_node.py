@@ -10,11 +10,21 @@ from rclpy.duration import Duration  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.time import Time  # noqa: E402
 
+from world4rl_control.clocks_node import instant_of  # noqa: E402
+from world4rl_control.explorer_node import ExplorerNode  # noqa: E402
 from world4rl_control.teleop_node import TeleopNode  # noqa: E402
 
 
-def _teleop() -> TeleopNode:
-    return TeleopNode([Parameter("contract", value="franka_sim_press"), Parameter("device", value="joystick")])
+def _parameters(**values) -> list[Parameter]:
+    return [Parameter(name, value=value) for name, value in {"contract": "franka_sim_press", **values}.items()]
+
+
+def _teleop(**values) -> TeleopNode:
+    return TeleopNode(_parameters(device="joystick", **values))
+
+
+def _explorer(**values) -> ExplorerNode:
+    return ExplorerNode(_parameters(**values))
 
 
 class _SetClock:
@@ -57,3 +67,18 @@ def test_under_a_simulators_clock_targets_keep_its_pace():
         assert any(timer.clock is gate.get_clock() for timer in gate.timers)
     finally:
         gate.destroy_node()
+
+
+@pytest.mark.parametrize("simulated", [False, True])
+@pytest.mark.parametrize("make", [gate_node, _teleop, _explorer])
+def test_the_clock_stays_the_one_that_timers_began_on(make, simulated):
+    node = make(use_sim_time=simulated)
+    try:
+        (answer,) = node.set_parameters([Parameter("use_sim_time", value=not simulated)])
+        assert not answer.successful
+        assert f"start it again with -p use_sim_time:={'false' if simulated else 'true'}" in answer.reason
+        assert instant_of(node).simulated is simulated and node.get_parameter("use_sim_time").value is simulated
+        (answer,) = node.set_parameters([Parameter("use_sim_time", value=simulated)])
+        assert answer.successful, "as it is"
+    finally:
+        node.destroy_node()

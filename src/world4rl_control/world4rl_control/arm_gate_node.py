@@ -20,7 +20,7 @@ from world4rl_control.arm_links_node import ArmLinks
 from world4rl_control.arm_model_node import ArmModel, declare_arm_model
 from world4rl_control.arm_services_node import ArmServices
 from world4rl_control.backends_node import CommandPublisher, ServoSwitch, make_backend
-from world4rl_control.clocks_node import instant_of, timing_clock
+from world4rl_control.clocks_node import instant_of, settle_clock, timing_clock
 from world4rl_control.controller_frame import ControllerFrame
 from world4rl_control.dead_man_node import connect_dead_man
 from world4rl_control.gate_output import GateConfig
@@ -58,6 +58,7 @@ class ArmGateNode(Node):
 
     def __init__(self, parameters: list[Parameter] | None = None) -> None:
         super().__init__("arm_gate", parameter_overrides=parameters or [])
+        settle_clock(self)
         for name, (value, text, *span) in _PARAMETERS.items():
             self.declare_parameter(name, value, describe(text, *span))
         self._contract = contract = TaskContract.load(self._value("contract"))

@@ -12,7 +12,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from std_srvs.srv import SetBool
 
-from world4rl_control.clocks_node import timing_clock
+from world4rl_control.clocks_node import settle_clock, timing_clock
 from world4rl_control.explorer import ExplorerConfig, RandomExplorer
 from world4rl_control.explorer_episodes import EpisodePlan, ExplorerEpisodes, Phase
 from world4rl_control.pacing import ObservationPacer
@@ -55,6 +55,7 @@ class ExplorerNode(Node):
 
     def __init__(self, parameters: list[Parameter] | None = None) -> None:
         super().__init__("explorer", parameter_overrides=parameters or [])
+        settle_clock(self)
         for name, (value, text, *span) in _PARAMETERS.items():
             self.declare_parameter(name, value, describe(text, *span))
         contract = TaskContract.load(self._value("contract"))

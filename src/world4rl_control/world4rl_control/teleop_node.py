@@ -15,7 +15,7 @@ from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile
 from sensor_msgs.msg import Joy
 
-from world4rl_control.clocks_node import timing_clock
+from world4rl_control.clocks_node import settle_clock, timing_clock
 from world4rl_control.teleop_action import TeleopAction, TeleopSpeed
 from world4rl_control.teleop_axes import TeleopMap
 from world4rl_control.teleop_buttons import TeleopEvent
@@ -55,6 +55,7 @@ class TeleopNode(Node):
 
     def __init__(self, parameters: list[Parameter] | None = None, terminal: Terminal | None = None) -> None:
         super().__init__("teleop", parameter_overrides=parameters or [])
+        settle_clock(self)
         for name, (value, text, *span) in _PARAMETERS.items():
             self.declare_parameter(name, value, describe(text, *span))
         for prefix, config in (("joystick", JoystickConfig), ("spacemouse", SpaceMouseConfig)):
