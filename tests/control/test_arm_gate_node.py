@@ -24,12 +24,15 @@ from gate_rig import close_gate, gate_node, make_gate  # noqa: E402
 from geometry_msgs.msg import PoseStamped, TwistStamped  # noqa: E402
 from rclpy.action import ActionServer  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
+from rclpy.publisher import Publisher  # noqa: E402
 from rosgraph_msgs.msg import Clock  # noqa: E402
 from sensor_msgs.msg import Joy  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 
 import world4rl_data  # noqa: E402
+from world4rl_control.arm_gate_node import ArmGateNode  # noqa: E402
 from world4rl_control.arm_links_node import pose_topic_of  # noqa: E402
+from world4rl_control.last_words_node import RCLError  # noqa: E402
 from world4rl_data.contract import TaskContract  # noqa: E402
 from world4rl_interfaces.msg import Action  # noqa: E402
 from world4rl_interfaces.srv import ResetArm  # noqa: E402
@@ -39,11 +42,16 @@ SCALE = TaskContract.load("franka_sim_press").actions[0].scale
 
 
 @pytest.fixture
-def rig() -> Iterator[ArmRig]:
+def pair() -> Iterator[tuple[ArmRig, ArmGateNode]]:
     rig, gate = make_gate()
     rig.ready()
-    yield rig
+    yield rig, gate
     close_gate(rig, gate)
+
+
+@pytest.fixture
+def rig(pair: tuple[ArmRig, ArmGateNode]) -> ArmRig:
+    return pair[0]
 
 
 def _position(target: PoseStamped) -> np.ndarray:
@@ -536,6 +544,21 @@ def test_a_gate_told_to_end_leaves_the_arm_where_it_is_without_a_complaint(ros_d
         process.kill()
         rig.executor_.shutdown()
         rig.destroy_node()
+
+
+def test_under_a_middleware_that_acknowledges_nothing_the_gate_ends_as_it_does_elsewhere(pair, monkeypatch, capfd):
+    rig, gate = pair
+
+    def unsupported(*_args) -> bool:
+        raise RCLError("Failed to wait for all acknowledgements: unsupported")
+
+    monkeypatch.setattr(Publisher, "wait_for_all_acked", unsupported)
+    assert rig.enable().success
+    count = len(rig.targets)
+    gate.end()
+    rig.until(lambda: len(rig.targets) > count and rig.status.reason == "the gate ends", what="the stop")
+    told = capfd.readouterr().err
+    assert told.count("does not tell whether the last message on") == 2 and "/target_pose has arrived" in told
 
 
 def test_a_contract_that_does_not_exist_ends_the_node_with_the_mend():

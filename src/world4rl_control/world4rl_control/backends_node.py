@@ -6,13 +6,13 @@ from typing import Any
 
 from builtin_interfaces.msg import Duration as DurationMsg
 from geometry_msgs.msg import PoseStamped, TwistStamped
-from rclpy.duration import Duration
 from rclpy.node import Node
 from std_msgs.msg import Header
 
 from world4rl_control.backend import Backend, Command, JointCommand, PoseCommand, TwistCommand
 from world4rl_control.cartesian_pose import CartesianPose
 from world4rl_control.joint_trajectory import JointTrajectory
+from world4rl_control.last_words_node import await_acknowledged
 from world4rl_control.limits import MotionLimits
 from world4rl_control.pin_kinematics import MISSING, pinocchio_is_there
 from world4rl_control.servo_twist import ServoTwist, ServoTwistConfig
@@ -89,7 +89,7 @@ class CommandPublisher:
 
     def flush(self) -> None:
         """Wait until the controller has the last command, for a moment at most: it may be ending as well."""
-        if not self._publisher.wait_for_all_acked(Duration(seconds=_ACKED_S)):
+        if not await_acknowledged(self._node, self._publisher, _ACKED_S):
             self._node.get_logger().warning(f"nobody said on {self.topic} that the last command has arrived")
 
     def _trajectory(self, command: JointCommand) -> Any:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
-from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, QoSProfile
 
 from world4rl_control.arm_control import ArmControl
 from world4rl_control.instant import Instant
+from world4rl_control.last_words_node import await_acknowledged
 from world4rl_data.diagnostic_messages import diagnostic_array
 from world4rl_data.episode import ActionSource
 from world4rl_interfaces.msg import ArmStatus
@@ -46,7 +46,7 @@ class GateReport:
 
     def flush(self) -> None:
         """Wait until whoever listens has the last status, for a moment at most: they may be ending as well."""
-        self._status.wait_for_all_acked(Duration(seconds=_ACKED_S))
+        await_acknowledged(self._node, self._status, _ACKED_S)
 
     def tick(self, now: Instant) -> None:
         """Call regularly."""
