@@ -179,8 +179,8 @@ WORLD4RL_WRITE_FAULT_MATRIX=1 make test ARGS=tests/control/test_fault_matrix.py
 ```
 
 "Known after" is the limit that lies between the cause and that moment: silence is a fault only once it lasts. The times
-are of one run, to the message on `~/status` or the target; no real arm was there. What the words mean:
-[safety.md](safety.md).
+are of one run, to the message on `~/status` or the target, and of two signals the slower one's; no real arm was there.
+What the words mean: [safety.md](safety.md).
 
 | fault | known after | reaction | mended by | time [ms] |
 |---|---|---|---|---|

@@ -38,6 +38,7 @@ from world4rl_data.contract import TaskContract  # noqa: E402
 CONTRACT = TaskContract.load("franka_sim_press")
 TRIES = 3
 _measured: dict[str, tuple[str, ...]] = {}
+_ended_s: dict[signal.Signals, float] = {}
 
 
 def _start_gate() -> subprocess.Popen:
@@ -52,7 +53,9 @@ class _Bench:
         self.rig, self.gate = MatrixRig(), _start_gate()
 
     def restart(self) -> None:
-        """A new gate in place of one that has ended."""
+        """A new gate in place of the one before, whatever became of that."""
+        self.gate.kill()
+        self.gate.wait()
         self.rig.statuses.clear()
         self.gate = _start_gate()
         self.rig.until(lambda: self.rig.statuses, 60.0, "the new gate")
@@ -158,7 +161,7 @@ def test_the_gate_reacts_in_time(bench: _Bench, fault: Fault) -> None:
     assert took_s[-1] <= WITHIN_S, f"{fault.name}: took {took_s} s, allowed are {WITHIN_S} s"
 
 
-def _end(bench: _Bench) -> float:
+def _end(bench: _Bench, number: signal.Signals) -> float:
     """Seconds from the signal to the last target; checks that this is the measured pose."""
     rig = bench.rig
     bench.arrange()
@@ -168,20 +171,24 @@ def _end(bench: _Bench) -> float:
     rig.until(lambda: len(rig.targets) > count, what="a target ahead of the arm")
     assert np.linalg.norm(_position(rig.targets[-1]) - rig.position) > 1e-3
     begin_s = wall_s()
-    bench.gate.send_signal(signal.SIGTERM)
+    bench.gate.send_signal(number)
     rig.until(lambda: bench.gate.poll() is not None, 20.0, "the end of the gate")
     rig.until(lambda: len(rig.targets) > count + 1, what="a last target")
     np.testing.assert_allclose(_position(rig.targets[-1]), rig.position, atol=1e-9)
     return _stamp_s(rig.targets[-1]) - begin_s
 
 
-def test_a_gate_that_is_told_to_end_stops_the_arm_first(bench: _Bench) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+def test_a_gate_that_is_told_to_end_stops_the_arm_first(bench: _Bench, number: signal.Signals) -> None:
     took_s: list[float] = []
     while len(took_s) < TRIES and not (took_s and took_s[-1] <= WITHIN_S):
-        took_s.append(_end(bench))
-        bench.restart()
+        try:
+            took_s.append(_end(bench, number))
+        finally:
+            bench.restart()
     assert not bench.rig.status.enabled
-    _measured[ENDED[0]] = (*ENDED, f"{1000 * took_s[-1]:.0f}")
+    _ended_s[number] = took_s[-1]
+    _measured[ENDED[0]] = (*ENDED, f"{1000 * max(_ended_s.values()):.0f}")  # the slower of the two
     assert took_s[-1] <= WITHIN_S, f"took {took_s} s, allowed are {WITHIN_S} s"
 
 
@@ -189,14 +196,16 @@ def test_a_gate_that_was_killed_comes_back_disabled(bench: _Bench) -> None:
     rig = bench.rig
     bench.arrange()
     begin_s = wall_s()
-    bench.gate.send_signal(signal.SIGKILL)
-    bench.gate.wait()
-    rig.spin(2 * PERIOD_S)
-    took_s = max(0.0, max(_stamp_s(target) for target in rig.targets) - begin_s)
-    lag_m = float(np.linalg.norm(_position(rig.targets[-1]) - rig.position))
-    assert lag_m <= CONTRACT.workspace.max_lag_m, "what the controller keeps is no further away than the allowed lag"
-    count = len(rig.targets)
-    bench.restart()
+    try:
+        bench.gate.send_signal(signal.SIGKILL)
+        bench.gate.wait()
+        rig.spin(2 * PERIOD_S)
+        took_s = max(0.0, max(_stamp_s(target) for target in rig.targets) - begin_s)
+        lag_m = float(np.linalg.norm(_position(rig.targets[-1]) - rig.position))
+        assert lag_m <= CONTRACT.workspace.max_lag_m, "what the controller keeps is within the allowed lag"
+        count = len(rig.targets)
+    finally:
+        bench.restart()
     rig.spin(3 * PERIOD_S)  # the policy still asks
     assert not rig.status.enabled and len(rig.targets) == count, "nothing moves before ~/enable"
     bench.arrange()
