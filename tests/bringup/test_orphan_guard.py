@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+from world4rl_bringup.orphan_guard import OrphanGuard
 from world4rl_bringup.spec import CLOSING_S, ORPHAN_S, NodeSpec
 
 # A runner: starts one process that hears no signal and one that is done only once that is gone, and is then killed.
@@ -73,6 +74,48 @@ def test_a_process_that_needs_its_time_gets_it_while_another_is_killed(tmp_path:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 continue  # as it should be
+
+
+# Makes a process group of its own number, leaves it, and makes it again, each time when it is told to.
+_COMES_BACK = """
+import os, sys
+
+for group in (0, os.getpgid(os.getppid()), 0):
+    os.setpgid(0, group)
+    print("done", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_group_that_has_ended_is_not_ended_again_when_its_number_comes_back() -> None:
+    guard, words = OrphanGuard(), [sys.executable, "-c", _COMES_BACK]
+    gone, stays = (
+        subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) for _ in range(2)
+    )
+    assert gone.stdin and gone.stdout and stays.stdout and guard._shell.stdin
+    try:
+        for process in (stays, gone):
+            process.stdout.readline()  # type: ignore[union-attr]
+            guard.watch(process.pid, 1.0)
+        assert guard.watched == {stays.pid, gone.pid}
+        gone.stdin.write("leave\n")
+        gone.stdout.readline()
+        end = time.monotonic() + 20.0
+        while guard.watched != {stays.pid}:
+            assert time.monotonic() < end, "the group that has ended is watched still"
+            time.sleep(0.02)
+        gone.stdin.write("come back\n")
+        gone.stdout.readline()
+        os.killpg(gone.pid, 0)  # there it is again
+        guard._dismissed.set()  # as when the runner is killed: its threads end, and its pipe
+        guard._looking.join()
+        guard._shell.stdin.close()
+        guard._shell.wait(20.0)
+        assert stays.wait(20.0) != 0 and gone.poll() is None
+    finally:
+        for process in (stays, gone):
+            process.kill()
+            process.communicate()
 
 
 def test_only_a_node_with_a_time_of_its_own_outlives_its_runner_for_long() -> None:

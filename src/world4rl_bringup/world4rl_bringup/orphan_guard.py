@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
+import threading
 
 from world4rl_bringup.spec import ORPHAN_S
 
 # `kill -s INT --` is the only form that dash and bash both take for a group.
-# Reads a process group and its seconds per line. The end of the pipe without "done" means that the runner is gone.
+# Reads a process group and its seconds per line, or "gone" and a group that has ended. The end of the pipe without
+# "done" means that the runner is gone.
 # A group whose processes have all ended is left alone at once: its number may be another's a minute later.
 _SCRIPT = """
 end() {
@@ -22,7 +25,13 @@ end() {
 pairs=""
 while read -r group seconds; do
   [ "$group" = done ] && exit 0
-  pairs="$pairs $group:$seconds"
+  if [ "$group" = gone ]; then
+    others=""
+    for pair in $pairs; do [ "${pair%:*}" = "$seconds" ] || others="$others $pair"; done
+    pairs=$others
+  else
+    pairs="$pairs $group:$seconds"
+  fi
 done
 for pair in $pairs; do kill -s INT -- "-${pair%:*}" 2>/dev/null; done
 for pair in $pairs; do end "${pair%:*}" "${pair#*:}" & done
@@ -30,8 +39,14 @@ wait
 """
 
 
+_LOOK_S = 0.1  # how often it is looked which groups have ended: far too soon for their numbers to be given away again
+
+
 class OrphanGuard:
-    """A shell that waits on a pipe from this process and ends the watched process groups when the pipe breaks."""
+    """A shell that waits on a pipe from this process and ends the watched process groups when the pipe breaks.
+
+    A group whose processes have all ended is watched no longer.
+    """
 
     def __init__(self) -> None:
         self._shell = subprocess.Popen(
@@ -41,19 +56,51 @@ class OrphanGuard:
             stderr=subprocess.DEVNULL,
             start_new_session=True,
         )
+        self._watched: set[int] = set()
+        self._lock = threading.Lock()  # of the set and the pipe
+        self._dismissed = threading.Event()
+        self._looking = threading.Thread(target=self._look, name="orphan-guard", daemon=True)
+        self._looking.start()
+
+    @property
+    def watched(self) -> frozenset[int]:
+        """The process groups that would be ended now."""
+        with self._lock:
+            return frozenset(self._watched)
 
     def watch(self, group: int, seconds: float = ORPHAN_S) -> None:
         """End this process group too when the runner disappears: SIGINT, and SIGKILL after whole `seconds`."""
-        self._say(f"{group} {math.ceil(seconds)}")
+        with self._lock:
+            self._watched.add(group)
+            self._say(f"{group} {math.ceil(seconds)}")
 
     def dismiss(self) -> None:
         """The nodes have ended in order: nothing is left to guard."""
+        self._dismissed.set()
+        self._looking.join()
         self._say("done")
         assert self._shell.stdin is not None
         self._shell.stdin.close()
         self._shell.wait(timeout=5)
 
+    def _look(self) -> None:
+        """Thread: no longer watch what has ended, whose number may be another's one day."""
+        while not self._dismissed.wait(_LOOK_S):
+            with self._lock:  # a node that gets the number of one that has just ended is watched after this, not before
+                for group in {group for group in self._watched if not _exists(group)}:
+                    self._watched.remove(group)
+                    self._say(f"gone {group}")
+
     def _say(self, line: str) -> None:
         assert self._shell.stdin is not None
         self._shell.stdin.write(f"{line}\n".encode())
         self._shell.stdin.flush()
+
+
+def _exists(group: int) -> bool:
+    """Whether a process group has a process that may be signalled; one that has ended and was not waited for counts."""
+    try:
+        os.killpg(group, 0)
+    except (ProcessLookupError, PermissionError):
+        return False
+    return True
