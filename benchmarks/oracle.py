@@ -26,7 +26,7 @@ from refinement_parts.runs import HeldOut, finished_run
 from refinement_parts.table import table
 
 from world4rl.episodes.collect import evaluate
-from world4rl.refinement.refine import RefineConfig, with_horizon
+from world4rl.refinement.refine import RefineConfig
 from world4rl.runs.run_folder import Run, training_store
 
 ORACLE = "oracle"
@@ -34,7 +34,7 @@ ORACLE = "oracle"
 
 def settings(run: Run, iterations: int | None) -> RefineConfig:
     """The run's refinement, with dreams as long as it had them and, where that is asked for, fewer iterations."""
-    config = with_horizon(run.preset.refine_config(), training_store(run, "demonstrations", "practice"))
+    config = run.preset.refine_config(training_store(run, "demonstrations", "practice"))
     return config if iterations is None else replace(config, ppo=replace(config.ppo, iterations=iterations))
 
 

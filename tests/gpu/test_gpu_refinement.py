@@ -84,7 +84,7 @@ def refined(store: EpisodeStore, out: Path, config: RefineConfig, told: bool) ->
     begun = rehearsal.start(before, out / "start")
     limits = ReplayCheckConfig(refine_from=-1.0, cautious_from=-2.0, precision_from=0.0, min_episodes=1)
     one = dream if not told else Dreamer(dream.world_model, dream.reward_model.models["a"])  # a check is of one task
-    check = replace(rehearsal, dream=one).check(begun.policy, store, everything, limits).check
+    check = replace(rehearsal, dream=one).check(begun.policy, store, everything, limits, judged_from).check
     result = rehearsal.refine(begun, check, out)
     save_refinement(result, out / "refined", 3)
     again = GaussianPolicy.load(out / "refined", dream.world_model.device)

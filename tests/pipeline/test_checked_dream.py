@@ -29,7 +29,9 @@ def test_successes_that_are_recorded_too_briefly_are_named(tmp_path: Path, hits:
     imagination = ImaginationConfig(num_envs=4, horizon=3, hits=hits)
     limits = ReplayCheckConfig(cautious_from=1.1, min_episodes=1)
     dreamer = Dreamer(world_model(), reward_model())
-    check = check_dream(dreamer, policy(), fresh, range(len(fresh)), imagination, limits, seed=0).check
+    episodes = range(len(fresh))
+    starts = StartStates.of(fresh, episodes)
+    check = check_dream(dreamer, policy(), fresh, episodes, starts, imagination, limits, seed=0).check
     assert not check.passed
     wanted = "2 real successes 2 end before 3 frames show them"
     assert (wanted in check.reason and "imagination.hits" in check.reason) == told
@@ -48,7 +50,8 @@ def test_the_stage_of_a_run_asks_the_dream_alone(tmp_path: Path, monkeypatch: py
     run = load_run(run_with_dreams(tmp_path), progress=False)
     start, store, limits = policy(3), run.store("check"), run.preset.replay_check.limits
     start.save(run.checkpoint("start"))
-    wanted = pipeline.rehearsal(run).check(start, store, range(len(store)), limits).check.to_dict()
+    rehearsal = pipeline.rehearsal(run)
+    wanted = rehearsal.check(start, store, range(len(store)), limits, rehearsal.judged).check.to_dict()
     for judge in ("world_model_b", "reward_b"):
         shutil.rmtree(run.checkpoint(judge))
     (run.path / "replay_check.json").unlink()

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import MISSING, fields, is_dataclass
+from pathlib import Path
 from typing import Any
 
+from dream_rig import press_store
+
 from world4rl.presets import load_preset
-from world4rl.refinement.refine import RefineConfig
+from world4rl.refinement.refine import RefineConfig, with_horizon
 from world4rl.settings import CONTRACT_DECIDES, NETWORKS
 from world4rl_wm.model.world_model import WorldModelConfig
 from world4rl_wm.reward.calibration import RewardCalibration
@@ -54,9 +57,10 @@ def test_defaults_are_those_of_tiny() -> None:
     assert differing == OTHERWISE
 
 
-def test_a_refinement_of_defaults_is_that_of_tiny() -> None:
+def test_a_refinement_of_defaults_is_that_of_tiny(tmp_path: Path) -> None:
     """BC on dreams too, whose dataclass has the defaults of another training."""
-    assert RefineConfig() == TINY.refine_config()
+    real = press_store(tmp_path / "store")
+    assert with_horizon(RefineConfig(), real) == TINY.refine_config(real)
 
 
 def test_a_reward_model_that_was_not_calibrated_cuts_where_calibration_does() -> None:

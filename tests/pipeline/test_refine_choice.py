@@ -222,14 +222,15 @@ def test_a_dream_shows_the_policy_what_it_looks_back_on(tmp_path: Path, history:
 
 
 def test_more_than_a_dream_remembers_cannot_be_shown(tmp_path: Path) -> None:
-    starts = StartStates.of(press_store(tmp_path / "store"), [0, 1])
+    store = press_store(tmp_path / "store")
+    starts = StartStates.of(store, [0, 1])
     with pytest.raises(ValueError, match="observed_frames is 5, but of a dream the newest 4 are known"):
         dreamed_outcomes(policy(history=5), DREAM, starts, CONFIG.imagination)
     with pytest.raises(ValueError, match=r"bc.network.history is 5, but of a dream no more than the newest 4 frames"):
         load_preset("tiny", ["bc.network.history=5"])
     for history in (2, 4):
         preset = load_preset("tiny", [f"bc.network.history={history}"])
-        assert preset.refine_config().imagination.observed_frames == history
+        assert preset.refine_config(store).imagination.observed_frames == history
 
 
 def test_a_second_opinion_comes_from_the_judge_and_only_where_asked_for(tmp_path: Path) -> None:

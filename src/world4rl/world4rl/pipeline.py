@@ -136,11 +136,10 @@ def _start(run: Run, rehearsed: Rehearsal) -> PracticeStart:
 def rehearsal(run: Run) -> Rehearsal:
     """Dreams begin in the episodes that the world models learned from, for as long as these had; the successes of the
     fresh episodes are imitated too."""
-    from world4rl.refinement.refine import with_horizon
     from world4rl.refinement.rehearsal import Rehearsal
 
     learned, real = (training_store(run, "demonstrations", "practice", *more) for more in ((), ("check",)))
-    config, dream, judges = with_horizon(run.preset.refine_config(), learned), dreamer(run, "a"), dreamer(run, "b")
+    config, dream, judges = run.preset.refine_config(learned), dreamer(run, "a"), dreamer(run, "b")
     practised, judged = practice_starts(learned, config.imagination, dream.world_model), judge_starts(run)
     return Rehearsal(dream, judges, practised, judged, (real, successes(real)), config, run.seed, run.progress)
 
@@ -148,14 +147,13 @@ def rehearsal(run: Run) -> Rehearsal:
 def replay_check(run: Run) -> None:
     """Does the dream tell success from failure on fresh episodes of the scout, well enough for the start policy?"""
     from world4rl.refinement.checked_dream import check_dream
-    from world4rl.refinement.refine import with_horizon
     from world4rl_policy.actor_critic import GaussianPolicy
 
     store, policy = run.store("check"), GaussianPolicy.load(run.checkpoint("start"))
-    config = with_horizon(run.preset.refine_config(), training_store(run, "demonstrations", "practice"))
+    config = run.preset.refine_config(training_store(run, "demonstrations", "practice"))
     imagination, limits, starts = config.imagination, run.preset.replay_check.limits, judge_starts(run)
     dream, episodes = dreamer(run, "a"), range(len(store))
-    checked = check_dream(dream, policy, store, episodes, imagination, limits, run.seed, starts=starts)
+    checked = check_dream(dream, policy, store, episodes, starts, imagination, limits, run.seed)
     run.write("replay_check.json", checked.check.to_dict())
     _clips(run, store, checked)
     print(f"replay check: {checked.check}")

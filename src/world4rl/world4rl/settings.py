@@ -10,8 +10,9 @@ import numpy as np
 import torch
 
 from world4rl.refinement.checkpoint_choice import Selection
-from world4rl.refinement.refine import Caution, RefineConfig
+from world4rl.refinement.refine import Caution, RefineConfig, with_horizon
 from world4rl_data.contract import ContractError, TaskContract
+from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import PolicyConfig
 from world4rl_policy.bc import BcOptimisation, BcTraining
 from world4rl_policy.ppo_config import PpoConfig
@@ -197,10 +198,11 @@ class Preset:
         steps, first = self.loop.world_model_steps, self.world_model.training
         return replace(first, steps=steps, warm_up=min(first.warm_up, steps // 5))
 
-    def refine_config(self) -> RefineConfig:
-        """PPO, the dreams it practises in, and how its checkpoint is chosen."""
+    def refine_config(self, real: EpisodeStore) -> RefineConfig:
+        """PPO, the dreams it practises in, as long as the `real` episodes were, and how its checkpoint is chosen."""
         imagination = replace(self.imagination, observed_frames=self.policy_history)
-        return RefineConfig(self.ppo, imagination, self.selection, self.caution, self.verified_success, self.dream_bc)
+        own = RefineConfig(self.ppo, imagination, self.selection, self.caution, self.verified_success, self.dream_bc)
+        return with_horizon(own, real)
 
     def policy_config(self, contract: TaskContract) -> PolicyConfig:
         """The policy's network for the contract's frames and actions."""

@@ -58,7 +58,7 @@ def refine(
     from dataclasses import asdict
 
     from world4rl.presets import load_preset
-    from world4rl.refinement.refine import save_refinement, with_horizon
+    from world4rl.refinement.refine import save_refinement
     from world4rl.runs.record import Record, checkpoint_digest
     from world4rl_data.store import EpisodeStore
     from world4rl_wm.checkpoint_identity import place_and_weights
@@ -69,7 +69,7 @@ def refine(
     tell_other_preset(preset, real)
     if not len(real) or not len(fresh):
         raise CommandError(f"{fresh.path if len(real) else real.path} holds no episodes: collect some")
-    config = with_horizon(values.refine_config(), real)
+    config = values.refine_config(real)
     names = {"policy": policy, "world_model": world_model, "reward": reward}
     names |= {"judge_world_model": judge_world_model, "judge_reward": judge_reward}
     digests = {name: checkpoint_digest(path) for name, path in names.items()}

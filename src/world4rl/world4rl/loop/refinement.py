@@ -51,12 +51,11 @@ def judged_better(judged: Mapping[str, float]) -> str:
 
 def _rehearsal(round_: Round) -> Rehearsal:
     """As the run's, but nothing of the episodes that are held back is imitated."""
-    from world4rl.refinement.refine import with_horizon
     from world4rl.refinement.rehearsal import Rehearsal
 
     run, training = round_.run, round_.training()
     dream, judges = dreamer(run, "a"), dreamer(run, "b")
-    config, real = with_horizon(run.preset.refine_config(), training), (training, successes(training))
+    config, real = run.preset.refine_config(training), (training, successes(training))
     practised = practice_starts(training, config.imagination, dream.world_model)
     judged = start_states(run, round_.judge_seeds)
     return Rehearsal(dream, judges, practised, judged, real, config, run.seed + round_.number, run.progress)
@@ -68,7 +67,7 @@ def _replay_check(round_: Round, rehearsal: Rehearsal, policy: GaussianPolicy) -
     from world4rl_wm.measures.replay_check import as_newest_allows, judge, rate_text
 
     run, check, limits = round_.run, round_.check(), round_.run.preset.replay_check.limits
-    checked = rehearsal.check(policy, check, range(len(check)), limits)
+    checked = rehearsal.check(policy, check, range(len(check)), limits, rehearsal.judged)
     newest_few = len(run.store("fresh"))
     own = judge(checked.replayed.real_success[:newest_few], checked.success[:newest_few], limits)
     verdict = as_newest_allows(checked.check, own, limits)

@@ -33,20 +33,19 @@ def check_dream(
     policy: GaussianPolicy,
     fresh: EpisodeStore,
     episodes: Sequence[int],
+    starts: StartStates,
     config: ImaginationConfig,
     limits: ReplayCheckConfig,
     seed: int,
     share: Share = Share(),  # noqa: B008 (frozen)
-    starts: StartStates | None = None,
 ) -> CheckedDream:
     """Dream labelled fresh episodes again with their own actions; then the policy's own dreams from `starts`.
 
-    `starts`, by default where the episodes began, are to be such that the policy has learned nothing from. The policy
-    may be on another device than the dreamer; all processes of a `share` get the same check.
+    `starts` are to be such that the policy has learned nothing from. The policy may be on another device than the
+    dreamer; all processes of a `share` get the same check.
     """
     replayed = replay(dreamer.world_model, fresh, episodes, seed)
     probability, success = verdicts(replayed, dreamer.reward_model, config.hits, config.horizon)
-    starts = StartStates.of(fresh, episodes) if starts is None else starts
     dreamed = dreamed_success(policy, dreamer, starts, config, share)
     check = judge(replayed.real_success, success, limits, dreamed)
     brief = int((replayed.real_success & (replayed.success_frames < config.hits)).sum())

@@ -97,13 +97,11 @@ class Rehearsal:
         fresh: EpisodeStore,
         episodes: Sequence[int],
         limits: ReplayCheckConfig,
-        starts: StartStates | None = None,
+        starts: StartStates,
     ) -> CheckedDream:
-        """The replay check of the dream for `policy` (`check_dream`), whose own dreams begin at `starts`, by default
-        the judge's."""
-        starts, share = self.judged if starts is None else starts, Share.of(process_state())
-        imagination = self.config.imagination
-        return check_dream(self.dream, policy, fresh, episodes, imagination, limits, self.seed, share, starts)
+        """The replay check of the dream for `policy` (`check_dream`), whose own dreams begin at `starts`."""
+        imagination, share = self.config.imagination, Share.of(process_state())
+        return check_dream(self.dream, policy, fresh, episodes, starts, imagination, limits, self.seed, share)
 
     def refine(self, start: PracticeStart, check: ReplayCheck, out: Path) -> Refinement:
         """Refine the policy of `start` as far as the judge confirms it; where `check` refuses, nobody practises.

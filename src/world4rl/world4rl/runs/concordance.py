@@ -39,10 +39,8 @@ class Trial:
     @classmethod
     def of(cls, run: Run) -> Trial:
         """A run's own refinement."""
-        from world4rl.refinement.refine import with_horizon
-
         real = training_store(run, "demonstrations", "practice")
-        return cls(run, run, run, with_horizon(run.preset.refine_config(), real).imagination)
+        return cls(run, run, run, run.preset.refine_config(real).imagination)
 
     @property
     def chosen(self) -> int:

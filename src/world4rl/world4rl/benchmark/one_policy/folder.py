@@ -55,9 +55,7 @@ class OnePolicy(ResultFolder):
 
     def config(self, tasks: int = 1) -> RefineConfig:
         """The preset's, for a refinement in dreams of so many tasks; BC on dreams is of all tasks in any case."""
-        from world4rl.refinement.refine import with_horizon
-
-        config = with_horizon(self.runs[0].preset.refine_config(), self.real)
+        config = self.runs[0].preset.refine_config(self.real)
         ppo, bc, few = config.ppo, config.dream_bc, config.selection.episodes
         return replace(
             config,

@@ -55,7 +55,7 @@ def replay_checks(one: OnePolicy) -> None:
         store, config, limits = run.store("check"), one.config(), run.preset.replay_check.limits
         start, starts = GaussianPolicy.load(one.checkpoint("start")), judge_starts(run)
         checked = check_dream(
-            dreamer(run, "a"), start, store, range(len(store)), config.imagination, limits, run.seed, starts=starts
+            dreamer(run, "a"), start, store, range(len(store)), starts, config.imagination, limits, run.seed
         )
         found[run.task] = checked.check.to_dict()
         print(f"replay check of {run.task}: {checked.check.reason}")
