@@ -32,6 +32,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "no BC term": ("ppo.bc_coefficient=0",),
     "no KL stop": ("ppo.target_kl=1.0e9",),
     "no value warm-up": ("ppo.value_warm_up=0",),
+    "no moving average": ("ppo.ema_decay=0",),
     "std e^0, the paper's bound": ("ppo.std=1.0",),
     "std learned, e^0 at most": ("ppo.learn_std=true",),
     "no BC on dreams": ("dream_bc.steps=0",),
@@ -41,7 +42,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "no policy episodes for the world models": NO_POLICY,
     "none of these": (
         *("selection.by=last", "selection.max_start_kl=1.0e9", "imagination.hits=1"),
-        *("dream_bc.steps=0", "ppo.bc_coefficient=0", "ppo.target_kl=1.0e9", "ppo.value_warm_up=0"),
+        *("dream_bc.steps=0", "ppo.bc_coefficient=0", "ppo.target_kl=1.0e9", "ppo.value_warm_up=0", "ppo.ema_decay=0"),
         *NO_CHECK,
     ),
 }

@@ -23,7 +23,7 @@ from world4rl_wm.training.share import Share
 
 
 def practise(run: Run, env: RealEnv, config: RefineConfig, folder: Path, progress: bool = True) -> GaussianPolicy:
-    """Improve the policy that the run's refinement began with in `env`; returns the last one.
+    """Improve the policy that the run's refinement began with in `env`; returns the moving average of the last ones.
 
     Only the dream is replaced: PPO's settings, the term of real successes and the seeds of random numbers are those of
     `world4rl.refinement.rehearsal.Rehearsal.refine`, without the caution that is due to a half true dream. The same
@@ -48,7 +48,7 @@ def practise(run: Run, env: RealEnv, config: RefineConfig, folder: Path, progres
     left = range(ppo.iteration, config.ppo.iterations)
     for _ in tqdm(left, desc="PPO in the simulator", unit="iteration", disable=not progress):
         journal.write(ppo.iterate())
-    return policy.eval().requires_grad_(False)
+    return ppo.averaged.eval()
 
 
 def practice_success(folder: Path) -> list[float]:

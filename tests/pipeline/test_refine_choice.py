@@ -79,6 +79,23 @@ def test_who_chooses(tmp_path: Path, by: str, margin: float, iteration: int, rea
     assert list(kept_checkpoints(tmp_path / "refine")) == [1, 2], "whatever was chosen, what the judge saw is kept"
 
 
+def test_what_is_judged_and_kept_is_the_moving_average(tmp_path: Path) -> None:
+    """While values warm up it is the start policy; a few iterations later it has gone less far than the newest one."""
+    store, start = press_store(tmp_path / "store", (3, 4), won=(0, 1)), policy()
+    starts = StartStates.of(store, [0, 1])
+    config = replace(CONFIG, selection=replace(CONFIG.selection, by="last"))
+    moved = {}
+    for decay in (0.0, 0.9):
+        ppo = replace(CONFIG.ppo, iterations=3, value_warm_up=1, ema_decay=decay)
+        rehearsal = Rehearsal(DREAM, JUDGE, starts, starts, (store, [0, 1]), replace(config, ppo=ppo), 0, False)
+        result = rehearsal.refine(rehearsal.seen(start, start), CHECK, tmp_path / str(decay))
+        kept = GaussianPolicy.load(kept_checkpoint(tmp_path / str(decay), 3))
+        assert torch.equal(result.policy.mean.weight, kept.mean.weight)
+        moved[decay] = float((kept.mean.weight - start.mean.weight).detach().norm()), result.start_kl
+    assert 0 < moved[0.9][0] < 0.3 * moved[0.0][0]
+    assert 0 < moved[0.9][1] < 0.1 * moved[0.0][1]
+
+
 def chosen_from(
     selection: Selection, judged: float, judges: Success, out: Path, imagined: Success = lambda _: 0.5
 ) -> CheckpointChoice:

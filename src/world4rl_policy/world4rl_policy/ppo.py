@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributions import Normal, kl_divergence
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from world4rl_policy.actor_critic import GaussianPolicy, ValueFunction
 from world4rl_policy.advantage import explained_variance, generalized_advantage, normalise
@@ -54,6 +55,11 @@ class Ppo:
     on the policy's device, the encoders in bfloat16 where that is native. With a `share`, several processes practise in
     parts of one batch: losses are sums over a process's steps, divided by those of all, so that the sum of all
     gradients is that of the whole batch.
+
+    Attributes:
+        policy: the one that learns.
+        averaged: an exponential moving average of its weights over the iterations (Polyak averaging), which swings less
+            from iteration to iteration; nothing learns from it.
     """
 
     def __init__(
@@ -82,10 +88,15 @@ class Ppo:
         self.value_optimizer = torch.optim.Adam(
             self.value.parameters(), lr=config.value_learning_rate, eps=1e-5, fused=True
         )
+        self._average = AveragedModel(policy, multi_avg_fn=get_ema_multi_avg_fn(config.ema_decay)).requires_grad_(False)
         self.generator = torch.Generator("cpu").manual_seed(seed)
         self._fixed_std = torch.full_like(policy.std.detach(), config.std)
         self.successes = VerifiedSuccesses() if config.imagined_bc else None
         self.iteration = 0
+
+    @property
+    def averaged(self) -> GaussianPolicy:
+        return self._average.module
 
     @property
     def std(self) -> Tensor:
@@ -99,7 +110,7 @@ class Ppo:
 
     def training_state(self, generators: dict[str, torch.Generator], notes: dict[str, Remembers]) -> TrainingState:
         """All that goes on from iteration to iteration, with what the caller adds to it by name."""
-        model = nn.ModuleDict({"policy": self.policy, "value": self.value})
+        model = nn.ModuleDict({"policy": self.policy, "value": self.value, "average": self._average})
         return TrainingState(
             model,
             self.policy_optimizer,
@@ -132,6 +143,7 @@ class Ppo:
             self.successes.add(batch, self.iteration, self.share)
         log = self._learn(batch)
         log |= {} if self.successes is None else {"imagined_imitated": len(self.successes)}
+        self._average.update_parameters(self.policy)
         self.iteration += 1
         return {
             "iteration": self.iteration,

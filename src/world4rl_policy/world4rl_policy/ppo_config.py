@@ -16,7 +16,8 @@ class PpoConfig:
     `bc_coefficient` weighs the log-likelihood of real successful actions, `kl_coefficient` KL(pi || start policy) on
     the dreamed states. `imagined_bc`, below 1, is the share of each BC batch that comes from the policy's own verified
     successes of the last few iterations, once there are any. `target_kl` ends an update early, `value_warm_up`
-    iterations train the value function alone. `normalise_value` has it learn normalised returns.
+    iterations train the value function alone. `normalise_value` has it learn normalised returns. `ema_decay` is that of
+    the policy's moving average, per iteration; 0: the average is the newest policy.
     """
 
     iterations: int = 64
@@ -41,6 +42,7 @@ class PpoConfig:
     value_warm_up: int = 6
     normalise_value: bool = False
     max_grad_norm: float = 0.5
+    ema_decay: float = 0.95
 
     @property
     def imagined_batch_size(self) -> int:
@@ -57,6 +59,8 @@ class PpoConfig:
         for name in ("gamma", "gae_lambda"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"ppo.{name} is {getattr(self, name)}: it must be from 0 to 1")
+        if not 0 <= self.ema_decay < 1:
+            raise ValueError(f"ppo.ema_decay is {self.ema_decay}: from 0, the newest policy, to below 1")
         if not 0 <= self.imagined_bc < 1:
             raise ValueError(f"ppo.imagined_bc is {self.imagined_bc}: a share from 0 to below 1, some stay real")
         if self.imagined_bc and not (self.bc_coefficient and self.imagined_batch_size):

@@ -44,7 +44,8 @@ class Practice:
 
     @property
     def policy(self) -> GaussianPolicy:
-        return self._ppo.policy
+        """What came out so far: the moving average of the policies that practised."""
+        return self._ppo.averaged
 
     @property
     def iteration(self) -> int:
