@@ -47,7 +47,7 @@ def test_practice_does_not_depend_on_it() -> None:
 
 
 def test_it_swings_less_than_the_policy() -> None:
-    """Solved once, a task with steps as large as these is lost and found again; the average keeps it."""
+    """With steps as large as these the policy goes on moving; its average moves little, and solves the task."""
     ppo = Ppo(make_policy(), Reach(), CONFIG, seed=0)
     for _ in range(40):
         ppo.iterate()
