@@ -37,6 +37,7 @@ CONFIG = RefineConfig(
         learn_std=True,
         entropy_coefficient=0.01,
         normalise_value=True,
+        ema_decay=0.5,
     ),
     ImaginationConfig(num_envs=4, horizon=2, hits=1, uncertainty_penalty=0.1),
     Selection(every=3, episodes=2, margin=-2.0),

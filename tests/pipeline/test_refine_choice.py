@@ -1,4 +1,4 @@
-"""Who chooses the checkpoint, and who dreams along: the refinement's switches, on untrained models."""
+"""Who chooses which checkpoint is kept, on untrained models."""
 
 from __future__ import annotations
 
@@ -8,58 +8,26 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pytest
 import torch
-from dream_rig import CONTRACT, policy, press_store, reward_model, world_model
+from dream_rig import policy, press_store
+from micro_refinement import CHECK
+from plain_refinement import CONFIG, DREAM, JUDGE, refined
 
-from world4rl.presets import load_preset
 from world4rl.refinement import dreamed
 from world4rl.refinement.checkpoint_choice import (
     CheckpointChoice,
     PracticeStart,
-    Refinement,
     Selection,
     Success,
     kept_checkpoint,
     kept_checkpoints,
 )
-from world4rl.refinement.dreamed import Dreamer, dreamed_outcomes, dreamed_success
-from world4rl.refinement.practice_film import practice_film
-from world4rl.refinement.refine import RefineConfig, practice_env, with_horizon
+from world4rl.refinement.dreamed import dreamed_success
 from world4rl.refinement.rehearsal import Rehearsal
 from world4rl_policy.actor_critic import GaussianPolicy
 from world4rl_policy.ppo_config import PpoConfig
-from world4rl_wm.imagination.env import ImaginationConfig
-from world4rl_wm.measures.replay_check import ReplayCheck
 from world4rl_wm.model.frames import StartStates
-from world4rl_wm.reward.model import RewardModel
-
-CHECK = ReplayCheck(1.0, 0.0, 0.9, 0.1, 1.0, 10, 10, "refine", "J = 1.00")
-DREAM, JUDGE = Dreamer(world_model(0), reward_model()), Dreamer(world_model(5), reward_model())
-CONFIG = RefineConfig(
-    PpoConfig(iterations=2, horizon=2, epochs=1, minibatch_size=8, value_warm_up=0),
-    ImaginationConfig(num_envs=4, horizon=2, hits=1),
-    Selection(every=1, episodes=2),
-)
-
-
-def refined(tmp_path: Path, history: int = 2, **selection: object) -> Refinement:
-    store = press_store(tmp_path / "store", (3, 4), won=(0, 1))
-    config = replace(CONFIG, selection=replace(CONFIG.selection, **selection))
-    starts = StartStates.of(store, [0, 1])
-    start, out = policy(history=history), tmp_path / "refine"
-    rehearsal = Rehearsal(DREAM, JUDGE, starts, starts, (store, [0, 1]), config, 0, False)
-    return rehearsal.refine(rehearsal.seen(start, start), CHECK, out)
-
-
-def test_a_dream_has_as_long_for_its_success_as_the_real_episodes_had(tmp_path: Path) -> None:
-    """What real episodes show after a success is no time to reach one; a dreamed success may take time to last."""
-    lasting = replace(CONFIG, imagination=replace(CONFIG.imagination, hits=3))
-    late = with_horizon(lasting, press_store(tmp_path / "late", (9, 4), won=(0,), after=3))
-    assert (late.imagination.horizon, late.imagination.max_steps, late.ppo.horizon) == (6, 8, 8)
-    early = with_horizon(CONFIG, press_store(tmp_path / "early", (6, 4), won=(0,), after=3))
-    assert (early.imagination.horizon, early.ppo.horizon) == (4, 4)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +62,27 @@ def test_what_is_judged_and_kept_is_the_moving_average(tmp_path: Path) -> None:
         moved[decay] = float((kept.mean.weight - start.mean.weight).detach().norm()), result.start_kl
     assert 0 < moved[0.9][0] < 0.3 * moved[0.0][0]
     assert 0 < moved[0.9][1] < 0.1 * moved[0.0][1]
+
+
+@pytest.mark.parametrize(("by", "iteration"), [("judge", 3), ("dream", 3), ("last", 4)])
+def test_an_average_that_is_hardly_more_than_the_start_policy_is_not_chosen(
+    tmp_path: Path, by: str, iteration: int
+) -> None:
+    """It remembers two iterations, and values warm up in the first; everybody is content with whatever they see."""
+    store, start = press_store(tmp_path / "store", (3, 4), won=(0, 1)), policy()
+    starts = StartStates.of(store, [0, 1])
+    ppo = replace(CONFIG.ppo, iterations=4, value_warm_up=1, ema_decay=0.5)
+    config = replace(CONFIG, ppo=ppo, selection=Selection(by, every=1, episodes=2, margin=-2.0))
+    rehearsal = Rehearsal(DREAM, JUDGE, starts, starts, (store, [0, 1]), config, 0, False)
+    result = rehearsal.refine(rehearsal.seen(start, start), CHECK, tmp_path / "refine")
+    assert result.iteration == iteration
+    assert list(kept_checkpoints(tmp_path / "refine")) == [1, 2, 3, 4], "what the judge saw is kept all the same"
+
+
+def test_where_there_are_fewer_iterations_than_the_average_remembers_the_last_one_counts() -> None:
+    assert PpoConfig(iterations=64, value_warm_up=6, ema_decay=0.95).settled_after == 26
+    assert PpoConfig(iterations=20, value_warm_up=6, ema_decay=0.95).settled_after == 20
+    assert PpoConfig(value_warm_up=0, ema_decay=0.0).settled_after == 1, "without an average each one counts"
 
 
 def chosen_from(
@@ -229,81 +218,3 @@ def test_the_distance_is_told_at_its_own_std_whatever_ppo_explores_with(tmp_path
         for name, std in (("wide", 1.0), ("narrow", 0.1))
     )
     assert wide and narrow == pytest.approx(100 * wide, rel=1e-2)
-
-
-@pytest.mark.parametrize("history", [1, 3])
-def test_a_dream_shows_the_policy_what_it_looks_back_on(tmp_path: Path, history: int) -> None:
-    """In practice, to the judge and in the film, whatever the configuration's default."""
-    assert CONFIG.imagination.observed_frames == 2
-    assert refined(tmp_path, history, by="last").iteration == 2
-
-
-def test_more_than_a_dream_remembers_cannot_be_shown(tmp_path: Path) -> None:
-    store = press_store(tmp_path / "store")
-    starts = StartStates.of(store, [0, 1])
-    with pytest.raises(ValueError, match="observed_frames is 5, but of a dream the newest 4 are known"):
-        dreamed_outcomes(policy(history=5), DREAM, starts, CONFIG.imagination)
-    with pytest.raises(ValueError, match=r"bc.network.history is 5, but of a dream no more than the newest 4 frames"):
-        load_preset("tiny", ["bc.network.history=5"])
-    for history in (2, 4):
-        preset = load_preset("tiny", [f"bc.network.history={history}"])
-        assert preset.refine_config(store).imagination.observed_frames == history
-
-
-def test_a_second_opinion_comes_from_the_judge_and_only_where_asked_for(tmp_path: Path) -> None:
-    starts = StartStates.of(press_store(tmp_path / "store"), [0, 1])
-    plain = practice_env(policy(), DREAM, JUDGE, starts, CONFIG)
-    assert plain.reward_models == [DREAM.reward_model] and not plain.ensemble.models and plain.witness is None
-    imitating = practice_env(policy(), DREAM, JUDGE, starts, replace(CONFIG, ppo=replace(CONFIG.ppo, imagined_bc=0.5)))
-    assert imitating.reward_models == [DREAM.reward_model] and imitating.witness is JUDGE.reward_model
-    verified = practice_env(policy(), DREAM, JUDGE, starts, replace(CONFIG, verified_success=True))
-    assert verified.reward_models == [DREAM.reward_model, JUDGE.reward_model]
-    for setting in ({"max_uncertainty": 0.1}, {"uncertainty_penalty": 1.0}):
-        limited = practice_env(
-            policy(), DREAM, JUDGE, starts, replace(CONFIG, imagination=replace(CONFIG.imagination, **setting))
-        )
-        assert limited.ensemble.models == (JUDGE.world_model,) and limited.world_models == [DREAM.world_model]
-
-
-def test_measured_dreams_know_success_alone(tmp_path: Path) -> None:
-    """What is paid for in practice must not change what is measured."""
-    starts = StartStates.of(press_store(tmp_path / "store"), [0, 1])
-    paid = replace(CONFIG.imagination, max_uncertainty=0.0, uncertainty_penalty=1.0, hits=1)
-    for found, expected in zip(
-        dreamed_outcomes(policy(), DREAM, starts, paid), dreamed_outcomes(policy(), DREAM, starts, CONFIG.imagination)
-    ):
-        assert found.tolist() == expected.tolist()
-
-
-def test_the_belief_is_what_enough_frames_in_a_row_reach(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One sure frame alone is no success: of two in a row the less sure one counts, and of all such pairs the best."""
-    starts, told = StartStates.of(press_store(tmp_path / "store"), [0, 1]), torch.tensor([0.2, 0.9, 0.3, 0.8, 0.7])
-    read = iter(torch.stack([told, told.flip(0) / 2], 1))
-    monkeypatch.setattr(DREAM.reward_model, "probability", lambda _: next(read))
-    config = replace(CONFIG.imagination, hits=2, horizon=4)
-    assert dreamed_outcomes(policy(), DREAM, starts, config)[1].tolist() == pytest.approx([0.7, 0.35])
-
-
-def test_tensorboard_shows_the_practice(tmp_path: Path) -> None:
-    """Curves of every iteration, and a film of the start policy and of each that the judge looks at."""
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    refined(tmp_path)
-    board = EventAccumulator(str(tmp_path / "refine" / "tensorboard")).Reload()
-    assert [point.step for point in board.Scalars("refinement/imagined_success")] == [1, 2]
-    assert [point.step for point in board.Scalars("refinement/judged_success")] == [0, 1, 2]
-    films = board.Images("refinement/practice")
-    assert [film.step for film in films] == [0, 1, 2]
-    size, streams = CONTRACT.images[0].height, len(CONTRACT.images)
-    assert (films[0].width, films[0].height) == (streams * size, 2 * (size + 2))  # dreams x (pixels + bar)
-
-
-def test_the_film_of_the_practice_stands_still_and_turns_green_with_success(tmp_path: Path) -> None:
-    starts = StartStates.of(press_store(tmp_path / "store"), [0, 1])
-    sure = RewardModel(replace(DREAM.reward_model.config, threshold=-1.0), CONTRACT).eval()  # everything is success
-    for judge, ended in ((sure, True), (DREAM.reward_model, False)):
-        film = practice_film(policy(), Dreamer(DREAM.world_model, judge), starts, CONFIG.imagination)
-        bar = film[:, -1, 0]  # below the last dream
-        assert len(film) == 3 and (bar[:, 1] > bar[:, 0]).tolist() == [False, ended, ended]
-        assert np.array_equal(film[1], film[2]) == ended
-        assert not np.array_equal(film[0], film[1])

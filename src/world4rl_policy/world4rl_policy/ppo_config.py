@@ -49,6 +49,13 @@ class PpoConfig:
         """Of each BC batch as many are the policy's own successes; at least one stays real."""
         return min(round(self.imagined_bc * self.bc_batch_size), self.bc_batch_size - 1)
 
+    @property
+    def settled_after(self) -> int:
+        """Iterations until the moving average is of policies that practised rather than of the start policy, whose
+        weight in it has fallen to 1/e by then; all of them where there are fewer."""
+        remembered = round(1 / (1 - self.ema_decay))
+        return min(self.iterations, self.value_warm_up + remembered)
+
     def __post_init__(self) -> None:
         for name in ("std", "clip", "target_kl", "max_grad_norm"):
             if not getattr(self, name) > 0:

@@ -154,15 +154,16 @@ class CheckpointChoice:
         """Whether it wants to see the policy after this iteration; after the last one it does in any case."""
         return iteration % self.selection.every == 0
 
-    def look(self, policy: GaussianPolicy, iteration: int, start_kl: float) -> dict[str, float]:
-        """See a policy that is `start_kl` away from the start; returns what to log."""
+    def look(self, policy: GaussianPolicy, iteration: int, start_kl: float, settled: bool = True) -> dict[str, float]:
+        """See a policy that is `start_kl` away from the start; returns what to log. What has not `settled` is not
+        chosen: a moving average that is hardly more than the start policy would stand in the way of the next ones."""
         began, by = time.perf_counter(), self.selection.by
         judged = self._judged(policy)
         if main_process():
             policy.save(kept_checkpoint(self._out, iteration), metrics={"judged_success": judged}, seed=self._seed)
         if start_kl > self.selection.max_start_kl:
             self._end = f"stopped: the policy has gone too far from the start (KL {start_kl:.2f})"
-        else:
+        elif settled:
             imagined = self._imagined(policy) if by == "dream" else None
             seen = judged if imagined is None else imagined
             if round(seen, 9) >= self._to_reach or by == "last":

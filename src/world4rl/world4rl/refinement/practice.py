@@ -57,6 +57,11 @@ class Practice:
         """Whether all iterations are done."""
         return self.iteration >= self._ppo.config.iterations
 
+    @property
+    def settled(self) -> bool:
+        """Whether `policy` has left the start policy behind, as far as it depends on the average."""
+        return self.iteration >= self._ppo.config.settled_after
+
     def iterate(self) -> dict[str, float]:
         """One more; returns what to log."""
         return self._ppo.iterate()

@@ -141,7 +141,7 @@ class Rehearsal:
                 seen = choice.due(practice.iteration) or practice.over
                 if seen:
                     gone = practice.distance(config.selection.start_kl_std)
-                    row |= choice.look(practice.policy, practice.iteration, gone)
+                    row |= choice.look(practice.policy, practice.iteration, gone, practice.settled)
                 journal.write(row)
                 if seen:
                     journal.film(film, rate_hz)
