@@ -76,6 +76,15 @@ def test_a_process_that_needs_its_time_gets_it_while_another_is_killed(tmp_path:
                 continue  # as it should be
 
 
+def _runner_killed(guard: OrphanGuard) -> None:
+    """Its threads end, and its pipe."""
+    guard._dismissed.set()
+    guard._looking.join()
+    assert guard._shell.stdin
+    guard._shell.stdin.close()
+    guard._shell.wait(20.0)
+
+
 # Makes a process group of its own number, leaves it, and makes it again, each time when it is told to.
 _COMES_BACK = """
 import os, sys
@@ -92,7 +101,7 @@ def test_a_group_that_has_ended_is_not_ended_again_when_its_number_comes_back() 
     gone, stays = (
         subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1) for _ in range(2)
     )
-    assert gone.stdin and gone.stdout and stays.stdout and guard._shell.stdin
+    assert gone.stdin and gone.stdout and stays.stdout
     try:
         for process in (stays, gone):
             process.stdout.readline()  # type: ignore[union-attr]
@@ -107,15 +116,44 @@ def test_a_group_that_has_ended_is_not_ended_again_when_its_number_comes_back() 
         gone.stdin.write("come back\n")
         gone.stdout.readline()
         os.killpg(gone.pid, 0)  # there it is again
-        guard._dismissed.set()  # as when the runner is killed: its threads end, and its pipe
-        guard._looking.join()
-        guard._shell.stdin.close()
-        guard._shell.wait(20.0)
+        _runner_killed(guard)
         assert stays.wait(20.0) != 0 and gone.poll() is None
     finally:
         for process in (stays, gone):
             process.kill()
             process.communicate()
+
+
+def test_where_the_guards_shell_is_ended_another_one_guards_the_same() -> None:
+    guard, node = OrphanGuard(), subprocess.Popen(["sleep", "600"], start_new_session=True)
+    first = guard.pid
+    try:
+        guard.watch(node.pid, 1.0)
+        os.kill(first, signal.SIGKILL)
+        end = time.monotonic() + 20.0
+        while guard.pid == first:
+            assert time.monotonic() < end, "no other shell"
+            time.sleep(0.02)
+        _runner_killed(guard)
+        assert node.wait(20.0) == -signal.SIGINT
+    finally:
+        node.kill()
+        node.wait()
+
+
+def test_a_guard_whose_shell_has_ended_is_dismissed_all_the_same() -> None:
+    guard, node = OrphanGuard(), subprocess.Popen(["sleep", "600"], start_new_session=True)
+    try:
+        guard._dismissed.set()  # nobody looks any more
+        guard._looking.join()
+        guard._shell.kill()
+        guard._shell.wait()
+        guard.watch(node.pid, 1.0)
+        guard.dismiss()
+        assert guard._shell.returncode == 0 and node.poll() is None
+    finally:
+        node.kill()
+        node.wait()
 
 
 def test_only_a_node_with_a_time_of_its_own_outlives_its_runner_for_long() -> None:

@@ -38,26 +38,19 @@ for pair in $pairs; do end "${pair%:*}" "${pair#*:}" & done
 wait
 """
 
-
 _LOOK_S = 0.1  # how often it is looked which groups have ended: far too soon for their numbers to be given away again
 
 
 class OrphanGuard:
     """A shell that waits on a pipe from this process and ends the watched process groups when the pipe breaks.
 
-    A group whose processes have all ended is watched no longer.
+    A group whose processes have all ended is watched no longer. Where somebody ends the shell, another takes its place.
     """
 
     def __init__(self) -> None:
-        self._shell = subprocess.Popen(
-            ["/bin/sh", "-c", _SCRIPT],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
-        self._watched: set[int] = set()
-        self._lock = threading.Lock()  # of the set and the pipe
+        self._watched: dict[int, int] = {}  # seconds by group
+        self._shell = _shell()
+        self._lock = threading.Lock()  # of both
         self._dismissed = threading.Event()
         self._looking = threading.Thread(target=self._look, name="orphan-guard", daemon=True)
         self._looking.start()
@@ -68,33 +61,63 @@ class OrphanGuard:
         with self._lock:
             return frozenset(self._watched)
 
+    @property
+    def pid(self) -> int:
+        """The shell's process."""
+        with self._lock:
+            return self._shell.pid
+
     def watch(self, group: int, seconds: float = ORPHAN_S) -> None:
         """End this process group too when the runner disappears: SIGINT, and SIGKILL after whole `seconds`."""
         with self._lock:
-            self._watched.add(group)
-            self._say(f"{group} {math.ceil(seconds)}")
+            self._watched[group] = math.ceil(seconds)
+            self._say(f"{group} {self._watched[group]}")
 
     def dismiss(self) -> None:
         """The nodes have ended in order: nothing is left to guard."""
         self._dismissed.set()
         self._looking.join()
-        self._say("done")
-        assert self._shell.stdin is not None
-        self._shell.stdin.close()
-        self._shell.wait(timeout=5)
+        with self._lock:
+            self._watched.clear()
+            self._say("done")
+            assert self._shell.stdin is not None
+            self._shell.stdin.close()
+            self._shell.wait(timeout=5)
 
     def _look(self) -> None:
-        """Thread: no longer watch what has ended, whose number may be another's one day."""
+        """Thread: no longer watch what has ended, whose number may be another's one day; and see to the shell."""
         while not self._dismissed.wait(_LOOK_S):
             with self._lock:  # a node that gets the number of one that has just ended is watched after this, not before
-                for group in {group for group in self._watched if not _exists(group)}:
-                    self._watched.remove(group)
+                for group in [group for group in self._watched if not _exists(group)]:
+                    del self._watched[group]
                     self._say(f"gone {group}")
+                if self._shell.poll() is not None:
+                    self._replace()
 
     def _say(self, line: str) -> None:
         assert self._shell.stdin is not None
-        self._shell.stdin.write(f"{line}\n".encode())
-        self._shell.stdin.flush()
+        try:
+            self._shell.stdin.write(f"{line}\n".encode())
+        except BrokenPipeError:
+            self._replace()
+
+    def _replace(self) -> None:
+        """Another shell for one that was ended; it is told all that is watched now."""
+        assert self._shell.stdin is not None
+        self._shell.stdin.close()
+        self._shell.wait()
+        self._shell = _shell()
+        for group, seconds in self._watched.items():
+            self._say(f"{group} {seconds}")
+
+
+def _shell() -> subprocess.Popen[bytes]:
+    """Unbuffered, so that nothing is left to be written to one that has ended."""
+    nowhere = subprocess.DEVNULL
+    command = ["/bin/sh", "-c", _SCRIPT]
+    return subprocess.Popen(
+        command, bufsize=0, stdin=subprocess.PIPE, stdout=nowhere, stderr=nowhere, start_new_session=True
+    )
 
 
 def _exists(group: int) -> bool:
