@@ -19,7 +19,7 @@ from world4rl_bringup.domain import own_domain
 DISCOVERY = ("ROS_DOMAIN_ID", "ROS_LOCALHOST_ONLY", "ROS_AUTOMATIC_DISCOVERY_RANGE")
 _ROS_MODULES = ("rclpy", "world4rl_interfaces", "franka_msgs", "control_msgs")
 _MODULE_MARK = re.compile(r"^pytestmark\s*=.*\bmark\.ros\b", re.MULTILINE)
-_left_out: list[str] = []
+_left_out: set[str] = set()  # a file that is asked for twice is collected twice
 
 
 def _missing_ros() -> list[str]:
@@ -42,7 +42,7 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
         return None
     if not _MODULE_MARK.search(collection_path.read_text(encoding="utf-8")):
         return None
-    _left_out.append(str(collection_path.name))
+    _left_out.add(collection_path.name)
     return True
 
 

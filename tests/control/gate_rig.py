@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from arm_rig import ArmRig
+from geometry_msgs.msg import PoseStamped
 from rclpy.parameter import Parameter
 
 from world4rl_control.arm_gate_node import ArmGateNode
+
+
+def position(target: PoseStamped) -> np.ndarray:
+    """Of a target: (3,), metres."""
+    p = target.pose.position
+    return np.array([p.x, p.y, p.z])
 
 
 def gate_node(contract: str = "franka_sim_press", **parameters: Any) -> ArmGateNode:

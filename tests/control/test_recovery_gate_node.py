@@ -8,14 +8,9 @@ pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros_context")]
 from arm_rig import GATE, STATE  # noqa: E402
 from franka_msgs.action import ErrorRecovery  # noqa: E402
 from franka_msgs.msg import FrankaRobotState  # noqa: E402
-from gate_rig import close_gate, make_gate  # noqa: E402
+from gate_rig import close_gate, make_gate, position  # noqa: E402
 from rclpy.action import ActionServer  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
-
-
-def _place(target) -> np.ndarray:
-    p = target.pose.position
-    return np.array([p.x, p.y, p.z])
 
 
 def test_after_a_reflex_the_pushed_arm_is_recovered_where_it_is_and_stays_disabled():
@@ -46,7 +41,7 @@ def test_after_a_reflex_the_pushed_arm_is_recovered_where_it_is_and_stays_disabl
                 break
         assert answer.success, answer.message
         rig.until(lambda: len(rig.targets) > count, what="the target before the recovery")
-        np.testing.assert_allclose(_place(rig.targets[-1]), rig.position, atol=1e-9)
+        np.testing.assert_allclose(position(rig.targets[-1]), rig.position, atol=1e-9)
         count = len(rig.targets)
         rig.act([1, 0, 0])
         assert not rig.status.enabled and len(rig.targets) == count, "it moves only after ~/enable"

@@ -1,14 +1,7 @@
 """The teleop node over DDS: from the driver's messages to actions and service calls."""
 
 import json
-import os
-import pty
-import signal
-import subprocess
-import sys
-import termios
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -18,81 +11,20 @@ pytestmark = [pytest.mark.ros, pytest.mark.usefixtures("ros_context")]
 
 import rclpy  # noqa: E402
 from arm_rig import ArmRig  # noqa: E402
-from geometry_msgs.msg import Twist  # noqa: E402
 from rclpy.executors import SingleThreadedExecutor  # noqa: E402
 from rclpy.node import Node  # noqa: E402
 from rclpy.parameter import Parameter  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile  # noqa: E402
-from sensor_msgs.msg import Joy  # noqa: E402
 from std_srvs.srv import SetBool, Trigger  # noqa: E402
+from teleop_hand import LIFT, Hand  # noqa: E402
 
 from world4rl_control.arm_gate_node import ArmGateNode  # noqa: E402
 from world4rl_control.teleop_joystick import JoystickConfig  # noqa: E402
 from world4rl_control.teleop_node import TeleopNode  # noqa: E402
-from world4rl_data.contract import TaskContract  # noqa: E402
 from world4rl_data.recorder_node import RecorderNode  # noqa: E402
 from world4rl_interfaces.msg import Action, ArmStatus  # noqa: E402
 
-LIFT = TaskContract.load("franka_sim_lift")
 PAD = JoystickConfig()
-
-
-class Hand:
-    """A driver that repeats its state, as joy and spacenav do, and an ear on the actions."""
-
-    def __init__(self, node: Node, executor: SingleThreadedExecutor) -> None:
-        self.node, self._executor = node, executor
-        self.axes, self.buttons, self.twist = [0.0] * 6, [0] * 21, Twist()
-        self.speaking = True
-        self.heard: list[tuple[float, Action]] = []
-        self.spoke_s = self.stall_s = 0.0  # when it spoke last; longest that a busy machine kept this process waiting
-        self._joys = [node.create_publisher(Joy, topic, 10) for topic in ("/joy", "/spacenav/joy")]
-        self._twists = node.create_publisher(Twist, "/spacenav/twist", 10)
-        node.create_subscription(Action, LIFT.action_topic, self._hear, 10)
-        self._timer = node.create_timer(0.04, self._speak)
-
-    def _hear(self, action: Action) -> None:
-        self.heard.append((time.monotonic(), action))
-
-    def _speak(self) -> None:
-        if self.speaking:
-            for joy in self._joys:
-                joy.publish(Joy(axes=self.axes, buttons=self.buttons))
-            self._twists.publish(self.twist)
-            self.spoke_s = time.monotonic()
-
-    def press(self, *buttons: int) -> None:
-        self.buttons = [int(index in buttons) for index in range(21)]
-
-    def until(self, condition: Callable[[], Any], timeout_s: float = 5.0, what: str = "") -> None:
-        end = time.monotonic() + timeout_s
-        while not condition():
-            assert time.monotonic() < end, f"waited {timeout_s} s for {what or condition}"
-            self._executor.spin_once(timeout_sec=0.02)
-
-    def spin(self, seconds: float) -> None:
-        now_s = time.monotonic()
-        end = now_s + seconds
-        while now_s < end:
-            before_s = now_s
-            self._executor.spin_once(timeout_sec=0.01)
-            now_s = time.monotonic()
-            self.stall_s = max(self.stall_s, now_s - before_s - 0.01)
-
-    def hold_until(self, buttons: tuple[int, ...], condition: Callable[[], Any], what: str = "") -> None:
-        """Hold buttons until the condition holds; press anew where a busy machine delayed the driver's messages."""
-        end = time.monotonic() + 20.0
-        while not condition():
-            assert time.monotonic() < end, f"waited for {what or condition}"
-            self.press()
-            self.spin(0.15)
-            self.press(*buttons)
-            again = time.monotonic() + 2.0
-            while not condition() and time.monotonic() < again:
-                self._executor.spin_once(timeout_sec=0.02)
-
-    def values(self) -> np.ndarray:
-        return np.array(self.heard[-1][1].values)
 
 
 def _open(device: str, input_timeout_s: float = 0.5) -> tuple[Hand, Node, TeleopNode]:
@@ -108,7 +40,7 @@ def _open(device: str, input_timeout_s: float = 0.5) -> tuple[Hand, Node, Teleop
 
 
 def _close(hand: Hand, *nodes: Node) -> None:
-    hand._executor.shutdown()
+    hand.executor.shutdown()
     for node in nodes:
         node.destroy_node()
 
@@ -288,60 +220,6 @@ def test_a_person_enables_records_drives_and_labels_with_one_joystick(tmp_path):
         hand.until(lambda: not rig.status.enabled)
     finally:
         _close(hand, teleop, recorder, gate, rig)
-
-
-# -- keyboard: the node as a process ----------------------------------------------------------------------------------
-
-KEYBOARD = [sys.executable, "-m", "world4rl_control.teleop_node", "--ros-args"]
-KEYBOARD += ["-p", "contract:=franka_sim_lift", "-p", "device:=keyboard"]
-
-
-def test_keys_move_the_arm_and_ctrl_c_gives_the_terminal_back(ros_domain):
-    person, program = pty.openpty()
-    before = termios.tcgetattr(program)
-    rig, executor = rclpy.create_node("rig"), SingleThreadedExecutor()
-    executor.add_node(rig)
-    hand = Hand(rig, executor)
-    hand.speaking = False
-    process = subprocess.Popen(KEYBOARD, stdin=program, stderr=subprocess.PIPE, text=True, env=dict(os.environ))
-    try:
-        hand.until(lambda: rig.count_publishers(LIFT.action_topic), 30.0, "the node")
-        hand.spin(0.3)
-
-        def type_until(keys: bytes, condition: Callable[[], Any]) -> None:
-            end = time.monotonic() + 10.0
-            while not condition():
-                assert time.monotonic() < end
-                os.write(person, keys)
-                hand.spin(0.04)
-
-        type_until(b"w", lambda: len(hand.heard) > 3)
-        np.testing.assert_allclose(hand.values(), [0.5, 0.0, 0.0, 0.0])
-        for _ in range(3):  # the best of three tries, for a busy machine
-            type_until(b"w", lambda: time.monotonic() - hand.heard[-1][0] < 0.1)
-            last_key_s = time.monotonic()
-            hand.spin(0.8)
-            after_s = hand.heard[-1][0] - last_key_s
-            if after_s < 0.6:
-                break
-        assert after_s < 0.6, "a key that repeats no more ends the actions"
-        type_until(b" g", lambda: hand.values()[3] == -1.0)
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
-        assert process.returncode == 0 and termios.tcgetattr(program) == before
-    finally:
-        process.kill()
-        process.wait()
-        executor.shutdown()
-        rig.destroy_node()
-        os.close(person)
-        os.close(program)
-
-
-def test_without_a_terminal_the_keyboard_ends_with_the_mend(ros_domain):
-    ended = subprocess.run(KEYBOARD, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
-    assert ended.returncode != 0 and "no terminal on standard input" in ended.stderr
-    assert "Traceback" not in ended.stderr
 
 
 @pytest.mark.parametrize(

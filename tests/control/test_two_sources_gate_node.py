@@ -1,7 +1,5 @@
 """The arm_gate node with a policy and a person on machines whose clocks are apart."""
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
@@ -9,16 +7,8 @@ pytestmark = pytest.mark.ros
 
 from arm_rig import ArmRig  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray  # noqa: E402
-from gate_rig import close_gate, make_gate  # noqa: E402
 
 from world4rl_interfaces.msg import Action  # noqa: E402
-
-
-@pytest.fixture
-def rig(ros_context: None) -> Iterator[ArmRig]:
-    rig, gate = make_gate()
-    yield rig
-    close_gate(rig, gate)
 
 
 def _act(rig: ArmRig, source: int, behind_s: float = 0.0) -> None:
@@ -32,7 +22,6 @@ def _act(rig: ArmRig, source: int, behind_s: float = 0.0) -> None:
 def test_a_human_whose_clock_is_behind_has_the_arm_and_the_record_goes_forward(rig: ArmRig) -> None:
     told: list[DiagnosticArray] = []
     rig.create_subscription(DiagnosticArray, "/diagnostics", told.append, 1)
-    rig.ready()
     assert rig.enable().success
     for _ in range(3):
         _act(rig, Action.POLICY)
