@@ -271,6 +271,30 @@ def test_practice_begins_where_the_judge_sees_more(
     assert weights(round_1 / "refined") == weights(finished / "checkpoints" / "refined")
 
 
+def test_without_a_gain_no_round_leaves_a_policy_that_the_judge_likes_less(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Filtered BC that has seen its successes in dreams does best there; of the two that may stay it is the poorer."""
+    newest, copies = GaussianPolicy.load(finished / "checkpoints" / "refined"), list[torch.Tensor]()
+
+    def dreamed(policy: GaussianPolicy, *_: object) -> float:
+        if torch.equal(policy.mean.weight, newest.mean.weight):
+            return 0.7
+        if torch.equal(policy.mean.weight, GaussianPolicy.load(round_1 / "filtered_bc").mean.weight):
+            return 0.6
+        copies.append(policy.mean.weight)
+        return 0.5 if torch.equal(copies[0], policy.mean.weight) else 0.8
+
+    monkeypatch.setattr(rehearsal, "dreamed_success", dreamed)
+    round_1 = finished / "loop" / "round-01" / "checkpoints"
+    assert main(words(finished, 1, "--set", "dream_bc.steps=2", "selection.margin=2")) == 0
+    row = json.loads((finished / "loop.json").read_text())["rounds"][1]
+    assert (row["start"], row["stays"]) == ("filtered_bc", "newest")
+    assert row["judged_starts"] == {"newest": 0.7, "filtered_bc": 0.8}
+    assert (row["judged_before"], row["judged_after"], row["iteration"]) == (0.7, 0.7, 0)
+    assert weights(round_1 / "refined") == weights(finished / "checkpoints" / "refined")
+
+
 def test_at_equal_figures_practice_begins_with_the_newest_policy() -> None:
     assert refinement.judged_better({"newest": 0.5, "filtered_bc": 0.5}) == "newest"
 
@@ -333,7 +357,7 @@ def test_a_round_goes_on_from_the_one_before(finished: Path) -> None:
 
 def test_a_round_without_failures_has_no_j_in_the_table() -> None:
     row = {"success": 1.0, "ci95": (0.98, 1.0), "filtered_bc_success": 1.0, "round": 0}
-    later = {"round": 1, "real_episodes": 40, "replay_check": {"j": None}, "iteration": 0, "start": "newest"}
+    later = {"round": 1, "real_episodes": 40, "replay_check": {"j": None}, "iteration": 0, "stays": "newest"}
     later |= {"judged_before": 1.0, "judged_after": None, "against_before": {"difference": 0.0, "mcnemar_p": 1.0}}
     lines = table([row, row | later])
     assert lines[2].index("–") == lines[0].index("J") + 4, "to the right of its column"

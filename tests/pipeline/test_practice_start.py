@@ -48,6 +48,9 @@ def test_practice_begins_with_what_the_judge_sees_better(
         saved = GaussianPolicy.load(out).mean.weight
         assert torch.equal(saved, start.policy.mean.weight)
         assert torch.equal(saved, before.mean.weight) == (kept == "before")
+        told = json.loads((out / "metrics.json").read_text())
+        assert told["began_with"] == kept and ("training" in told) == (kept == "copy")
+        assert told["std"] == pytest.approx(start.policy.std.tolist())
     assert len(asked) == 2
 
 
@@ -59,5 +62,6 @@ def test_a_copy_that_no_judge_has_seen_yet_is_seen(tmp_path: Path) -> None:
     policy(seed=9).save(out, metrics={"std": [0.3]})
     start = rehearsal.start(policy(), out)
     told = json.loads((out / "metrics.json").read_text())
-    assert told == {"std": [0.3], "judged_copy": start.judged, "judged_before": start.judged_before}
+    seen = {"judged_copy": start.judged, "judged_before": start.judged_before}
+    assert told == {"std": [0.3], "began_with": "copy"} | seen
     assert torch.equal(start.policy.mean.weight, policy(seed=9).mean.weight), "untrained models tell no difference"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,8 @@ from world4rl.commands.refine import require_independent
 from world4rl.errors import CommandError
 from world4rl.runs.record import checkpoint_digest
 from world4rl_data.store import EpisodeStore
+from world4rl_wm.checkpoint import EPISODES
+from world4rl_wm.checkpoint_identity import known_by
 
 ROLES = {"policy": "filtered_bc", "world-model": "world_model_a", "judge-world-model": "world_model_b"}
 ROLES |= {"reward": "reward_a", "judge-reward": "reward_b"}
@@ -69,6 +72,16 @@ def test_a_check_from_start_states_of_the_store_is_refused(run: Path, capsys: py
     rewritten(run / "stores" / "practice", (7, None))
     rewritten(run / "stores" / "check", (None, 7))
     assert "shares 1 of its 2 start states with --store" in refused(run, capsys)
+
+
+@pytest.mark.parametrize("model", ["world-model", "judge-world-model"])
+def test_a_check_that_a_model_has_learned_from_is_refused(
+    run: Path, model: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It would recognise what it has seen, whatever store the policy's successes come from."""
+    checkpoint, check = run / "checkpoints" / ROLES[model], EpisodeStore.open(run / "stores" / "check")
+    (checkpoint / EPISODES).write_text(json.dumps([known_by(check.infos[1])]))
+    assert f"--{model} {checkpoint} has learned from 1 of the 2 episodes of --check" in refused(run, capsys)
 
 
 def test_unknown_start_states_and_those_of_another_task_are_not_shared(run: Path) -> None:

@@ -24,7 +24,8 @@ def loop(
     that both world models and reward models then learn further from; the others are kept back for the replay check,
     together with earlier ones. Filtered BC learns anew from every success so far: practice begins with it or with the
     newest policy, whichever does better in the judge's dreams, and the table has it as the rival that needs no dream.
-    A round's policy replaces the one before it only where the check passes and the judge sees a gain.
+    Where the check fails the newest policy stays; where the judge sees no gain, the newest or filtered BC, whichever
+    does better in its dreams.
     RUN/loop/round-NN has each round's stores, checkpoints and metrics, RUN/loop.json the table, which the run's report
     shows as well.
     Interrupted, the same command goes on; with more --rounds and as many episodes for each, it adds rounds.
@@ -75,7 +76,7 @@ def table(rows: list[dict[str, Any]]) -> list[str]:
             lines.append(f"{0:5d}  {0:13d}  {'':5s} {'':11s} {'':14s} {success}")
             continue
         check, pair = row["replay_check"], row["against_before"]
-        stayed = not row["iteration"] and row["start"] == NEWEST
+        stayed = not row["iteration"] and row["stays"] == NEWEST
         kept = f"iter. {row['iteration']}" if row["iteration"] else "as before" if stayed else "filtered BC"
         after = row["judged_after"]  # None: the policy of before was kept, which was not dreamed
         judged = f"{row['judged_before']:.2f} -> {'-' if after is None else f'{after:.2f}'}"

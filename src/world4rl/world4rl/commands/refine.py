@@ -101,7 +101,8 @@ def require_independent(
     `weights`: digests of those of the checkpoints `names`.
 
     Raises:
-        CommandError: the judge's models are those of the dream, or the stores share episodes or start states.
+        CommandError: the judge's models are those of the dream, one of the models has learned from the check's
+            episodes, or the stores share episodes or start states.
     """
     for name in ("world_model", "reward"):
         if weights[name] == weights[f"judge_{name}"]:
@@ -109,6 +110,16 @@ def require_independent(
             raise CommandError(
                 f"--judge-{option} {judge} has the weights of --{option} {own} and would confirm whatever that dreams: "
                 "give one trained with another --seed"
+            )
+    from world4rl_wm.checkpoint_identity import learned_from
+
+    for name in ("world_model", "judge_world_model", "reward", "judge_reward"):
+        learned = learned_from(names[name], fresh, range(len(fresh)))
+        if learned:
+            raise CommandError(
+                f"--{name.replace('_', '-')} {names[name]} has learned from {learned} of the {len(fresh)} episodes of "
+                f"--check {fresh.path}, so it would recognise them: give others (`world4rl collect --first` chooses "
+                "the start states), or a model that was trained without them"
             )
     digests = {info.digest for info in real.infos}
     starts = {(info.task, info.seed) for info in real.infos if info.seed is not None}

@@ -1,12 +1,13 @@
 """The refinement of a round, in its updated dream.
 
 Practice begins with the newest policy or with filtered BC on every success so far, whichever does better in the judge's
-dreams.
+dreams once it has seen its successes there; where practice gains nothing, the one stays that did better before.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from world4rl.loop.round import Round
@@ -35,17 +36,20 @@ def refinement(round_: Round) -> None:
     }
     judged = {name: start.judged for name, start in starts.items()}
     began = judged_better(judged)
+    stays = judged_better({name: start.judged_before for name, start in starts.items()})
     verdict = _replay_check(round_, rehearsal, starts[began].policy)
     if not verdict.passed:
-        began = NEWEST  # a judge that dreams the same is not believed about starts either
-    result = rehearsal.refine(starts[began], verdict, run.path / "refine")
+        began = stays = NEWEST  # a judge that dreams the same is not believed about starts either
+    before = starts[stays]
+    start = replace(starts[began], before=before.before, judged_before=before.judged_before)
+    result = rehearsal.refine(start, verdict, run.path / "refine")
     save_refinement(result, run.checkpoint("refined"), rehearsal.seed)
-    run.write("refinement.json", result.to_dict() | {"start": began, "judged_starts": judged})
+    run.write("refinement.json", result.to_dict() | {"start": began, "stays": stays, "judged_starts": judged})
     print(f"round {round_.number}: begun with {began}, iteration {result.iteration} kept ({result.reason})")
 
 
 def judged_better(judged: Mapping[str, float]) -> str:
-    """The start that does better in the judge's dreams; at equal figures the newest policy."""
+    """Which of the two does better in the judge's dreams; at equal figures the newest policy."""
     return RIVAL if judged[RIVAL] > judged[NEWEST] else NEWEST
 
 

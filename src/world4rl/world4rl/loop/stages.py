@@ -41,7 +41,7 @@ def evaluation(round_: Round) -> None:
     if not result["kept_start_policy"]:
         evaluate_once(run, run.checkpoint("refined"), run, own)
     else:
-        run.write(own, run.read(rival) if result["start"] == RIVAL else {"success": round_.start_success})
+        run.write(own, run.read(rival) if result["stays"] == RIVAL else {"success": round_.start_success})
 
 
 def stages(collect: Collector) -> dict[str, Work[Round]]:

@@ -28,6 +28,7 @@ def round_row(round_: Round, wall_s: Mapping[str, float]) -> dict[str, Any]:
         "training_episodes": len(round_.training()),
         "replay_check": run.read("replay_check.json"),
         "start": refinement["start"],
+        "stays": refinement.get("stays", refinement["start"]),  # the same in earlier versions
         "judged_starts": refinement["judged_starts"],
         "iteration": refinement["iteration"],
         "reason": refinement["reason"],

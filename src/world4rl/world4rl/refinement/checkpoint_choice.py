@@ -15,7 +15,7 @@ from world4rl_wm.checkpoint_identity import module_digest
 from world4rl_wm.training.processes import main_process
 
 CHECKPOINTS = "checkpoints"
-_MORE = 1e-9  # than nothing: a checkpoint that is only as good is no better
+_MORE = 1e-9  # than nothing: a checkpoint that is only as good as what was there is no better
 Success = Callable[[GaussianPolicy], float]
 """The share of start states that a policy solves in somebody's dreams."""
 
@@ -26,10 +26,11 @@ class Selection:
     from its own start frames.
 
     A checkpoint must beat the start policy there, and the one of before, by `margin`, or solve every dream where less
-    is left to gain, and stay within `max_start_kl` of the start; otherwise nothing is gained. That distance is told of
-    Gaussians with the standard deviation `start_kl_std`, whatever PPO explores with: a wider one would let the mean
-    action go further. `by` the `dream` that it practises in instead, or the `last` one whatever anybody says, is for
-    finding out what the judge is good for.
+    is left to gain, and stay within `max_start_kl` of the start; otherwise nothing is gained. Of checkpoints that do
+    equally well the latest is chosen, which has practised most. The distance is told of Gaussians with the standard
+    deviation `start_kl_std`, whatever PPO explores with: a wider one would let the mean action go further. `by` the
+    `dream` that it practises in instead, or the `last` one whatever anybody says, is for finding out what the judge is
+    good for.
     """
 
     by: Literal["judge", "dream", "last"] = "judge"
@@ -167,7 +168,7 @@ class CheckpointChoice:
             imagined = self._imagined(policy) if by == "dream" else None
             seen = judged if imagined is None else imagined
             if round(seen, 9) >= self._to_reach or by == "last":
-                self._to_reach = seen + _MORE
+                self._to_reach = seen
                 self.best = replace(
                     self.best,
                     policy=copy.deepcopy(policy).eval().requires_grad_(False),

@@ -5,10 +5,10 @@ in common: the policy to begin with (`Rehearsal.start`), the replay check of the
 (`refine`).
 
 Practice begins with the policy that works now, or with what BC on dreams has made of it. A policy that never learned
-from dreams is not itself in one (`world4rl.refinement.dream_bc`), so that of filtered BC the copy that did nearly
-always wins. A policy that comes out of a refinement has practised there, and what BC makes of it may have lost what it
-learned. So the judge sees both, and both must be beaten. What a policy was to explore with does not count: PPO begins
-with a standard deviation of its own.
+from dreams is not itself in one (`world4rl.refinement.dream_bc`). A policy that comes out of a refinement has practised
+there, and what BC makes of it may have lost what it learned. So the judge sees both, and both must be beaten. What
+either is worth in reality it cannot see. What a policy was to explore with does not count: PPO begins with a standard
+deviation of its own.
 """
 
 from __future__ import annotations
@@ -77,9 +77,10 @@ class Rehearsal:
         told = json.loads((out / METRICS).read_text())
         if "judged_copy" not in told:  # just made, by this call or one that was interrupted
             seen, share = self.seen(policy, before), Share.of(state)
-            told |= {"judged_copy": seen.judged, "judged_before": seen.judged_before}
             if seen.judged_before > seen.judged:
-                policy = before
+                policy, told = before, {"std": before.std.tolist()}
+            kept = {"began_with": "before" if policy is before else "copy"}
+            told |= kept | {"judged_copy": seen.judged, "judged_before": seen.judged_before}
             share.wait()  # all have read what is there before it is replaced
             if share.main:
                 policy.save(out, metrics=told, seed=self.seed)
