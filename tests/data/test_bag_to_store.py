@@ -9,16 +9,17 @@ import re
 import cv2
 import numpy as np
 import pytest
-from data_fakes import PERIOD, START, header, make, messages, write_bag
+from data_fakes import PERIOD, START, TYPES, header, make, messages, write_bag
 from mcap.reader import make_reader
 from rosbags.highlevel import AnyReader
 
 from world4rl_data.bag_reader import EpisodeBag, find_bags
+from world4rl_data.bag_writer import BagTopic, BagWriter
 from world4rl_data.build import build_store
 from world4rl_data.contract import ContractMismatch, TaskContract
 from world4rl_data.convert import ConvertConfig, bag_to_episode
 from world4rl_data.episode import EpisodeError, Outcome
-from world4rl_data.episode_record import BagError
+from world4rl_data.episode_record import BagError, EpisodeRecord
 from world4rl_data.info import describe, format_description
 from world4rl_data.observation import Missing, ObservationAssembler, message_stamp
 from world4rl_data.store import EpisodeStore
@@ -310,6 +311,40 @@ def test_validate_counts_what_left_the_bag_after_it_was_closed(tmp_path):
     record["messages"][PRESS.executed_action_topic] += 4
     (path / "episode.json").write_text(json.dumps(record))
     assert judge_bag(path).faulty and "are not there" in str(judge_bag(path).findings)
+
+
+def test_what_is_not_as_it_was_recorded_is_fit_for_neither(tmp_path):
+    """Where actions were lost the arm moved, and the store would say that it held; the rest was copied badly."""
+    for name, changed in (
+        ("lost", {"dropped": {PRESS.executed_action_topic: 1}}),
+        ("short", {"messages": {PRESS.executed_action_topic: 9}}),
+        ("contract", {"contract_hash": "0" * 16}),
+    ):
+        path = write_bag(tmp_path / name / "e", PRESS, list(messages(PRESS, skip=(3,))))
+        record = json.loads((path / "episode.json").read_text())
+        (path / "episode.json").write_text(json.dumps(record | changed))
+        write_bag(tmp_path / name / "sound", PRESS, list(messages(PRESS, seed=1)), dropped={"/camera/extra": 3})
+        assert judge_bag(path).faulty and not judge_bag(path).fit
+        assert build_store(tmp_path / name, tmp_path / f"store-{name}", progress=False).added == ["sound"]
+    assert "1 executed actions were lost" in str(judge_bag(tmp_path / "lost" / "e").findings)
+
+
+def test_a_message_that_does_not_fit_its_definition_costs_its_bag_alone(tmp_path):
+    """As of a publisher that was built with another version of the message."""
+    for name in ("a", "c"):
+        write_bag(tmp_path / "bags" / name, PRESS, list(messages(PRESS, seed=ord(name))))
+    writer = BagWriter(tmp_path / "bags" / "b")
+    for topic, stamp, message in messages(PRESS):
+        kind = message.__msgtype__
+        data = bytes(TYPES.serialize_cdr(message, kind))
+        writer.add_topic(BagTopic(topic, kind, TYPES.generate_msgdef(kind, ros_version=2)[0]))
+        writer.write(topic, stamp, data[:20] if topic == PRESS.executed_action_topic else data)
+    record = EpisodeRecord("b", "press", PRESS.hash, PRESS.to_dict(), outcome=Outcome.SUCCESS)
+    path = writer.close(record)
+    report = build_store(tmp_path / "bags", tmp_path / "store", progress=False)
+    assert report.added == ["a", "c"]
+    said = f"a message on {PRESS.executed_action_topic} does not fit its definition"
+    assert said in str(report.skipped) and said in str(judge_bag(path).findings)
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.9])

@@ -135,6 +135,21 @@ def test_damage_in_the_middle_costs_only_its_chunk(tmp_path):
     assert report.messages == len(written) - 1 and report.lost_messages == 1 and report.fault
 
 
+def test_an_episode_that_lost_actions_in_the_middle_is_not_learned_from(tmp_path):
+    """The steps without them would look like holds; what is lost behind the end is not missed."""
+    path = write_bag(tmp_path / "bags" / "e", PRESS, list(messages(PRESS, steps=150)), outcome=Outcome.SUCCESS)
+    file = next(path.glob("*.mcap"))
+    data = bytearray(file.read_bytes())
+    ends = [end for end, _ in chunk_ends(bytes(data))]
+    assert len(ends) > 2
+    inside = (ends[0] + ends[1]) // 2
+    data[inside : inside + 20] = bytes(20)
+    file.write_bytes(bytes(data))
+    recover_bag(path)
+    assert EpisodeRecord.load(path).dropped[PRESS.executed_action_topic] > 0
+    assert "executed actions were lost" in str(judge_bag(path).findings) and not judge_bag(path).fit
+
+
 def test_cut_closed_bag_keeps_its_outcome_and_says_what_is_gone(tmp_path):
     path = write_bag(tmp_path / "e", PRESS, list(messages(PRESS, steps=150)), outcome=Outcome.SUCCESS)
     whole = content(path)

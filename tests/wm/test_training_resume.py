@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,12 +16,14 @@ from torch import Tensor, nn
 
 from world4rl_data.store import EpisodeStore
 from world4rl_wm.checkpoint_identity import learned_from
+from world4rl_wm.model.world_model import WorldModel
 from world4rl_wm.training import state as training_state
 from world4rl_wm.training.draws import Draws
 from world4rl_wm.training.state import TrainingState
 from world4rl_wm.training.step import TrainingStep, WorldModelTraining, learning_rate_factor
 from world4rl_wm.training.train_state_model import StateTraining
 from world4rl_wm.training.train_world_model import train_world_model
+from world4rl_wm.weights_file import DivergedError
 
 CONFIG = WorldModelTraining(
     steps=6,
@@ -138,6 +142,26 @@ def test_a_later_round_goes_on_wherever_its_start_lies_now(
     next(model.parameters()).data.add_(1.0)
     further(model.save(tmp_path / "moved"))
     assert found == [False, False]
+
+
+@pytest.mark.parametrize(("spoilt", "kept"), [(2, None), (5, 3)])
+def test_a_training_that_diverges_spoils_nothing_that_is_there(
+    store: EpisodeStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spoilt: int, kept: int | None
+) -> None:
+    """One loss that is no number spoils all weights: neither state nor checkpoint is written from them."""
+    forward, steps = WorldModel.forward, itertools.count(1)
+
+    def loss(self: WorldModel, *args: Tensor, **options: Any) -> Tensor:
+        return forward(self, *args, **options) * (torch.nan if next(steps) == spoilt else 1.0)
+
+    monkeypatch.setattr(WorldModel, "forward", loss)
+    with pytest.raises(DivergedError, match=r"training has diverged: .* Train with a lower learning rate"):
+        train(store, tmp_path / "wm")
+    assert not (tmp_path / "wm").exists()
+    state = tmp_path / "wm.training" / "state.safetensors"
+    assert state.exists() == (kept is not None)
+    if kept is not None:
+        assert all(bool(value.isfinite().all()) for value in load_file(state).values())
 
 
 def test_a_world_model_tells_the_episodes_that_it_learned_from(store: EpisodeStore, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from mcap.exceptions import McapError
 from mcap.reader import SeekingReader
 from mcap.records import Message
+from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 from zstandard import ZstdError
@@ -80,8 +81,11 @@ class EpisodeBag:
         for topic, kind, message in self._records(wanted):
             try:
                 decoded = self._types.deserialize_cdr(message.data, kind)
-            except DAMAGE as error:
-                raise self._unreadable(error) from error
+            except (SerdeError, *DAMAGE) as error:
+                raise BagError(
+                    f"{self.path}: a message on {topic} does not fit its definition of {kind} ({error}), as of a "
+                    "publisher that was built with another version of it; record again, or leave the episode out"
+                ) from error
             sent_ns = message.publish_time if message.publish_time != message.log_time else 0
             yield topic, message.log_time, sent_ns, decoded
 

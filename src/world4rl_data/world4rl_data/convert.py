@@ -51,6 +51,7 @@ def bag_to_episode(path: str | Path, contract: TaskContract | None = None, confi
         contract = contract or bag.contract
         contract.require_reads(bag.contract, f"bag {bag.path}")
         require_topics(bag, contract)
+        require_as_recorded(bag, contract)
         actions = read_actions(bag, contract, config)
         observations = _observe(bag, contract, actions, config)
         episode = _assemble(bag, contract, actions, observations, config)
@@ -69,6 +70,30 @@ def require_topics(bag: EpisodeBag, contract: TaskContract) -> None:
     other = [f"{t} is {bag.topics[t][0]}, contract says {k}" for t, k in needed.items() if bag.topics[t][0] != k]
     if other:
         raise EpisodeError(f"bag {bag.path} has topics of another type: {'; '.join(other)}")
+
+
+def require_as_recorded(bag: EpisodeBag, contract: TaskContract) -> None:
+    """Raise EpisodeError where the bag is not what its record tells of, or where executed actions were lost: a step
+    whose action is missing looks like a hold, and the arm moved."""
+    record, own = bag.record, bag.contract
+    if record.contract_hash != own.hash:
+        raise EpisodeError(
+            f"bag {bag.path}: contract_hash {record.contract_hash} is not that of the contract beside it, {own.hash}; "
+            "copy the bag again from where it was recorded"
+        )
+    missing = {topic: count - bag.topics.get(topic, ("", 0))[1] for topic, count in record.messages.items()}
+    missing = {topic: count for topic, count in missing.items() if count > 0}
+    if missing and not record.recovered:
+        raise EpisodeError(
+            f"bag {bag.path}: messages that were written are not there: {missing}; copy the bag again from where it "
+            "was recorded"
+        )
+    lost = record.dropped.get(contract.executed_action_topic, 0)
+    if lost:
+        raise EpisodeError(
+            f"bag {bag.path}: {lost} executed actions were lost while recording or in a damaged bag, and would be "
+            "taken for holds; leave the episode out, and record on a faster disk or machine"
+        )
 
 
 def read_actions(bag: EpisodeBag, contract: TaskContract, config: ConvertConfig = DEFAULTS) -> ActionLog:

@@ -105,6 +105,8 @@ def _rebuild(
     lost_s = (end - last + salvage.broken_ns) / 1e9 if promised or complete else None
     fault = "" if complete else salvage.fault
     report = Recovered(target, None, sum(saved.values()), (last - first) / 1e9, lost, lost_s, fault)
+    if salvage.broken_chunks:  # amid the episode, and not only behind its end
+        record = replace(record, dropped=dict(Counter(record.dropped) + (counted - saved)))
     record = replace(record, stop_ns=record.stop_ns or last, recovered=str(report))
     return writer.close(record), report
 

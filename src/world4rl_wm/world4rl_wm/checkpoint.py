@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from world4rl_data.contract import TaskContract
 from world4rl_wm.unfinished import unfinished
-from world4rl_wm.weights_file import write_weights
+from world4rl_wm.weights_file import require_numbers, write_weights
 
 WEIGHTS, CONFIG, CONTRACT = "model.safetensors", "config.yaml", "contract.yaml"
 METRICS, PROVENANCE, EPISODES = "metrics.json", "provenance.json", "episodes.json"
@@ -102,11 +102,13 @@ def save_checkpoint(
     data_hashes: dict[str, str] | None = None,
     episodes: Iterable[str] | None = None,
 ) -> Path:
-    """Write a checkpoint folder as a whole or not at all: it is built beside its place and renamed.
+    """Write a checkpoint folder as a whole or not at all: it is built beside its place and renamed. Weights that are
+    NaN are refused with DivergedError.
 
     `episodes`: what those that it was trained on are known by (`checkpoint_identity.known_by`); None: it does not tell.
     """
     path = Path(path)
+    require_numbers(weights, path)
     building = path.with_name(f"{path.name}.building-{os.getpid()}")
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir(parents=True)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.optim.lr_scheduler import OneCycleLR
 
 from world4rl_wm.training.processes import main_process
-from world4rl_wm.weights_file import write_weights
+from world4rl_wm.weights_file import require_numbers, write_weights
 
 STATE = "state.safetensors"
 """The state's file in the folder of a training."""
@@ -68,9 +68,14 @@ class TrainingState:
                 value.copy_(current[key])
 
     def save(self, path: Path, fingerprint: str) -> None:
-        """Write `path` whole or not at all. `fingerprint` names the run it belongs to."""
+        """Write `path` whole or not at all. `fingerprint` names the run it belongs to.
+
+        Raises:
+            DivergedError: the model or its average has weights that are NaN; what was there stays.
+        """
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
         tensors |= {f"average.{k}": v for k, v in (self.average or {}).items()}
+        require_numbers(tensors, path)
         for prefix, optimizer in self._all_optimizers().items():
             for index, slots in optimizer.state_dict()["state"].items():
                 tensors |= {f"{prefix}.{index}.{name}": torch.as_tensor(value) for name, value in slots.items()}
