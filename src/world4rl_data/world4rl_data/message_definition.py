@@ -55,7 +55,7 @@ def _contained(text: str, msgtype: str) -> list[str]:
     package = msgtype.split("/")[0]
     names = []
     for line in text.splitlines():
-        match = _FIELD.match(line.split("#", 1)[0].split("=", 1)[0])
+        match = _FIELD.match(line.split("#", 1)[0])
         if match is None or match[1] in _PRIMITIVES:
             continue
         parts = match[1].split("/")
