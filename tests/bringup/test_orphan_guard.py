@@ -55,6 +55,22 @@ time.sleep(600)
 """
 
 
+# A node that ends by the first signal of the guard's, also where the tests' own parent has had SIGINT ignored (a
+# background job of a shell that has no job control), which is handed down.
+_NODE = """
+import signal, time
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+print("up", flush=True)
+time.sleep(600)
+"""
+
+
+def _started_node() -> subprocess.Popen[bytes]:
+    node = subprocess.Popen([sys.executable, "-c", _NODE], start_new_session=True, stdout=subprocess.PIPE)
+    assert node.stdout is not None and node.stdout.readline() == b"up\n"
+    return node
+
+
 def test_a_process_that_needs_its_time_gets_it_while_another_is_killed(tmp_path: Path) -> None:
     closed = tmp_path / "closed"
     words = [sys.executable, "-c", _RUNNER, _ROCK, _RECORDER, str(closed)]
@@ -125,7 +141,7 @@ def test_a_group_that_has_ended_is_not_ended_again_when_its_number_comes_back() 
 
 
 def test_where_the_guards_shell_is_ended_another_one_guards_the_same() -> None:
-    guard, node = OrphanGuard(), subprocess.Popen(["sleep", "600"], start_new_session=True)
+    guard, node = OrphanGuard(), _started_node()
     first = guard.pid
     try:
         guard.watch(node.pid, 1.0)
@@ -138,7 +154,7 @@ def test_where_the_guards_shell_is_ended_another_one_guards_the_same() -> None:
         assert node.wait(20.0) == -signal.SIGINT
     finally:
         node.kill()
-        node.wait()
+        node.communicate()
 
 
 def test_a_guard_whose_shell_has_ended_is_dismissed_all_the_same() -> None:
