@@ -19,6 +19,7 @@ from micro_refinement import CONFIG as MICRO
 from small_models import SIZE, small_contract
 
 from world4rl.refinement.checkpoint_choice import Selection
+from world4rl.refinement.dream_bc import DreamBcConfig
 from world4rl.refinement.dreamed import Dreamer, dreamed_outcomes
 from world4rl.refinement.practice import Practice
 from world4rl.refinement.refine import RefineConfig, save_refinement
@@ -26,7 +27,6 @@ from world4rl.refinement.rehearsal import Rehearsal
 from world4rl.runs.start_states import practice_starts
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy, PolicyConfig
-from world4rl_policy.bc import BcOptimisation
 from world4rl_wm.imagination.env import ImaginationConfig
 from world4rl_wm.measures.replay_check import ReplayCheckConfig
 from world4rl_wm.model.denoiser import DenoiserConfig
@@ -43,7 +43,7 @@ CONFIG = RefineConfig(
     ImaginationConfig(4, 3, 1, 2, 0.9, 0.1, progress_reward=0.5, key_frames=0.5),
     Selection(every=2, episodes=2, margin=-2.0),
     verified_success=True,
-    dream_bc=BcOptimisation(steps=3, batch_size=6),
+    dream_bc=DreamBcConfig(steps=3, batch_size=6),
 )
 
 
@@ -116,7 +116,7 @@ def test_it_is_the_same(store: EpisodeStore, tmp_path: Path, monkeypatch: pytest
 
 def test_in_bfloat16(store: EpisodeStore, tmp_path: Path) -> None:
     """As on a GPU since Ampere: formats meet nowhere that they may not."""
-    short = replace(CONFIG, ppo=replace(CONFIG.ppo, epochs=1), dream_bc=BcOptimisation(1, 6))
+    short = replace(CONFIG, ppo=replace(CONFIG.ppo, epochs=1), dream_bc=DreamBcConfig(1, 6))
     with pretend_gpu(bfloat16=True):
         refined(store, tmp_path / "gpu", short, told=True)
 

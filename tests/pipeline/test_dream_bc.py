@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,10 @@ from dream_rig import policy as small_policy
 from dream_rig import press_store, world_model
 
 from world4rl.refinement import dream_bc as module
-from world4rl.refinement.dream_bc import RealAndDreamed, dream_bc
+from world4rl.refinement.dream_bc import DreamBcConfig, RealAndDreamed, dream_bc
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.action_likelihood import action_likelihood
-from world4rl_policy.bc import BcOptimisation, Demonstrations
+from world4rl_policy.bc import Demonstrations
 from world4rl_wm.measures.replay import Replay, replay
 from world4rl_wm.model.frames import to_float
 from world4rl_wm.model.world_model import WorldModel
@@ -91,14 +92,14 @@ def test_it_acts_on_dreamed_frames_as_it_does_on_real_ones(store: EpisodeStore, 
                 found.append(float((policy.act(frames) - actions).abs().mean()))
         return found
 
-    before, config = small_policy(), BcOptimisation(steps=400, batch_size=24, learning_rate=3e-3, shift=0)
+    before, config = small_policy(), DreamBcConfig(400, 24, learning_rate=3e-3, shift=0, mixing=1.0)
     after = dream_bc(before, MODELS, (store, GOOD), config, tmp_path / "start", seed=0, progress=False)
     (real, dreamed), (real_after, dreamed_after) = missed(before), missed(after)
     assert dreamed_after < 0.5 * dreamed and real_after < 0.5 * real
 
 
 def test_its_std_fits_the_real_and_the_dreamed_successes(store: EpisodeStore, tmp_path: Path) -> None:
-    after = dream_bc(small_policy(), MODELS, (store, GOOD), BcOptimisation(steps=2, batch_size=6), tmp_path / "start")
+    after = dream_bc(small_policy(), MODELS, (store, GOOD), DreamBcConfig(steps=2, batch_size=6), tmp_path / "start")
     shown = RealAndDreamed(store, GOOD, after.history, MODELS, seed=0)
     steps = sum(store.infos[episode].success_index or 0 for episode in GOOD)
     assert sum(len(actions) for _, actions in shown.batches()) == 3 * steps
@@ -107,9 +108,29 @@ def test_its_std_fits_the_real_and_the_dreamed_successes(store: EpisodeStore, tm
     torch.testing.assert_close(torch.tensor(told), after.std.detach())
 
 
+def test_its_weights_are_part_of_the_way_from_those_before(store: EpisodeStore, tmp_path: Path) -> None:
+    """How good it is in reality no dream shows: so it keeps near the policy that was measured there."""
+    before, config = small_policy(), DreamBcConfig(steps=20, batch_size=6, learning_rate=3e-3)
+
+    def after(mixing: float) -> dict[str, torch.Tensor]:
+        out = tmp_path / f"{mixing}"
+        return dream_bc(before, MODELS, (store, GOOD), replace(config, mixing=mixing), out, progress=False).state_dict()
+
+    far, near, old = after(1.0), after(0.25), before.state_dict()
+    for name in set(old) - {"log_std"}:
+        torch.testing.assert_close(near[name], old[name] + 0.25 * (far[name] - old[name]))
+    assert not torch.allclose(far["mean.weight"], old["mean.weight"], atol=1e-3)
+
+
+@pytest.mark.parametrize("mixing", [0.0, -0.5, 1.5])
+def test_a_mixing_that_is_no_part_of_the_way_is_refused(mixing: float) -> None:
+    with pytest.raises(ValueError, match="mixing must be above 0 and at most 1"):
+        DreamBcConfig(mixing=mixing)
+
+
 def test_it_is_made_once(store: EpisodeStore, tmp_path: Path) -> None:
     """An interrupted refinement must go on with the very same one."""
-    config = BcOptimisation(steps=2, batch_size=6)
+    config = DreamBcConfig(steps=2, batch_size=6)
     first = dream_bc(small_policy(), MODELS, (store, GOOD), config, tmp_path / "start", progress=False)
     again = dream_bc(small_policy(3), MODELS, (store, GOOD), config, tmp_path / "start", progress=False)
     torch.testing.assert_close(again.state_dict(), first.state_dict(), rtol=0, atol=0)
@@ -117,7 +138,7 @@ def test_it_is_made_once(store: EpisodeStore, tmp_path: Path) -> None:
 
 def test_without_steps_it_is_the_policy_itself(store: EpisodeStore, tmp_path: Path) -> None:
     before = small_policy()
-    after = dream_bc(before, MODELS, (store, GOOD), BcOptimisation(steps=0), tmp_path / "start", progress=False)
+    after = dream_bc(before, MODELS, (store, GOOD), DreamBcConfig(steps=0), tmp_path / "start", progress=False)
     torch.testing.assert_close(after.state_dict(), before.state_dict(), rtol=0, atol=0)
 
 

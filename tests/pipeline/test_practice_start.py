@@ -10,11 +10,11 @@ import torch
 from dream_rig import policy, press_store, reward_model, world_model
 
 from world4rl.refinement.checkpoint_choice import Selection
+from world4rl.refinement.dream_bc import DreamBcConfig
 from world4rl.refinement.dreamed import Dreamer
 from world4rl.refinement.refine import RefineConfig
 from world4rl.refinement.rehearsal import Rehearsal
 from world4rl_policy.actor_critic import GaussianPolicy
-from world4rl_policy.bc import BcOptimisation
 from world4rl_wm.imagination.env import ImaginationConfig
 from world4rl_wm.model.frames import StartStates
 
@@ -22,7 +22,7 @@ DREAM, JUDGE = Dreamer(world_model(0), reward_model()), Dreamer(world_model(5), 
 CONFIG = RefineConfig(
     imagination=ImaginationConfig(horizon=2, hits=1),
     selection=Selection(episodes=2),
-    dream_bc=BcOptimisation(steps=2, batch_size=6),
+    dream_bc=DreamBcConfig(steps=2, batch_size=6),
 )
 
 

@@ -24,7 +24,6 @@ OTHERWISE: dict[str, Any] = {
     "reward.network.progress": False,
     # One dataclass stands in several places: its default is that of bc.training.
     "bc.filtered_training.steps": 600,
-    "dream_bc.batch_size": 64,
 }
 """Defaults that differ from `tiny`, on purpose."""
 

@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from world4rl.refinement.checkpoint_choice import Selection
+from world4rl.refinement.dream_bc import DreamBcConfig
 from world4rl.refinement.refine import Caution, RefineConfig, with_horizon
 from world4rl_data.contract import ContractError, TaskContract
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import PolicyConfig
-from world4rl_policy.bc import BcOptimisation, BcTraining
+from world4rl_policy.bc import BcTraining
 from world4rl_policy.ppo_config import PpoConfig
 from world4rl_wm.imagination.env import ImaginationConfig
 from world4rl_wm.measures.replay_check import ReplayCheckConfig
@@ -149,7 +150,7 @@ class Preset:
     imagination: ImaginationConfig
     ppo: PpoConfig
     selection: Selection
-    dream_bc: BcOptimisation
+    dream_bc: DreamBcConfig
     verified_success: bool
     caution: Caution
     replay_check: ReplaySettings

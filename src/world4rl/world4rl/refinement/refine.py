@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from world4rl.refinement.checkpoint_choice import Refinement, Selection
+from world4rl.refinement.dream_bc import DreamBcConfig
 from world4rl.refinement.dreamed import Dreamer
 from world4rl_data.store import EpisodeStore
 from world4rl_policy.actor_critic import GaussianPolicy
-from world4rl_policy.bc import BcOptimisation
 from world4rl_policy.ppo_config import PpoConfig
 from world4rl_wm.imagination.env import ImaginationConfig, ImaginationEnv
 from world4rl_wm.model.frames import StartStates
@@ -36,7 +36,7 @@ class RefineConfig:
     selection: Selection = field(default_factory=Selection)
     caution: Caution = field(default_factory=Caution)
     verified_success: bool = False
-    dream_bc: BcOptimisation = field(default_factory=lambda: BcOptimisation(batch_size=128))
+    dream_bc: DreamBcConfig = field(default_factory=DreamBcConfig)
 
 
 def with_horizon(config: RefineConfig, real: EpisodeStore) -> RefineConfig:
